@@ -1,0 +1,33 @@
+"""Errors that a user can cause. Each message says what was expected, what came, and the way out."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PainnError(Exception):
+    """Base class of every error this package raises on purpose."""
+
+
+class InputError(PainnError, ValueError):
+    """A structure, keyword, label or configuration value cannot be used as given."""
+
+
+class ModelError(PainnError, ValueError):
+    """A model folder is damaged, of a newer format, or does not fit the request."""
+
+
+class MissingPackageError(PainnError, ImportError):
+    """An optional package is needed; the message holds the pip line."""
+
+    def __init__(self, package: str, purpose: str, extra: str) -> None:
+        super().__init__(f"{purpose} needs the optional package {package!r}: pip install 'painn-ase[{extra}]'")
+
+
+class SimulationError(PainnError, RuntimeError):
+    """A simulation left the region where its numbers mean anything."""
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """'; did you mean ...?' for the nearest known word, or nothing."""
+    match = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {match[0]!r}?" if match else ""

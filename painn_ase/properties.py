@@ -1,0 +1,51 @@
+"""The one table of properties: name, shape, unit and how each is labelled in training data."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from painn_ase import units
+from painn_ase.errors import InputError, closest
+
+
+@dataclass(frozen=True)
+class Property:
+    """A quantity a model predicts, in the units and shapes of ASE."""
+
+    name: str
+    per: Literal["structure", "atom"]
+    shape: tuple[int, ...]  # of one structure or one atom, as the network works with it
+    unit: str
+    units: dict[str, float]  # accepted label units -> factor to `unit`
+    report: tuple[str, float]  # unit that people read errors in, and `unit` -> that unit
+
+
+_ALL = (
+    Property("energy", "structure", (), "eV", units.ENERGY, ("meV", 1e3)),
+    Property("energies", "atom", (), "eV", units.ENERGY, ("meV", 1e3)),
+    Property("forces", "atom", (3,), "eV/Å", units.FORCE, ("meV/Å", 1e3)),
+    # 3x3 inside, Voigt (xx, yy, zz, yz, xz, xy) at the ASE border; tension is positive
+    Property("stress", "structure", (3, 3), "eV/Å³", units.STRESS, ("GPa", 1 / units.GIGAPASCAL)),
+    Property("dipole", "structure", (3,), "e·Å", units.DIPOLE, ("e·Å", 1.0)),
+    Property("charges", "atom", (), "e", units.CHARGE, ("e", 1.0)),
+    Property(
+        "polarizability",
+        "structure",
+        (3, 3),
+        "e²Å²/eV",
+        units.POLARIZABILITY,
+        ("Å³", units.COULOMB_CONSTANT),
+    ),
+)
+PROPERTIES: dict[str, Property] = {p.name: p for p in _ALL}
+
+# What a training file may carry as labels.
+TRAINABLE = ("energy", "forces", "stress", "dipole", "polarizability")
+
+
+def known(names: Iterable[str]) -> frozenset[str]:
+    """The names as a set; an unknown one raises `InputError` that names its nearest neighbour."""
+    for name in names:
+        if name not in PROPERTIES:
+            raise InputError(f"property: expected one of {', '.join(PROPERTIES)}; got {name!r}{closest(name, PROPERTIES)}")
+    return frozenset(names)

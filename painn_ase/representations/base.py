@@ -1,0 +1,30 @@
+"""What every network that describes atoms provides: features per atom, of a stated tensor rank."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from painn_ase.graph import AtomicGraph
+
+
+@dataclass(frozen=True)
+class AtomFeatures:
+    """Features of every atom; vectors rotate with the structure, scalars do not change."""
+
+    scalars: Tensor  # (atoms, F)
+    vectors: Tensor | None = None  # (atoms, 3, F)
+
+
+class Representation(nn.Module, ABC):
+    """Maps a graph to atom features. Subclasses are final and list their constructor arguments in `config`."""
+
+    max_rank: ClassVar[int]  # highest tensor rank of the features
+    cutoff: float  # Å
+    features: int  # F
+    config: dict  # constructor keywords, JSON-able
+
+    @abstractmethod
+    def forward(self, graph: AtomicGraph, vectors: Tensor) -> AtomFeatures:
+        """Features of the atoms of `graph`, whose pair vectors r_ij are `vectors`, (pairs, 3) in Å."""
