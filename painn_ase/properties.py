@@ -47,5 +47,7 @@ def known(names: Iterable[str]) -> frozenset[str]:
     """The names as a set; an unknown one raises `InputError` that names its nearest neighbour."""
     for name in names:
         if name not in PROPERTIES:
-            raise InputError(f"property: expected one of {', '.join(PROPERTIES)}; got {name!r}{closest(name, PROPERTIES)}")
+            raise InputError(
+                f"property: expected one of {', '.join(PROPERTIES)}; got {name!r}{closest(name, PROPERTIES)}"
+            )
     return frozenset(names)

@@ -56,4 +56,6 @@ def factor(unit: str, table: dict[str, float], quantity: str) -> float:
     try:
         return table[unit]
     except KeyError:
-        raise InputError(f"unit of {quantity}: expected one of {', '.join(table)}; got {unit!r}{closest(unit, table)}") from None
+        raise InputError(
+            f"unit of {quantity}: expected one of {', '.join(table)}; got {unit!r}{closest(unit, table)}"
+        ) from None

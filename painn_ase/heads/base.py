@@ -1,21 +1,43 @@
 """What every output network provides: properties from atom features."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from painn_ase.graph import AtomicGraph
-from painn_ase.representations.base import AtomFeatures
+from painn_ase.representations.base import N_ELEMENTS, AtomFeatures
 
 
 class Head(nn.Module, ABC):
-    """Turns atom features into named properties (see `painn_ase.properties`), in eV, Å, e."""
+    """Turns atom features into named properties (see `painn_ase.properties`), in eV, Å, e.
 
-    required_rank: ClassVar[int]  # tensor rank of the features it reads
+    `scale` multiplies the network's output and `references` (per element) are added, both in float64: they keep
+    their precision when the network is cast to float32, because total energies need eight digits and more.
+    """
+
+    required_rank: int  # tensor rank of the features it reads
     provides: tuple[str, ...]  # names of the properties it returns
     config: dict  # constructor keywords, JSON-able
+    scale: Tensor  # () float64
+    references: Tensor  # (100,) float64
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.ones((), dtype=torch.float64))
+        self.register_buffer("references", torch.zeros(N_ELEMENTS, dtype=torch.float64))
 
     @abstractmethod
     def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
         """Properties by name: (structures, ...) or (atoms, ...) in float64."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Head":
+        """Moves between devices like any module, but a head's own buffers stay float64."""
+        exact = {name: buffer for name, buffer in self._buffers.items() if buffer is not None}
+        super()._apply(fn, recurse)
+        for name, buffer in exact.items():
+            moved = self._buffers[name]
+            assert moved is not None
+            self._buffers[name] = moved if moved.dtype == buffer.dtype else buffer.to(moved.device)
+        return self

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from painn_ase.graph import AtomicGraph
 
+N_ELEMENTS = 100  # rows of per-element tables; row Z belongs to atomic number Z
+
 
 @dataclass(frozen=True)
 class AtomFeatures:

@@ -1,0 +1,1 @@
+"""PaiNN networks as ASE calculators: energies, forces, stress, dipoles, polarizabilities, dynamics, spectra."""

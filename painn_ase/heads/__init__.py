@@ -1,0 +1,10 @@
+"""Output networks, by name."""
+
+from painn_ase.heads.base import Head
+from painn_ase.heads.dipole import DipoleHead
+from painn_ase.heads.energy import EnergyHead
+from painn_ase.heads.polarizability import PolarizabilityHead
+
+HEADS: dict[str, type[Head]] = {"energy": EnergyHead, "dipole": DipoleHead, "polarizability": PolarizabilityHead}
+
+__all__ = ["HEADS", "DipoleHead", "EnergyHead", "Head", "PolarizabilityHead"]

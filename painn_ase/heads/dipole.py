@@ -1,0 +1,63 @@
+"""Dipole moment from atomic charges and atomic dipoles."""
+
+from collections.abc import Sequence
+
+import torch
+from ase.data import atomic_masses
+from torch import Tensor
+
+from painn_ase.graph import AtomicGraph
+from painn_ase.heads.base import Head
+from painn_ase.heads.frame import positions_from_center_of_mass
+from painn_ase.nn.layers import GatedEquivariantNetwork, halving, mlp
+from painn_ase.representations.base import N_ELEMENTS, AtomFeatures
+
+
+class DipoleHead(Head):
+    """μ = Σ_i [μ_atom(v_i) + q(s_i) r_i] in e·Å, r_i measured from the centre of mass (PaiNN paper, eq. 11).
+
+    `charge_correction` shifts the charges so that they sum to the structure's total charge. Without
+    `atomic_dipoles` the charges alone make the dipole; only then are they defined well enough to be returned:
+    with both terms nothing but their sum is learned.
+    """
+
+    masses: Tensor
+    required_rank = 1  # 0 without atomic dipoles
+
+    def __init__(
+        self,
+        features: int,
+        hidden: Sequence[int] | None = None,
+        activation: str = "silu",
+        atomic_dipoles: bool = True,
+        charge_correction: bool = True,
+    ) -> None:
+        super().__init__()
+        sizes = halving(features, 1) if hidden is None else (features, *hidden, 1)
+        self.config = {
+            "hidden": list(sizes[1:-1]),
+            "activation": activation,
+            "atomic_dipoles": atomic_dipoles,
+            "charge_correction": charge_correction,
+        }
+        self.atomic_dipoles = atomic_dipoles
+        self.charge_correction = charge_correction
+        self.required_rank = 1 if atomic_dipoles else 0
+        self.provides = ("dipole",) if atomic_dipoles else ("dipole", "charges")
+        self.network = GatedEquivariantNetwork(sizes, activation) if atomic_dipoles else mlp(sizes, activation)
+        self.register_buffer("masses", torch.from_numpy(atomic_masses[:N_ELEMENTS].copy()))
+
+    def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
+        positions = positions_from_center_of_mass(graph, self.masses, "the dipole moment")
+        if self.atomic_dipoles:
+            charges, dipoles = self.network(features.scalars, features.vectors)
+        else:
+            charges, dipoles = self.network(features.scalars).squeeze(-1), None
+        charges = charges.double() * self.scale + self.references[graph.numbers]  # (atoms,)
+        if self.charge_correction:
+            excess = (graph.sum_atoms(charges) - graph.charges) / graph.counts
+            charges = charges - excess[graph.structures]
+        terms = charges[:, None] * positions  # (atoms, 3)
+        if dipoles is not None:
+            return {"dipole": graph.sum_atoms(terms + dipoles.double() * self.scale)}
+        return {"dipole": graph.sum_atoms(terms), "charges": charges}

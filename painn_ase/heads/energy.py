@@ -1,0 +1,40 @@
+"""Total energy as a sum of atomic energies."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from painn_ase.errors import InputError
+from painn_ase.graph import AtomicGraph
+from painn_ase.heads.base import Head
+from painn_ase.nn.layers import halving, mlp
+from painn_ase.representations.base import AtomFeatures
+
+
+class EnergyHead(Head):
+    """E = Σ_i [scale · MLP(s_i) + reference(Z_i)] in eV, and the atomic energies it is a sum of.
+
+    `hidden` are the sizes of the hidden layers, (F/2,) by default. `mean` divides the network's part by the number
+    of atoms (an intensive property; imported networks use it) and leaves the references a sum.
+    """
+
+    required_rank = 0
+
+    def __init__(
+        self, features: int, hidden: Sequence[int] | None = None, activation: str = "silu", mean: bool = False
+    ) -> None:
+        super().__init__()
+        sizes = halving(features, 1) if hidden is None else (features, *hidden, 1)
+        if min(sizes) < 1:
+            raise InputError(f"energy head: expected hidden sizes >= 1; got {hidden}")
+        self.config = {"hidden": list(sizes[1:-1]), "activation": activation, "mean": mean}
+        self.provides = ("energy", "energies")
+        self.mean = mean
+        self.network = mlp(sizes, activation)
+
+    def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
+        atomic = self.network(features.scalars).squeeze(-1).double() * self.scale  # (atoms,)
+        if self.mean:
+            atomic = atomic / graph.counts[graph.structures]
+        atomic = atomic + self.references[graph.numbers]
+        return {"energy": graph.sum_atoms(atomic), "energies": atomic}
