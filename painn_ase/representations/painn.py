@@ -104,7 +104,8 @@ class PaiNN(Representation):
         }
         self.features, self.interactions, self.cutoff = features, interactions, cutoff
         self.embedding = nn.Embedding(embeddings, features)
-        self.radial = build_radial(radial, cutoff)
+        # in the precision of the weights, so that the network is the same function after any later cast
+        self.radial = build_radial(radial, cutoff).to(self.embedding.weight.dtype)
         self.cutoff_function = build_cutoff(cutoff_function, cutoff)
         n_filters = 1 if shared_filters else interactions
         n_interactions = 1 if shared_interactions else interactions
