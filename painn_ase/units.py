@@ -59,3 +59,28 @@ def factor(unit: str, table: dict[str, float], quantity: str) -> float:
         raise InputError(
             f"unit of {quantity}: expected one of {', '.join(table)}; got {unit!r}{closest(unit, table)}"
         ) from None
+
+
+# Spectra: SI constants (the exact ones of the 2019 SI and CODATA 2018), the time unit of ASE, and rates of change.
+SPEED_OF_LIGHT = 299792458.0  # m/s
+PLANCK = 6.62607015e-34  # J s
+BOLTZMANN = 1.380649e-23  # J/K
+AVOGADRO = 6.02214076e23  # 1/mol
+ELEMENTARY_CHARGE = 1.602176634e-19  # C
+VACUUM_PERMITTIVITY = 8.8541878128e-12  # F/m
+ATOMIC_MASS = 1.66053906660e-27  # kg
+ATOMIC_TIME = 2.4188843265857e-2  # fs, ħ/Hartree
+ASE_TIME = 1e5 * (ATOMIC_MASS / ELEMENTARY_CHARGE) ** 0.5  # fs; ASE counts time in Å √(amu/eV)
+
+# Factors to "per ASE time": what ASE's velocities, and Born charges times velocities, come in.
+VELOCITY = {
+    "ASE": 1.0,
+    "Å/fs": ASE_TIME,
+    "Ang/fs": ASE_TIME,
+    "nm/ps": 1e-2 * ASE_TIME,
+    "a.u.": BOHR / ATOMIC_TIME * ASE_TIME,
+}
+DIPOLE_RATE = {"ASE": 1.0} | {f"{unit}/fs": value * ASE_TIME for unit, value in DIPOLE.items() if unit != "a.u."}
+POLARIZABILITY_RATE = {"ASE": 1.0} | {
+    f"{unit}/fs": value * ASE_TIME for unit, value in POLARIZABILITY.items() if unit != "a.u."
+}
