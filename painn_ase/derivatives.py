@@ -1,6 +1,7 @@
 """Forces and stress by one backward pass through the pair vectors."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,20 +15,46 @@ from painn_ase.representations import AtomFeatures
 _FROM_ENERGY = frozenset({"forces", "stress"})
 
 
+@dataclass(frozen=True)
+class State:
+    """What the representation made of one graph: kept to ask further heads without a second network evaluation."""
+
+    vectors: Tensor  # (pairs, 3)
+    features: AtomFeatures
+
+    def detached(self) -> "State":
+        """The same values without their history (and its memory)."""
+        f = self.features
+        return State(
+            self.vectors.detach(),
+            AtomFeatures(f.scalars.detach(), None if f.vectors is None else f.vectors.detach()),
+        )
+
+
+def describe(model: Model, graph: AtomicGraph, *, differentiable: bool) -> State:
+    """The representation's state of `graph`; `differentiable` with respect to the pair vectors."""
+    vectors = graph.vectors()
+    if not differentiable:
+        return State(vectors, model.representation(graph, vectors))
+    with torch.enable_grad():
+        vectors = vectors.detach().requires_grad_()
+        return State(vectors, model.representation(graph, vectors))
+
+
 def evaluate(
     model: Model,
     graph: AtomicGraph,
     properties: Iterable[str],
     *,
     create_graph: bool = False,
-    features: AtomFeatures | None = None,
+    state: State | None = None,
 ) -> dict[str, Tensor]:
     """Properties of `graph` by name, forces (atoms, 3) and stress (structures, 3, 3) included.
 
     With g_ij = ∂E/∂r_ij: F_i = Σ_j (g_ij - g_ji), and stress = (1/V) Σ_ij r_ij ⊗ g_ij, tension positive. The energy
     depends on geometry through pair vectors alone, so both follow from one backward pass, whatever the boundary
-    conditions. `create_graph` keeps the derivatives differentiable (for training). `features` spares the
-    representation when no derivative is asked for.
+    conditions. `create_graph` keeps the derivatives differentiable (for training). `state` is what `describe` made
+    of the same graph; it must be differentiable when forces or stress are asked for.
     """
     wanted = known(properties)
     missing = wanted - model.properties
@@ -36,15 +63,15 @@ def evaluate(
         raise InputError(f"model {model.name!r} provides {have}; asked for {', '.join(sorted(missing))}")
     derived = wanted & _FROM_ENERGY
     heads = wanted - _FROM_ENERGY | ({"energy"} if derived else set())
+    state = state or describe(model, graph, differentiable=bool(derived))
     if not derived:
-        return model(graph, graph.vectors(), heads, features)
+        return model(graph, state.vectors, heads, state.features)
     with torch.enable_grad():
-        vectors = graph.vectors().detach().requires_grad_()
-        results = model(graph, vectors, heads)
-        (gradient,) = torch.autograd.grad(results["energy"].sum(), vectors, create_graph=create_graph)
+        results = model(graph, state.vectors, heads, state.features)
+        (gradient,) = torch.autograd.grad(results["energy"].sum(), state.vectors, create_graph=create_graph)
     results["forces"] = _forces(graph, gradient)
     if "stress" in wanted:
-        results["stress"] = _stress(graph, vectors.detach(), gradient)
+        results["stress"] = _stress(graph, state.vectors.detach(), gradient)
     return results if create_graph else {name: value.detach() for name, value in results.items()}
 
 
@@ -55,7 +82,7 @@ def _forces(graph: AtomicGraph, gradient: Tensor) -> Tensor:
 
 
 def _stress(graph: AtomicGraph, vectors: Tensor, gradient: Tensor) -> Tensor:
-    """(1/V) Σ r ⊗ g, (structures, 3, 3), symmetrised against rounding; NaN-free refusal where V is undefined."""
+    """(1/V) Σ r ⊗ g, (structures, 3, 3), symmetrised against rounding."""
     if not bool(graph.pbc.all()):
         raise InputError(
             "stress is defined only for structures that are periodic in three directions (it is per volume); "

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from ase.data import chemical_symbols
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from painn_ase.errors import InputError, closest
@@ -101,14 +103,18 @@ class Model(nn.Module):
                 results.update(head(features, graph))
         return results
 
-    def check_elements(self, numbers: Iterable[int]) -> None:
-        """Raises `InputError` that names the atoms whose element the model was not trained on."""
-        unknown = [(k, int(z)) for k, z in enumerate(numbers) if z not in self.elements]
-        if unknown:
-            know = ", ".join(chemical_symbols[z] for z in self.elements)
-            strange = ", ".join(sorted({chemical_symbols[z] if 0 <= z < 119 else str(z) for _, z in unknown}))
-            where = ", ".join(str(k) for k, _ in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
-            raise InputError(f"model {self.name!r} knows {know}; structure has {strange} (atoms {where})")
+
+def check_elements(model: str, known: Iterable[int], numbers: ArrayLike) -> None:
+    """Raises `InputError` that names the atoms whose element is not among the `known` atomic numbers."""
+    known, numbers = tuple(known), np.asarray(numbers)
+    if np.isin(numbers, known).all():
+        return
+    unknown = [(k, int(z)) for k, z in enumerate(numbers) if z not in known]
+    if unknown:
+        know = ", ".join(chemical_symbols[z] for z in known)
+        strange = ", ".join(sorted({chemical_symbols[z] if 0 <= z < 119 else str(z) for _, z in unknown}))
+        where = ", ".join(str(k) for k, _ in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        raise InputError(f"model {model!r} knows {know}; structure has {strange} (atoms {where})")
 
 
 def _known_keys(section: str, given: dict[str, Any], required: tuple[str, ...]) -> None:

@@ -1,0 +1,39 @@
+# Everything happens in a virtual environment of its own; `make demo` and `make test` are all a newcomer needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
+
+.PHONY: demo test test-all lint torch-cluster clean
+
+demo: $(VENV)/.installed
+	$(BIN)/painn-ase md ethanol --temperature 300 --steps 4000 --output runs/demo --overwrite
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m "not slow" --durations=10
+
+test-all: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --durations=10
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+torch-cluster: $(VENV)/.installed-dev
+	$(INSTALL) --no-build-isolation torch-cluster
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "painn_ase needs Python 3.10 or newer; this is " + sys.version'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable '.[plot]'
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable '.[dev]' setuptools wheel ninja
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf build dist *.egg-info runs .pytest_cache .mypy_cache .ruff_cache

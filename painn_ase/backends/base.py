@@ -1,0 +1,25 @@
+"""What evaluates a trained model: one interface for readable and for fast code."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+
+from painn_ase.graph import AtomicGraph
+
+
+class Backend(Protocol):
+    """Evaluates a model on graphs. The graph may hold one structure or a batch of them."""
+
+    name: str
+    cutoff: float  # Å
+    elements: tuple[int, ...]  # atomic numbers it was trained on
+    properties: frozenset[str]  # what it can be asked for
+
+    def evaluate(self, graph: AtomicGraph, properties: Iterable[str]) -> dict[str, np.ndarray]:
+        """The properties by name, in the shapes of `painn_ase.properties` with a leading structures or atoms axis.
+
+        Pairs beyond the cutoff are allowed (a Verlet skin keeps some in reserve) and have no effect. Asked again
+        about the very same graph object, only what is new is computed.
+        """
+        ...

@@ -1,0 +1,63 @@
+"""The reference backend: the model's own modules, on any device torch has."""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+
+from painn_ase.derivatives import State, describe, evaluate
+from painn_ase.errors import InputError
+from painn_ase.graph import AtomicGraph
+from painn_ase.model import Model
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class TorchBackend:
+    """Evaluates `model` with PyTorch; the network runs in `dtype`, geometry and sums in float64.
+
+    The model is copied only if it has to be cast or moved, and its weights stop asking for gradients.
+    """
+
+    name = "torch"
+
+    def __init__(self, model: Model, device: str = "cpu", dtype: str = "float32") -> None:
+        if dtype not in DTYPES:
+            raise InputError(f"dtype: expected one of {', '.join(DTYPES)}; got {dtype!r}")
+        try:
+            self.device = torch.device(device)
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from None
+        self.model = _placed(model, self.device, DTYPES[dtype]).requires_grad_(False)
+        self.cutoff = model.cutoff
+        self.elements = model.elements
+        self.properties = model.properties
+        self._graph: AtomicGraph | None = None  # the graph asked about last ...
+        self._inner: AtomicGraph | None = None  # ... without its reserve pairs, on the device
+        self._state: State | None = None
+
+    def evaluate(self, graph: AtomicGraph, properties: Iterable[str]) -> dict[str, np.ndarray]:
+        wanted = frozenset(properties)
+        derived = bool(wanted & {"forces", "stress"})
+        if graph is not self._graph or self._inner is None:
+            self._graph, self._inner, self._state = graph, graph.within(self.cutoff).to(self.device), None
+        with torch.no_grad():
+            if derived or self._state is None:
+                state = describe(self.model, self._inner, differentiable=derived)
+            else:
+                state = self._state
+            results = evaluate(self.model, self._inner, wanted, state=state)
+        self._state = state.detached()
+        return {name: results[name].cpu().numpy() for name in wanted}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_graph": None, "_inner": None, "_state": None}
+
+
+def _placed(model: Model, device: torch.device, dtype: torch.dtype) -> Model:
+    if model.dtype == dtype and next(model.parameters()).device == device and not model.training:
+        return model
+    return deepcopy(model).to(device=device, dtype=dtype).eval()

@@ -1,0 +1,223 @@
+"""The ASE calculator: Atoms in, results in ASE's units and shapes out; nothing else."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from painn_ase.ase_polarizability import register_polarizability
+from painn_ase.backends import Backend, TorchBackend
+from painn_ase.checkpoint import load_model
+from painn_ase.errors import InputError
+from painn_ase.graph import AtomicGraph
+from painn_ase.model import Model, check_elements
+from painn_ase.neighbors import Pairs, VerletList, neighbor_list
+
+log = logging.getLogger(__name__)
+
+_MOLECULAR = ("dipole", "charges", "polarizability")  # undefined for a periodic cell in this kind of model
+
+
+class PaiNNCalculator(Calculator):
+    """Energies, forces, stress, dipoles and polarizabilities of a trained model, as an ASE calculator.
+
+    Parameters
+    ----------
+    model
+        A bundled model's name ("ethanol"), a model folder, or a `Model`.
+    charge
+        Total charge in e; overrides `atoms.info["charge"]`, which is read otherwise (0 if absent).
+    dtype
+        Precision of the network, "float32" or "float64". Geometry and sums are float64 either way.
+    device
+        Where the torch backend runs: "cpu", "cuda", ...
+    skin
+        Reserve of the neighbour list in Å: it is rebuilt only when a pair could have crossed the cutoff unseen.
+    neighbors
+        Neighbour list: "matscipy", "torch_cluster" (molecules only) or "brute_force".
+
+    Results are in ASE's units: energy, free_energy and energies (eV), forces (eV/Å), stress (eV/Å³, Voigt order,
+    tension positive; three-dimensionally periodic structures only), dipole (e·Å) and polarizability (e²Å²/eV, 3x3;
+    times 14.3996 in Å³) of molecules, charges (e) if the model defines them.
+    """
+
+    name = "painn"
+
+    def __init__(
+        self,
+        model: str | Path | Model,
+        *,
+        charge: float | None = None,
+        dtype: str = "float32",
+        device: str = "cpu",
+        skin: float = 0.5,
+        neighbors: str = "matscipy",
+    ) -> None:
+        register_polarizability()
+        loaded = model if isinstance(model, Model) else load_model(model)
+        self._setup(loaded.name, TorchBackend(loaded, device, dtype), charge, skin, neighbors)
+        log.info("model %r on the %s backend, %s, %s", loaded.name, self.backend.name, device, dtype)
+        super().__init__()
+        self.parameters = {
+            "model": loaded.name if isinstance(model, Model) else str(model),
+            "charge": charge,
+            "dtype": dtype,
+            "device": device,
+            "skin": skin,
+            "neighbors": neighbors,
+        }
+
+    def _setup(self, name: str, backend: Backend, charge: float | None, skin: float, neighbors: str) -> None:
+        self.model_name = name
+        self.backend = backend
+        self.charge = None if charge is None else float(charge)
+        self.neighbor_list = VerletList(neighbor_list(neighbors), backend.cutoff, skin)
+        implemented = set(backend.properties) | {"free_energy"}
+        self.implemented_properties = sorted(implemented)
+        self._graph: AtomicGraph | None = None
+        self._pairs: Pairs | None = None
+
+    def clone(self) -> "PaiNNCalculator":
+        """A calculator of its own (cache and neighbour list) that shares the weights: one per NEB image."""
+        twin = PaiNNCalculator.__new__(PaiNNCalculator)
+        Calculator.__init__(twin)
+        p = self.parameters
+        twin._setup(self.model_name, self.backend, self.charge, p["skin"], p["neighbors"])
+        twin.parameters = dict(p)
+        return twin
+
+    def get_polarizability(self, atoms: Atoms | None = None) -> np.ndarray:
+        """Static polarizability, (3, 3) in e²Å²/eV, as `ase.vibrations.raman.StaticRamanCalculator` wants it.
+
+        Multiply by 14.3996 (`painn_ase.units.COULOMB_CONSTANT`) for the polarizability volume in Å³.
+        """
+        return self.get_property("polarizability", atoms)
+
+    # ---- what ASE calls
+
+    def set_atoms(self, atoms: Atoms) -> None:
+        """Called by `atoms.calc = calculator`: unknown elements are refused here, before a run begins."""
+        check_elements(self.model_name, self.backend.elements, atoms.numbers)
+
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """What differs from the structure of the cached results, compared exactly; `tol` is not used."""
+        old = self.atoms
+        if old is None:
+            return list(all_changes)
+        changes = []
+        if not np.array_equal(old.numbers, atoms.numbers):
+            changes.append("numbers")
+        if not np.array_equal(old.positions, atoms.positions):
+            changes.append("positions")
+        if not np.array_equal(old.cell.array, atoms.cell.array):
+            changes.append("cell")
+        if not np.array_equal(old.pbc, atoms.pbc):
+            changes.append("pbc")
+        if self.charge is None and old.info.get("charge") != atoms.info.get("charge"):
+            changes.append("charge")
+        return changes
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Fills `results`: energy and forces always (stress too where it is defined), the rest when asked for."""
+        if atoms is None:
+            atoms = self.atoms
+        else:
+            if system_changes or self.atoms is None:
+                self.atoms = atoms.copy()
+        if atoms is None:
+            raise InputError(
+                "calculate: expected Atoms; got none. Attach the calculator first: atoms.calc = calculator"
+            )
+        self._refuse_undefined(atoms, properties)
+        if system_changes or self._graph is None:
+            self.results = {}
+            self._graph = self._build_graph(atoms)
+        wanted = {"energy", "energies", "forces"}.intersection(self.backend.properties)
+        if wanted and atoms.pbc.all():
+            wanted.add("stress")
+        wanted.update("energy" if name == "free_energy" else name for name in properties)
+        wanted.difference_update(self.results)
+        if wanted:
+            self.results.update(_in_ase_shape(self.backend.evaluate(self._graph, wanted)))
+
+    def todict(self, skip_default: bool = True) -> dict[str, Any]:
+        """JSON-able keywords of this calculator."""
+        return dict(self.parameters)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_graph": None, "_pairs": None, "results": {}, "atoms": None}
+
+    # ---- parts
+
+    def _refuse_undefined(self, atoms: Atoms, properties: Iterable[str]) -> None:
+        for name in properties:
+            if name not in self.implemented_properties:
+                have = ", ".join(self.implemented_properties)
+                raise PropertyNotImplementedError(f"model {self.model_name!r} provides {have}; it has no {name}")
+            if name == "stress" and not atoms.pbc.all():
+                raise PropertyNotImplementedError(
+                    "stress is defined for structures that are periodic in three directions; this one has "
+                    f"pbc={[bool(p) for p in atoms.pbc]}, so it has no volume to refer to"
+                )
+            if name in _MOLECULAR and atoms.pbc.any():
+                raise PropertyNotImplementedError(
+                    f"{name} of a periodic structure is not defined by this model: it is built from positions, which "
+                    "are known only up to lattice vectors. If this is a molecule in a box, set atoms.pbc = False"
+                )
+
+    def _build_graph(self, atoms: Atoms) -> AtomicGraph:
+        """The graph of `atoms`; everything but positions and cell is the same object while the pairs are."""
+        charge = self._charge_of(atoms)
+        near = self.neighbor_list.update(atoms.positions, atoms.cell.array, atoms.pbc)
+        old = self._graph
+        if (
+            old is not None
+            and near.pairs is self._pairs
+            and old.charges[0] == charge
+            and np.array_equal(old.numbers.numpy(), atoms.numbers)
+        ):
+            cells = torch.as_tensor(atoms.cell.array.copy()).reshape(1, 3, 3)
+            return replace(old, positions=torch.as_tensor(near.positions), cells=cells)
+        check_elements(self.model_name, self.backend.elements, atoms.numbers)
+        pairs = self._pairs = near.pairs
+        cell, pbc = atoms.cell.array.copy(), atoms.pbc.copy()
+        return AtomicGraph.from_arrays(
+            atoms.numbers, near.positions, pairs.centers, pairs.neighbors, pairs.shifts, cell, pbc, charge
+        )
+
+    def _charge_of(self, atoms: Atoms) -> float:
+        given = atoms.info.get("charge", 0.0) if self.charge is None else self.charge
+        try:
+            charge = float(given)
+        except (TypeError, ValueError):
+            charge = np.nan
+        if not np.isfinite(charge):
+            raise InputError(f"total charge: expected a number in e in atoms.info['charge']; got {given!r}")
+        return charge
+
+
+def _in_ase_shape(values: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Results of one structure: without the structures axis, energy as a float, stress in Voigt order."""
+    results: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in ("forces", "energies", "charges"):
+            results[name] = value
+        elif name == "energy":
+            results["energy"] = results["free_energy"] = float(value[0])
+        elif name == "stress":
+            results["stress"] = full_3x3_to_voigt_6_stress(value[0])
+        else:
+            results[name] = value[0]
+    return results

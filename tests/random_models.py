@@ -1,0 +1,46 @@
+"""Small random models for tests: every kind of radial function, cutoff and sharing, all heads."""
+
+import torch
+
+from painn_ase.model import Model
+
+ARCHITECTURES = {
+    "bessel-cosine": {},
+    "gaussian-polynomial": {
+        "radial": {"kind": "gaussian", "count": 12},
+        "cutoff_function": {"kind": "polynomial", "p": 5},
+    },
+    "centered-mollifier-shared": {
+        "radial": {"kind": "gaussian", "count": 10, "start": 0.5, "centered": True},
+        "cutoff_function": {"kind": "mollifier"},
+        "shared_filters": True,
+        "shared_interactions": True,
+    },
+}
+"""Options of PaiNN by name; a new kind of network is one more line here, and every physics test applies."""
+
+HEADS = {"energy": {}, "dipole": {}, "polarizability": {}}
+
+
+def random_model(architecture: str = "bessel-cosine", *, seed: int = 0, heads: dict | None = None, **options) -> Model:
+    """A float64 model with random weights and biases, large enough that every term of the network matters."""
+    config = {
+        "representation": {
+            "kind": "painn",
+            **{"features": 16, "interactions": 2, "cutoff": 4.0},
+            **ARCHITECTURES[architecture],
+            **options,
+        },
+        "heads": HEADS if heads is None else heads,
+        "elements": [1, 6, 8, 14],
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Model.from_config(config).double()
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                torch.nn.init.normal_(parameter, std=0.3)
+        for head in model.heads.values():
+            head.references.copy_(torch.randn(100, dtype=torch.float64))
+            head.scale.fill_(0.7)
+    return model.eval()
