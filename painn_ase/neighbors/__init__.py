@@ -1,0 +1,39 @@
+"""Neighbour lists behind one interface, and the Verlet skin that saves building them."""
+
+from collections.abc import Callable
+
+from painn_ase.errors import InputError, closest
+from painn_ase.neighbors.base import NeighborList, Pairs
+from painn_ase.neighbors.brute_force import BruteForceNeighborList
+from painn_ase.neighbors.geometry import check_distances
+from painn_ase.neighbors.matscipy import MatscipyNeighborList
+from painn_ase.neighbors.torch_cluster import TorchClusterNeighborList
+from painn_ase.neighbors.verlet import Neighborhood, VerletList
+
+NEIGHBOR_LISTS: dict[str, Callable[[], NeighborList]] = {
+    "matscipy": MatscipyNeighborList,
+    "torch_cluster": TorchClusterNeighborList,
+    "brute_force": BruteForceNeighborList,
+}
+
+
+def neighbor_list(name: str = "matscipy") -> NeighborList:
+    """The neighbour list of that name: 'matscipy' (default), 'torch_cluster' (molecules) or 'brute_force' (slow).
+
+    Raises InputError for an unknown name and MissingPackageError if the list needs a package that is absent.
+    """
+    if name not in NEIGHBOR_LISTS:
+        known = ", ".join(NEIGHBOR_LISTS)
+        raise InputError(f"neighbors: expected one of {known}; got {name!r}{closest(str(name), NEIGHBOR_LISTS)}")
+    return NEIGHBOR_LISTS[name]()
+
+
+__all__ = [
+    "NEIGHBOR_LISTS",
+    "NeighborList",
+    "Neighborhood",
+    "Pairs",
+    "VerletList",
+    "check_distances",
+    "neighbor_list",
+]
