@@ -1,0 +1,19 @@
+"""Training of models on labelled structures, and their evaluation."""
+
+from painn_ase.training.config import Label, TrainConfig, load_config, parse_config
+from painn_ase.training.data import read_frames
+from painn_ase.training.evaluate import Evaluation, evaluate_model, parity_plot
+from painn_ase.training.trainer import Trained, train
+
+__all__ = [
+    "Evaluation",
+    "Label",
+    "TrainConfig",
+    "Trained",
+    "evaluate_model",
+    "load_config",
+    "parity_plot",
+    "parse_config",
+    "read_frames",
+    "train",
+]

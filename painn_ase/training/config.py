@@ -1,0 +1,257 @@
+"""What a training run is: a TOML file, read into frozen dataclasses whose every key and type is checked.
+
+Paths are relative to the TOML file. Units and label keys are named by the user; nothing is guessed.
+"""
+
+import sys
+import types
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from painn_ase import units
+from painn_ase.errors import InputError, closest
+from painn_ase.properties import PROPERTIES, TRAINABLE
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def _at_least(low: float, default: Any = MISSING) -> Any:
+    return field(default=default, metadata={"low": low})
+
+
+def _between(low: float, high: float, default: Any) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class Label:
+    """Where a property is found in the data (key of info, arrays or calculator results) and its unit there."""
+
+    key: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """How validation frames are set apart: at random, or by whole groups that share `info[key]`."""
+
+    by: Literal["seed", "info"] = "seed"
+    key: str | None = None
+    seed: int = _at_least(0, 0)
+    validation: float = _between(0.0, 1.0, 0.1)  # fraction of the frames
+
+
+@dataclass(frozen=True)
+class Data:
+    train: tuple[Path, ...]  # extended XYZ files or ASE databases
+    labels: dict[str, Label]
+    validation: tuple[Path, ...] = ()  # instead of a split
+    test: tuple[Path, ...] = ()  # evaluated once, at the end
+    split: Split = field(default_factory=Split)
+    charge: str = "charge"  # key in info of the total charge in e; 0 where it is absent
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Keywords of `Model.from_config`; heads default to those the labels need."""
+
+    representation: dict[str, Any] = field(default_factory=lambda: {"kind": "painn"})
+    heads: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Dimensionless: each mean squared error is divided by the mean square of the labels first."""
+
+    energy: float = _at_least(0.0, 0.1)
+    forces: float = _at_least(0.0, 1.0)
+    stress: float = _at_least(0.0, 0.1)
+    dipole: float = _at_least(0.0, 0.1)
+    polarizability: float = _at_least(0.0, 0.1)
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """AdamW with clipped gradients, and an exponential moving average (EMA) of the weights."""
+
+    learning_rate: float = _at_least(0.0, 1e-3)
+    weight_decay: float = _at_least(0.0, 0.01)
+    gradient_norm: float = _at_least(0.0, 10.0)  # longer gradients are shortened to it; 0: never
+    ema: float = _between(0.0, 1.0, 0.999)  # decay per step, reached by a ramp; 0: no averaging
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate: linear warm-up, then a half cosine to the last epoch, or halving on plateaus."""
+
+    kind: Literal["cosine", "plateau"] = "cosine"
+    warmup: int = _at_least(0, 100)  # steps
+    minimum: float = _between(0.0, 1.0, 1e-3)  # fraction of the learning rate
+    factor: float = _between(0.0, 1.0, 0.5)  # plateau only, as are the next two
+    patience: int = _at_least(1, 75)  # epochs
+    cooldown: int = _at_least(0, 10)  # epochs
+
+
+@dataclass(frozen=True)
+class Run:
+    output: Path
+    epochs: int = _at_least(1, 1000)
+    batch_size: int = _at_least(1, 10)
+    seed: int = _at_least(0, 0)
+    device: str = "cpu"
+    dtype: Literal["float32", "float64"] = "float32"  # of the network; geometry and sums are float64
+    threads: int = _at_least(0, 0)  # of PyTorch, during the run; 0: as they are
+    early_stopping: int = _at_least(0, 0)  # epochs without improvement; 0: never
+    checkpoint_epochs: int = _at_least(1, 50)
+    checkpoint_seconds: float = _at_least(0.0, 300.0)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All of a training run; `load_config` reads it from a TOML file."""
+
+    data: Data
+    run: Run
+    model: Architecture = field(default_factory=Architecture)
+    loss: LossWeights = field(default_factory=LossWeights)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Loss weight of each labelled property."""
+        return {name: getattr(self.loss, name) for name in self.data.labels}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as JSON-able dictionaries; of paths the last part only, for folders are private."""
+        return _plain(asdict(self))
+
+
+def load_config(path: str | Path) -> TrainConfig:
+    """The training configuration in the TOML file `path`.
+
+    Raises `InputError` for a missing or malformed file, unknown keys (the nearest valid one is named), wrong
+    types, values out of range and unknown units.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"training configuration: cannot read {str(path)!r} ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"training configuration {str(path)!r} is not TOML: {error}") from None
+    return parse_config(table, path.parent)
+
+
+def parse_config(table: dict[str, Any], folder: str | Path = ".") -> TrainConfig:
+    """The training configuration in nested dictionaries; paths are relative to `folder`. Errors as `load_config`."""
+    config: TrainConfig = _build(TrainConfig, table, "", Path(folder).resolve())
+    _check_labels(config.data.labels)
+    _check_split(config.data)
+    if not any(config.weights.values()):
+        raise InputError("[loss]: expected a positive weight for at least one labelled property; all are zero")
+    if config.optimizer.learning_rate == 0:
+        raise InputError("[optimizer] learning_rate: expected a positive number; got 0")
+    return config
+
+
+def _check_labels(labels: dict[str, Label]) -> None:
+    if not labels:
+        raise InputError(f"[data.labels]: expected at least one of {', '.join(TRAINABLE)}; got none")
+    for name, label in labels.items():
+        if name not in TRAINABLE:
+            raise InputError(
+                f"[data.labels]: expected properties among {', '.join(TRAINABLE)}; got {name!r}"
+                f"{closest(name, TRAINABLE)}"
+            )
+        units.factor(label.unit, PROPERTIES[name].units, f"[data.labels] {name}")
+
+
+def _check_split(data: Data) -> None:
+    if data.split.by == "info" and not data.split.key:
+        raise InputError("[data.split]: by = 'info' needs key, the entry of info that names a frame's group")
+    if data.split.by == "seed" and data.split.key:
+        raise InputError("[data.split]: key is used with by = 'info' only; add by = 'info' or drop key")
+    if not data.validation and not 0 < data.split.validation < 1:
+        raise InputError(
+            f"[data.split] validation: expected a fraction between 0 and 1; got {data.split.validation}. Or name a "
+            "file: [data] validation"
+        )
+    if data.validation and data.split != Split():
+        raise InputError("[data]: give either validation (files) or [data.split], not both")
+
+
+def _build(cls: Any, table: Any, section: str, folder: Path) -> Any:
+    """The dataclass `cls` from a TOML table, every key and type checked."""
+    where = f"[{section}]" if section else "top level"
+    if not isinstance(table, dict):
+        raise InputError(f"{where}: expected a table; got {table!r}")
+    known = {f.name: f for f in fields(cls)}
+    for key in table:
+        if key not in known:
+            raise InputError(f"{where}: unknown key {key!r}{closest(key, known)}; expected keys are {', '.join(known)}")
+    hints = get_type_hints(cls)
+    values = {}
+    for name, f in known.items():
+        inner = f"{section}.{name}" if section else name
+        if name in table:
+            values[name] = _value(hints[name], table[name], inner, folder)
+            _check_range(f.metadata, values[name], where, name)
+        elif f.default is MISSING and f.default_factory is MISSING:
+            what = f"section [{inner}]" if is_dataclass(hints[name]) or name == "labels" else f"{where} {name}"
+            raise InputError(f"training configuration: {what} is missing")
+    return cls(**values)
+
+
+def _value(kind: Any, value: Any, where: str, folder: Path) -> Any:
+    """`value` as the annotated type `kind`; raises `InputError` where it is of another one."""
+    origin, args = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return _build(kind, value, where, folder)
+    if origin in (Union, types.UnionType):  # only "X | None" occurs, and TOML has no None
+        return _value(args[0], value, where, folder)
+    if origin is Literal:
+        if value not in args:
+            raise _wrong(where, f"one of {', '.join(map(repr, args))}", value, closest(str(value), map(str, args)))
+        return value
+    if origin is tuple:
+        return tuple(_value(Path, v, where, folder) for v in (value if isinstance(value, list) else [value]))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise _wrong(where, "a table", value)
+        return value if args[1] is Any else {k: _value(args[1], v, f"{where}.{k}", folder) for k, v in value.items()}
+    if kind is Path and isinstance(value, str):
+        return folder / value
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if kind is str and isinstance(value, str):
+        return value
+    raise _wrong(where, {Path: "a path in quotes", float: "a number", int: "a whole number", str: "text"}[kind], value)
+
+
+def _wrong(where: str, expected: str, value: Any, hint: str = "") -> InputError:
+    section, _, key = where.rpartition(".")
+    place = f"[{section}] {key}" if section else f"[{key}]"
+    return InputError(f"{place}: expected {expected}; got {value!r}{hint}")
+
+
+def _check_range(limits: Any, value: Any, where: str, name: str) -> None:
+    low, high = limits.get("low"), limits.get("high")
+    # a NaN fails the comparison and is refused with the rest
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        span = f"a number >= {low}" if high is None else f"a number from {low} to {high}"
+        raise InputError(f"{where} {name}: expected {span}; got {value}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value.name if isinstance(value, Path) else value

@@ -1,0 +1,292 @@
+"""Frames with labels: read through ASE, converted to eV, Å and e once, turned into graphs once, batched fast."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ase.db
+import ase.io
+import numpy as np
+import torch
+from ase import Atoms
+from torch import Tensor
+
+from painn_ase import graph as graphs
+from painn_ase import units
+from painn_ase.errors import InputError, closest
+from painn_ase.graph import AtomicGraph
+from painn_ase.neighbors import neighbor_list
+from painn_ase.properties import PROPERTIES
+from painn_ase.training.config import Data, Label, Split
+
+logger = logging.getLogger(__name__)
+
+_VOIGT = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])  # xx, yy, zz, yz, xz, xy
+_SYMMETRIC = ("stress", "polarizability")
+_MOLECULAR = ("dipole", "polarizability")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One frame: its graph, the labels it has (float64, internal units), and the group it belongs to."""
+
+    graph: AtomicGraph
+    labels: dict[str, Tensor]
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several frames side by side. A mask says which structures (or atoms) carry a label where not all do."""
+
+    graph: AtomicGraph
+    labels: dict[str, Tensor]
+    masks: dict[str, Tensor]
+    groups: tuple[str, ...]
+
+    def to(self, device: torch.device | str) -> "Batch":
+        labels = {name: value.to(device) for name, value in self.labels.items()}
+        masks = {name: value.to(device) for name, value in self.masks.items()}
+        return Batch(self.graph.to(device), labels, masks, self.groups)
+
+
+def read_frames(paths: Path | str | Iterable[Path | str]) -> list[Atoms]:
+    """All frames of extended XYZ files, ASE databases (.db) or other files that ASE reads, in order.
+
+    Key-value pairs and data of a database row are put into `info`. Raises `InputError` for files that are
+    missing, unreadable or empty.
+    """
+    frames: list[Atoms] = []
+    for path in [paths] if isinstance(paths, str | Path) else paths:
+        if not Path(path).is_file():
+            raise InputError(f"data: expected a file of structures; {str(path)!r} does not exist")
+        try:
+            found = _read_database(path) if Path(path).suffix == ".db" else ase.io.read(path, ":")
+        except Exception as error:  # ASE's readers raise whatever the malformed file leads them to
+            raise InputError(f"data: ASE cannot read {str(path)!r}: {type(error).__name__}: {error}") from error
+        if not found:
+            raise InputError(f"data: {str(path)!r} holds no structures")
+        frames += found
+    return frames
+
+
+def _read_database(path: Path | str) -> list[Atoms]:
+    frames = []
+    with ase.db.connect(path) as database:
+        for row in database.select():
+            atoms = row.toatoms()
+            atoms.info.update(row.key_value_pairs)
+            atoms.info.update(row.data)
+            frames.append(atoms)
+    return frames
+
+
+def make_examples(
+    frames: Sequence[Atoms],
+    labels: dict[str, Label],
+    cutoff: float,
+    *,
+    charge: str = "charge",
+    group: str | None = None,
+) -> list[Example]:
+    """Examples of `frames` with pairs within `cutoff` Å.
+
+    A frame may lack some labels. `charge` is the key in info of the total charge (0 where absent), `group` that
+    of the group a frame belongs to. Periodic directions without a cell vector are treated as not periodic, with
+    one line in the log. Raises `InputError` for a key that no frame has, labels of the wrong shape or not
+    finite, empty structures, and atoms on top of each other.
+    """
+    _check_keys(frames, labels)
+    examples, flattened = [], 0
+    for index, atoms in enumerate(frames):
+        graph, flat = _graph(atoms, cutoff, charge, f"frame {index}")
+        flattened += flat
+        found = {}
+        for name, label in labels.items():
+            raw = _raw(atoms, label.key)
+            if raw is not None:
+                found[name] = _label(name, label, raw, graph, f"frame {index}")
+        if group is not None and group not in atoms.info:
+            raise InputError(
+                f"frame {index}: info has no {group!r}, which names its group; it has {_list(atoms.info)}"
+                f"{closest(group, atoms.info)}"
+            )
+        examples.append(Example(graph, found, str(atoms.info[group]) if group is not None else ""))
+    if flattened:
+        logger.info("%d frames claim to be periodic along a zero cell vector: treated as not periodic", flattened)
+    return examples
+
+
+def _graph(atoms: Atoms, cutoff: float, charge_key: str, where: str) -> tuple[AtomicGraph, bool]:
+    """The graph of `atoms`, and whether a periodic direction without a cell vector was dropped."""
+    if len(atoms) == 0:
+        raise InputError(f"{where} has no atoms")
+    positions, cell = atoms.get_positions(), np.asarray(atoms.cell)
+    if not 0 < atoms.numbers.min() <= atoms.numbers.max() < 100:
+        raise InputError(f"{where}: expected atomic numbers from 1 to 99; got {sorted(set(atoms.numbers.tolist()))}")
+    pbc = atoms.pbc & cell.any(axis=1)
+    charge = float(atoms.info.get(charge_key, 0.0))
+    if not np.isfinite(charge):
+        raise InputError(f"{where}: total charge info[{charge_key!r}] is {charge}")
+    try:
+        pairs = neighbor_list("matscipy")(positions, cell, pbc, cutoff)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    graph = AtomicGraph.from_arrays(
+        atoms.numbers, positions, pairs.centers, pairs.neighbors, pairs.shifts, cell, pbc, charge
+    )
+    return graph, bool((pbc != atoms.pbc).any())
+
+
+def _raw(atoms: Atoms, key: str) -> Any:
+    """The label stored as `key` in info, arrays or calculator results, in this order; None where there is none."""
+    for place in (atoms.info, atoms.arrays, getattr(atoms.calc, "results", {})):
+        if place.get(key) is not None:
+            return place[key]
+    return None
+
+
+def _check_keys(frames: Sequence[Atoms], labels: dict[str, Label]) -> None:
+    for name, label in labels.items():
+        if all(_raw(atoms, label.key) is None for atoms in frames):
+            present = {
+                key
+                for atoms in frames
+                for place in (atoms.info, atoms.arrays, getattr(atoms.calc, "results", {}))
+                for key in place
+            } - {"numbers", "positions"}
+            raise InputError(
+                f"label {name}: no frame has the key {label.key!r}{closest(label.key, present)}; "
+                f"keys present: {_list(present)}"
+            )
+
+
+def _label(name: str, label: Label, raw: Any, graph: AtomicGraph, where: str) -> Tensor:
+    """The label as the network predicts it: (1, ...) or (atoms, ...), float64, internal unit."""
+    rule = PROPERTIES[name]
+    where = f"{where}, label {name} ({label.key!r})"
+    try:
+        value = np.asarray(raw, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: expected numbers; got {raw!r}") from None
+    lead = graph.n_atoms if rule.per == "atom" else 1
+    if name in _SYMMETRIC:
+        value = _symmetric(value, where)
+    elif value.size == lead * int(np.prod(rule.shape)):
+        value = value.reshape(lead, *rule.shape)
+    else:
+        raise InputError(f"{where}: expected shape {(lead, *rule.shape)}; got {value.shape}")
+    if not np.isfinite(value).all():
+        raise InputError(f"{where}: holds NaN or infinity; leave the key out of frames without this label")
+    periodic = graph.pbc.squeeze(0)
+    if name == "stress" and not bool(periodic.all()):
+        raise InputError(f"{where}: stress needs a cell that is periodic in three directions; got pbc={_pbc(periodic)}")
+    if name in _MOLECULAR and bool(periodic.any()):
+        raise InputError(
+            f"{where}: a {name} built from positions is not defined under periodic boundaries; got "
+            f"pbc={_pbc(periodic)}. Set pbc to False if this is a molecule in a box, or leave the label out"
+        )
+    return torch.from_numpy(value * units.factor(label.unit, rule.units, f"label {name}"))
+
+
+def _symmetric(value: np.ndarray, where: str) -> np.ndarray:
+    """(1, 3, 3) from 3x3, nine numbers or six in Voigt order; the antisymmetric part, rounding or noise, is dropped."""
+    if value.size == 6:
+        return value.reshape(6)[_VOIGT][None]
+    if value.size == 9:
+        value = value.reshape(3, 3)
+        return 0.5 * (value + value.T)[None]
+    raise InputError(f"{where}: expected 3x3, 9 or 6 (Voigt xx, yy, zz, yz, xz, xy) numbers; got shape {value.shape}")
+
+
+def _pbc(periodic: Tensor) -> tuple[bool, ...]:
+    return tuple(bool(p) for p in periodic)
+
+
+def _list(words: Iterable[str]) -> str:
+    return ", ".join(sorted(map(str, words))) or "none"
+
+
+def load_splits(data: Data, cutoff: float) -> dict[str, list[Example]]:
+    """The examples of 'train', 'validation' and, where the configuration names files, 'test'."""
+    group = data.split.key if data.split.by == "info" else None
+    examples = make_examples(read_frames(data.train), data.labels, cutoff, charge=data.charge, group=group)
+    if data.validation:
+        held = make_examples(read_frames(data.validation), data.labels, cutoff, charge=data.charge)
+        splits = {"train": examples, "validation": held}
+    else:
+        train, validation = split_indices([e.group for e in examples], data.split)
+        splits = {"train": [examples[k] for k in train], "validation": [examples[k] for k in validation]}
+    if data.test:
+        splits["test"] = make_examples(read_frames(data.test), data.labels, cutoff, charge=data.charge)
+    for name in data.labels:
+        if not any(name in e.labels for e in splits["train"]):
+            raise InputError(f"label {name}: no training frame has it after the split; choose another split")
+    known = {int(z) for e in splits["train"] for z in e.graph.numbers.unique()}
+    for part, members in splits.items():
+        strange = {int(z) for e in members for z in e.graph.numbers.unique()} - known
+        if strange:
+            raise InputError(f"{part} frames hold atomic numbers {sorted(strange)} that no training frame has")
+    return splits
+
+
+def split_indices(groups: Sequence[str], split: Split) -> tuple[list[int], list[int]]:
+    """Indices of training and validation frames. By info, a group is never divided: whole groups, in an order
+    drawn from the seed, become validation frames until their fraction is reached."""
+    rng = np.random.default_rng(split.seed)
+    wanted = max(1, round(split.validation * len(groups)))
+    if split.by == "seed":
+        if wanted >= len(groups):
+            raise InputError(f"[data.split]: {len(groups)} frames leave none to train on; expected at least two")
+        order = rng.permutation(len(groups)).tolist()
+        return sorted(order[wanted:]), sorted(order[:wanted])
+    names = sorted(set(groups))
+    if len(names) < 2:
+        raise InputError(
+            f"[data.split]: expected at least two groups in info[{split.key!r}]; got {_list(names)}. Use by = 'seed'"
+        )
+    held: set[str] = set()
+    for k in rng.permutation(len(names))[:-1]:  # one group at least stays for training
+        held.add(names[k])
+        if sum(g in held for g in groups) >= wanted:
+            break
+    train = [k for k, g in enumerate(groups) if g not in held]
+    return train, [k for k, g in enumerate(groups) if g in held]
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """The examples as one batch; a label that only some of them have gets a mask."""
+    labels, masks = {}, {}
+    for name in dict.fromkeys(name for e in examples for name in e.labels):
+        rule = PROPERTIES[name]
+        rows, present = [], []
+        for e in examples:
+            value = e.labels.get(name)
+            lead = e.graph.n_atoms if rule.per == "atom" else 1
+            rows.append(torch.zeros(lead, *rule.shape, dtype=torch.float64) if value is None else value)
+            present += [value is not None] * lead
+        labels[name] = torch.cat(rows)
+        if not all(present):
+            masks[name] = torch.tensor(present)
+    return Batch(graphs.batch([e.graph for e in examples]), labels, masks, tuple(e.group for e in examples))
+
+
+def batch_indices(
+    examples: Sequence[Example], size: int, rng: np.random.Generator | None = None
+) -> Iterator[np.ndarray]:
+    """Indices of each batch: nearly equal sizes of at most `size`, shuffled if `rng` is given.
+
+    Periodic and isolated structures never share a batch, because stress is defined only for the former and
+    dipoles only for the latter.
+    """
+    kinds: dict[tuple[bool, ...], list[int]] = {}
+    for k, example in enumerate(examples):
+        kinds.setdefault(_pbc(example.graph.pbc.squeeze(0)), []).append(k)
+    batches: list[np.ndarray] = []
+    for members in kinds.values():
+        order = np.array(members) if rng is None else rng.permutation(members)
+        batches += np.array_split(order, -(-len(order) // size))
+    order = np.arange(len(batches)) if rng is None else rng.permutation(len(batches))
+    return (batches[k] for k in order)

@@ -1,0 +1,99 @@
+"""Per-element references and scales that let the network start near zero mean and unit variance."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ase.data import chemical_symbols
+
+from painn_ase.errors import InputError
+from painn_ase.model import Model
+from painn_ase.properties import PROPERTIES
+from painn_ase.training.data import Example
+
+logger = logging.getLogger(__name__)
+
+_ISOTROPIC = {"energy": 1.0, "polarizability": 1.0 / 3.0}  # trace of a 3x3 label, or the label itself
+
+
+def fit_normalization(model: Model, examples: Sequence[Example]) -> dict[str, float]:
+    """Fills `references` and `scale` of the model's heads, and returns the size of each label for the loss.
+
+    References solve the least-squares problem  label ≈ Σ_Z n_Z reference_Z  of least norm, so compositions that
+    do not tell the elements apart (a single molecule) are no obstacle. The energy's scale is the RMS force
+    component; every other scale is the RMS of what the references leave over. The returned sizes are RMS values
+    in internal units: of force, dipole and stress components, of the rest of the polarizability components, and
+    of the rest of the energy per atom. Raises `InputError` for a label that does not vary.
+    """
+    for name in _ISOTROPIC:
+        if name in model.heads and any(name in e.labels for e in examples):
+            _fit_references(model, name, examples)
+    sizes = {name: _rms(_residuals(model, name, examples)) for name in _labelled(examples)}
+    for name, size in sizes.items():
+        if not size > 1e-10:
+            raise InputError(
+                f"label {name}: nothing to learn, the composition alone explains every training label (rest "
+                f"{size:.1e} {PROPERTIES[name].unit}); drop it from [data.labels] or add frames"
+            )
+    for name, head in model.heads.items():
+        scale = sizes.get("forces" if name == "energy" and "forces" in sizes else name)
+        if scale is not None:
+            head.scale.fill_(scale)  # type: ignore[operator]
+    return sizes
+
+
+def describe_normalization(model: Model) -> dict[str, Any]:
+    """References by element symbol, and the scale, of every head (internal units); for the model's provenance."""
+    return {
+        name: {
+            "scale": float(head.scale),  # type: ignore[arg-type]
+            "references": {chemical_symbols[z]: float(head.references[z]) for z in model.elements},  # type: ignore[index]
+        }
+        for name, head in model.heads.items()
+    }
+
+
+def _fit_references(model: Model, name: str, examples: Sequence[Example]) -> None:
+    labelled = [e for e in examples if name in e.labels]
+    counts = np.stack([np.bincount(e.graph.numbers, minlength=100)[list(model.elements)] for e in labelled])
+    isotropic = [_ISOTROPIC[name] * _trace(e.labels[name]) for e in labelled]
+    solution, _, rank, _ = np.linalg.lstsq(counts.astype(float), np.array(isotropic), rcond=1e-8)
+    references = model.heads[name].references
+    references.zero_()  # type: ignore[operator]
+    references[list(model.elements)] = torch.from_numpy(solution)  # type: ignore[operator]
+    if rank < len(model.elements):
+        logger.info(
+            "%s references: the compositions fix %d of %d elements; the solution of least norm is used, and only "
+            "its sum over a composition like those of the training set has a meaning",
+            name,
+            rank,
+            len(model.elements),
+        )
+
+
+def _trace(label: torch.Tensor) -> float:
+    return float(label.squeeze(0).trace() if label.ndim == 3 else label.squeeze(0))
+
+
+def _residuals(model: Model, name: str, examples: Sequence[Example]) -> np.ndarray:
+    """What the references leave of the labels, as a flat array; of the energy, per atom."""
+    rest = []
+    for e in examples:
+        if name not in e.labels:
+            continue
+        label = e.labels[name]
+        if name in _ISOTROPIC and name in model.heads:
+            offset = model.heads[name].references[e.graph.numbers].sum()  # type: ignore[index]
+            label = label - (offset if name == "energy" else offset * torch.eye(3, dtype=torch.float64))
+        rest.append((label / e.graph.n_atoms if name == "energy" else label).flatten())
+    return torch.cat(rest).numpy()
+
+
+def _labelled(examples: Sequence[Example]) -> list[str]:
+    return list(dict.fromkeys(name for e in examples for name in e.labels))
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))

@@ -1,0 +1,337 @@
+"""Training: from a configuration and its data to a model folder, resumable after a kill with the same result."""
+
+import datetime
+import logging
+import math
+import platform
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import ase
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from painn_ase import checkpoint as model_files
+from painn_ase.derivatives import evaluate
+from painn_ase.errors import InputError, SimulationError
+from painn_ase.model import Model
+from painn_ase.training.average import AveragedModel
+from painn_ase.training.checkpoint import load_state, save_state
+from painn_ase.training.config import TrainConfig
+from painn_ase.training.data import Batch, Example, batch_indices, collate, load_splits
+from painn_ase.training.evaluate import Comparison, Evaluation, compare
+from painn_ase.training.loss import Loss
+from painn_ase.training.normalization import describe_normalization, fit_normalization
+from painn_ase.training.run import Log, checksums, choose_device, interrupts, torch_threads
+from painn_ase.training.schedule import LearningRate
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT, LOG, MODEL = "checkpoint.safetensors", "log.csv", "model"
+_FREE_KEYS = ("output", "threads", "early_stopping", "checkpoint_epochs", "checkpoint_seconds")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The best model of a run (lowest validation loss of the averaged weights) and what it is worth."""
+
+    model: Model
+    folder: Path  # of the saved model
+    epochs: int
+    best_epoch: int
+    finished: bool  # False after an interrupt: --resume continues
+    evaluations: dict[str, Evaluation]  # 'validation' and, where there is one, 'test'
+
+
+@dataclass
+class Progress:
+    """Where a run stands; JSON-able."""
+
+    epoch: int = 0  # completed
+    step: int = 0  # completed
+    best_epoch: int = 0
+    best_loss: float | None = None
+    seconds: float = 0.0
+
+
+def train(
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> Trained:
+    """Trains a model as `config` says and returns the best one, which is also saved in `output/model`.
+
+    The output folder also receives `log.csv` (a row per epoch) and `checkpoint.safetensors`. With `resume` the run
+    continues from there, bit for bit as if it had never stopped (same machine, same threads). Ctrl-C finishes the
+    epoch and saves. `on_epoch` is called with each row of the log. Raises `InputError` for unusable data or when
+    an earlier run would be overwritten, `SimulationError` when the loss is no longer finite.
+    """
+    with torch_threads(config.run.threads), interrupts() as interrupt:
+        run = _Run(config, resume)
+        bar = tqdm(total=config.run.epochs, initial=run.at.epoch, unit="epoch", disable=not progress)
+        with bar:
+            while not run.done and not interrupt.requested:
+                row, validation = run.epoch()
+                bar.update()
+                bar.set_postfix_str(", ".join(str(c.error()) for c in validation.values()))
+                if on_epoch is not None:
+                    on_epoch(row)
+        run.save()
+        return run.result()
+
+
+class _Run:
+    """One training run: everything that changes while it goes on, and how it is saved and restored."""
+
+    def __init__(self, config: TrainConfig, resume: bool) -> None:
+        self.config = config
+        self.folder = config.run.output
+        self.device = choose_device(config.run.device)
+        saved = self._saved(resume)
+        # the architecture is built first: a mistake there should not wait for the data
+        cutoff = _new_model(config, [1]).cutoff
+        splits = load_splits(config.data, cutoff)
+        self.examples = splits.pop("train")
+        self.held = {name: _batches(members, config.run.batch_size) for name, members in splits.items()}
+        self.counts = {"train": len(self.examples)} | {name: len(members) for name, members in splits.items()}
+        elements = sorted({int(z) for e in self.examples for z in e.graph.numbers.unique()})
+        self.model = _new_model(config, elements)
+        self.loss = Loss(config.weights, fit_normalization(self.model, self.examples))
+        self.model.to(self.device, getattr(torch, config.run.dtype))
+        self.average = AveragedModel(self.model, config.optimizer.ema)
+        self.best = {name: tensor.clone() for name, tensor in self.average.model.named_parameters()}
+        self.optimizer = _optimizer(self.model, config)
+        steps = config.run.epochs * len(list(batch_indices(self.examples, config.run.batch_size)))
+        self.rate = LearningRate(config.schedule, steps)
+        self.at = Progress()
+        self.checksums = checksums([*config.data.train, *config.data.validation, *config.data.test])
+        if saved is not None:
+            self._restore(*saved)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        columns = ["epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss"]
+        units = {name: f"{name} MAE ({c.error().unit})" for name, c in self._validate().items()}
+        self.log = Log(self.folder / LOG, [*columns, *units.values()], self.at.epoch)
+        self.units = units
+        self.saved_at = time.monotonic()
+
+    @property
+    def done(self) -> bool:
+        patience = self.config.run.early_stopping
+        waited = self.at.epoch - self.at.best_epoch
+        return self.at.epoch >= self.config.run.epochs or bool(patience and waited >= patience)
+
+    def epoch(self) -> tuple[dict[str, float], dict[str, Comparison]]:
+        """Trains for one epoch, validates, and returns the row of the log and the validation set's predictions."""
+        start = time.monotonic()
+        rng = np.random.default_rng([self.config.run.seed, self.at.epoch])
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        batches = list(batch_indices(self.examples, self.config.run.batch_size, rng))
+        for indices in batches:
+            total += self._step(collate([self.examples[k] for k in indices]).to(self.device))
+        validation = self._validate()
+        row = {
+            "epoch": self.at.epoch + 1,
+            "step": self.at.step,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "train_loss": float(total) / len(batches),
+            "validation_loss": self.loss.of({name: c.per_atom for name, c in validation.items()}),
+        }
+        if not math.isfinite(row["train_loss"] + row["validation_loss"]):
+            raise SimulationError(
+                f"training diverged in epoch {row['epoch']} (loss {row['train_loss']}); expected finite numbers. Lower "
+                "[optimizer] learning_rate or gradient_norm, or raise [schedule] warmup; the last checkpoint is intact"
+            )
+        self.at.epoch += 1
+        self.rate.observe(row["validation_loss"])
+        if self.at.best_loss is None or row["validation_loss"] < self.at.best_loss:
+            self.at.best_loss, self.at.best_epoch = row["validation_loss"], self.at.epoch
+            self._keep_best()
+        self.at.seconds += time.monotonic() - start
+        row["seconds"] = round(self.at.seconds, 3)
+        row |= {self.units[name]: c.error().mae for name, c in validation.items()}
+        self.log.write(row)
+        waited = time.monotonic() - self.saved_at
+        if self.at.epoch % self.config.run.checkpoint_epochs == 0 or waited >= self.config.run.checkpoint_seconds:
+            self.save()
+        return row, validation
+
+    def _step(self, batch: Batch) -> torch.Tensor:
+        settings = self.config.optimizer
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * self.rate.at(self.at.step)
+        wanted = self.loss.properties.intersection(batch.labels)
+        loss = self.loss(evaluate(self.model, batch.graph, wanted, create_graph=True), batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if settings.gradient_norm:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_norm)
+        self.optimizer.step()
+        self.at.step += 1
+        self.average.update(self.at.step)
+        return loss.detach()
+
+    def _validate(self) -> dict[str, Comparison]:
+        return compare(self.average.model, self.held["validation"])
+
+    @torch.no_grad()
+    def _keep_best(self) -> None:
+        for name, tensor in self.average.model.named_parameters():
+            self.best[name].copy_(tensor)
+
+    def save(self) -> None:
+        """Writes the checkpoint, and the best model so far."""
+        moments = {
+            f"{name}/{key}": value
+            for name, parameter in self.model.named_parameters()
+            for key, value in self.optimizer.state.get(parameter, {}).items()
+        }
+        groups: dict[str, dict[str, Any]] = {
+            "model": dict(self.model.named_parameters()),
+            "average": dict(self.average.model.named_parameters()),
+            "best": self.best,
+            "optimizer": moments,
+        }
+        scalars = {"progress": vars(self.at), "rate": self.rate.state(), "run": self._identity()}
+        save_state(self.folder / CHECKPOINT, groups, scalars)
+        if self.at.best_epoch:
+            with self._best_weights() as model:
+                model_files.save_model(model, self.folder / MODEL, provenance=self.provenance(), errors=model.errors)
+        self.saved_at = time.monotonic()
+
+    def result(self) -> Trained:
+        """The best model, evaluated and saved with its errors."""
+        if not self.at.best_epoch:
+            raise InputError("training was interrupted before its first epoch ended; there is no model yet")
+        with self._best_weights() as best:
+            evaluations = {part: Evaluation(compare(best, b), self.counts[part]) for part, b in self.held.items()}
+            best.errors = {part: evaluation.to_dict() for part, evaluation in evaluations.items()}
+            folder = model_files.save_model(best, self.folder / MODEL, provenance=self.provenance(), errors=best.errors)
+        model = model_files.load_model(folder)
+        return Trained(model, folder, self.at.epoch, self.at.best_epoch, self.done, evaluations)
+
+    @contextmanager
+    def _best_weights(self) -> Any:
+        """The averaged model, with the best weights while the block lasts."""
+        model = self.average.model
+        current = {name: tensor.clone() for name, tensor in model.named_parameters()}
+        model.load_state_dict(self.best, strict=False)
+        try:
+            yield model
+        finally:
+            model.load_state_dict(current, strict=False)
+
+    def provenance(self) -> dict[str, Any]:
+        """How the model came to be, JSON-able."""
+        return {
+            "training": self.config.to_dict(),
+            "data_sha256": self.checksums,
+            "structures": self.counts,
+            "normalization": describe_normalization(self.model),
+            "epochs": self.at.epoch,
+            "best_epoch": self.at.best_epoch,
+            "seconds": round(self.at.seconds),
+            "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+            "versions": _versions(),
+        }
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a run to continue, as flat names and values."""
+        plain = self.config.to_dict()
+        for key in (*_FREE_KEYS, *(["epochs"] if self.config.schedule.kind == "plateau" else [])):
+            plain["run"].pop(key)
+        return _flat(plain) | _flat(self.checksums, "sha256 of ")
+
+    def _saved(self, resume: bool) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        path = self.folder / CHECKPOINT
+        if resume:
+            return load_state(path)
+        if path.exists():
+            raise InputError(
+                f"{self.folder} already holds a training run; continue it with --resume (resume=True), or choose "
+                "another [run] output"
+            )
+        return None
+
+    @torch.no_grad()
+    def _restore(self, groups: dict[str, Any], scalars: dict[str, Any]) -> None:
+        now, then = self._identity(), scalars["run"]
+        for key in sorted({*now, *then}):
+            if now.get(key) != then.get(key):
+                raise InputError(
+                    f"resume: {key} was {then.get(key)!r} and is now {now.get(key)!r}; set it back, or start anew in "
+                    "another [run] output"
+                )
+        # copied into tensors that exist, for their alignment in memory can decide over the last bit of a sum
+        for name, parameter in self.model.named_parameters():
+            parameter.copy_(groups["model"][name])
+        for name, parameter in self.average.model.named_parameters():
+            parameter.copy_(groups["average"][name])
+            self.best[name].copy_(groups["best"][name])
+        parameters = dict(self.model.named_parameters())
+        for full, value in groups.get("optimizer", {}).items():
+            name, _, key = full.rpartition("/")
+            parameter = parameters[name]
+            place = torch.zeros_like(parameter) if value.shape == parameter.shape else torch.zeros_like(value)
+            self.optimizer.state[parameter][key] = place.copy_(value)
+        self.at = Progress(**scalars["progress"])
+        self.rate.restore(scalars["rate"])
+
+
+def _new_model(config: TrainConfig, elements: list[int]) -> Model:
+    """The model of the configuration with random weights that depend on the seed alone."""
+    heads = config.model.heads or {_HEAD.get(name, name): {} for name in config.data.labels}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.run.seed)
+        model = Model.from_config({"representation": config.model.representation, "heads": heads, "elements": elements})
+    missing = set(config.data.labels) - model.properties
+    if missing:
+        raise InputError(f"[model.heads]: no head predicts the labelled {', '.join(sorted(missing))}; add it")
+    unused = [name for name, head in model.heads.items() if not _trained(head.provides, config)]  # type: ignore[arg-type]
+    if unused:
+        raise InputError(f"[model.heads]: no label trains {', '.join(unused)}; drop it or add to [data.labels]")
+    return model
+
+
+_HEAD = {"forces": "energy", "stress": "energy"}
+
+
+def _trained(provides: tuple[str, ...], config: TrainConfig) -> bool:
+    return any(_HEAD.get(label, label) in provides for label, weight in config.weights.items() if weight > 0)
+
+
+def _optimizer(model: Model, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW that lets only matrices decay: a smaller bias or embedding is not a simpler network."""
+    decaying = [p for n, p in model.named_parameters() if p.ndim > 1 and "embedding" not in n]
+    others = [p for n, p in model.named_parameters() if p.ndim < 2 or "embedding" in n]
+    groups = [
+        {"params": decaying, "weight_decay": config.optimizer.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.optimizer.learning_rate, fused=True)
+
+
+def _batches(examples: list[Example], size: int) -> list[Batch]:
+    return [collate([examples[k] for k in indices]) for indices in batch_indices(examples, size)]
+
+
+def _versions() -> dict[str, str]:
+    try:
+        own = metadata.version("painn-ase")
+    except metadata.PackageNotFoundError:
+        own = "source tree"
+    return {"painn_ase": own, "torch": torch.__version__, "ase": ase.__version__, "python": platform.python_version()}
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,102 @@
+"""Every mistake in a training configuration is refused with its place and the way out."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from painn_ase.errors import InputError
+from painn_ase.training import load_config, parse_config
+
+GOOD = {
+    "data": {"train": "train.extxyz", "labels": {"energy": {"key": "energy", "unit": "eV"}}},
+    "run": {"epochs": 3, "output": "out"},
+}
+
+
+def changed(place: str, value):
+    """GOOD with the entry at a dotted place set, or removed where `value` is None."""
+    config = copy.deepcopy(GOOD)
+    *sections, key = place.split(".")
+    table = config
+    for section in sections:
+        table = table.setdefault(section, {})
+    if value is None:
+        del table[key]
+    else:
+        table[key] = value
+    return config
+
+
+MISTAKES = [
+    ("dta", {}, "top level: unknown key 'dta'; did you mean 'data'"),
+    ("optimizer.learning_rte", 1e-3, r"\[optimizer\]: unknown key 'learning_rte'; did you mean 'learning_rate'"),
+    ("data.split.frction", 0.1, r"\[data.split\]: unknown key 'frction'"),
+    ("data.labels.energy.units", "eV", r"\[data.labels.energy\]: unknown key 'units'; did you mean 'unit'"),
+    ("data.train", None, r"\[data\] train is missing"),
+    ("data", None, r"section \[data\] is missing"),
+    ("data.labels", None, r"section \[data.labels\] is missing"),
+    ("data.labels", {}, "expected at least one of energy, forces"),
+    ("data.labels.energie", {"key": "e", "unit": "eV"}, "got 'energie'; did you mean 'energy'"),
+    ("data.labels.energy.unit", "Hartre", "energy: expected one of eV, .*; got 'Hartre'; did you mean 'Hartree'"),
+    ("data.labels.energy", "energy", r"\[data.labels.energy\]: expected a table; got 'energy'"),
+    ("run.epochs", 3.5, r"\[run\] epochs: expected a whole number; got 3.5"),
+    ("run.epochs", True, "expected a whole number; got True"),
+    ("run.epochs", 0, r"\[run\] epochs: expected a number >= 1; got 0"),
+    ("run.output", 3, r"\[run\] output: expected a path in quotes; got 3"),
+    ("run.dtype", "float16", r"\[run\] dtype: expected one of 'float32', 'float64'; got 'float16'"),
+    ("schedule.kind", "cosin", "got 'cosin'; did you mean 'cosine'"),
+    ("optimizer.ema", 1.5, r"\[optimizer\] ema: expected a number from 0.0 to 1.0; got 1.5"),
+    ("optimizer.learning_rate", "fast", "expected a number; got 'fast'"),
+    ("optimizer.learning_rate", float("nan"), "expected a number >= 0.0; got nan"),
+    ("optimizer.learning_rate", 0, "expected a positive number"),
+    ("data.split.validation", 0, "expected a fraction between 0 and 1"),
+    ("data.split.by", "info", "by = 'info' needs key"),
+    ("data.split.key", "source", "key is used with by = 'info' only"),
+    ("loss.energy", 0, "expected a positive weight"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "message"), MISTAKES)
+def test_a_mistake_names_its_place_and_the_nearest_valid_word(place, value, message):
+    with pytest.raises(InputError, match=message):
+        parse_config(changed(place, value))
+
+
+def test_validation_files_and_a_split_exclude_each_other():
+    config = changed("data.validation", "val.extxyz")
+    config["data"]["split"] = {"validation": 0.2}
+    with pytest.raises(InputError, match=r"either validation .* or"):
+        parse_config(config)
+
+
+def test_paths_are_relative_to_the_file(tmp_path):
+    text = (
+        '[data]\ntrain = ["a.xyz", "sub/b.db"]\nlabels.energy = {key="E", unit="eV"}\n[run]\nepochs=1\noutput="../out"'
+    )
+    (tmp_path / "train.toml").write_text(text)
+    config = load_config(tmp_path / "train.toml")
+    assert config.data.train == (tmp_path / "a.xyz", tmp_path / "sub" / "b.db")
+    assert config.run.output.resolve() == tmp_path.parent / "out"
+
+
+def test_the_dictionary_of_a_configuration_is_json_without_folders(tmp_path):
+    text = json.dumps(parse_config(GOOD, tmp_path).to_dict())
+    assert str(tmp_path) not in text
+    assert "train.extxyz" in text
+
+
+@pytest.mark.parametrize(("text", "message"), [("[data", "is not TOML"), (None, "cannot read")])
+def test_unreadable_files_are_refused(tmp_path, text, message):
+    path = tmp_path / "train.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_config(path)
+
+
+def test_the_bundled_models_configuration_is_valid():
+    config = load_config(Path(__file__).parents[2] / "models" / "ethanol" / "train.toml")
+    assert set(config.data.labels) == {"energy", "forces", "dipole", "polarizability"}
+    assert all(path.is_file() for path in config.data.train + config.data.test)
