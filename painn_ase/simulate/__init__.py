@@ -1,0 +1,21 @@
+"""Molecular dynamics and geometry optimisation with any ASE calculator."""
+
+from painn_ase.simulate.ensembles import MTK, Bussi, Langevin, NoseHooverChain
+from painn_ase.simulate.guards import Guards
+from painn_ase.simulate.md import run_md
+from painn_ase.simulate.optimize import Relaxation, relax
+from painn_ase.simulate.recorder import Output
+from painn_ase.simulate.run import Run
+
+__all__ = [
+    "MTK",
+    "Bussi",
+    "Guards",
+    "Langevin",
+    "NoseHooverChain",
+    "Output",
+    "Relaxation",
+    "Run",
+    "relax",
+    "run_md",
+]

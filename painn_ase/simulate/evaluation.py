@@ -1,0 +1,47 @@
+"""One evaluation per step: what a step will need is asked for together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ase import Atoms
+from ase.calculators.abc import GetPropertiesMixin
+from ase.calculators.calculator import BaseCalculator
+
+
+class Together(GetPropertiesMixin):
+    """Stands before a calculator and widens the first request on a new structure to the properties in `due`.
+
+    ASE's integrators ask for the forces only. A calculator that evaluates expensive properties on request would
+    evaluate a second time when they are recorded; asked for all at once, it can share the work.
+    """
+
+    def __init__(self, calc: BaseCalculator) -> None:
+        self._calc = calc
+        self.due: Collection[str] = ()
+
+    def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
+        calc = self._calc
+        if self.due and allow_calculation and atoms is not None and name in calc.implemented_properties:
+            changes = calc.check_state(atoms)
+            if changes:  # as BaseCalculator.get_property does, with more than one name
+                calc.results = {}
+                calc.atoms = atoms.copy()
+                calc.calculate(atoms, list(dict.fromkeys([name, *self.due])), changes)
+        return calc.get_property(name, atoms, allow_calculation)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._calc, name)
+
+
+@contextmanager
+def together(atoms: Atoms) -> Iterator[Together]:
+    """Puts a `Together` before the calculator of the atoms while the context lasts."""
+    own = atoms.calc
+    atoms.calc = Together(own)
+    try:
+        yield atoms.calc
+    finally:
+        atoms.calc = own

@@ -1,0 +1,158 @@
+"""The files of a run: observables in HDF5, frames in an ASE trajectory. Both stay readable after a kill.
+
+Layout of the HDF5 file: attribute `metadata` (JSON); one extensible dataset per observable in `observables/`, with
+attributes `unit` and `interval` (steps between rows; row k belongs to step k * interval); `sync/step` and
+`sync/seconds`, one row per sync. Rows up to the last `sync/step` are complete; later ones may be torn by a kill and
+readers leave them out. The file is written in HDF5's single-writer-multiple-reader mode, which orders its writes so
+that a reader always finds a whole file: while a run lasts, or after it was killed, open it with
+`h5py.File(name, "r", swmr=True)`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import h5py
+import numpy as np
+from ase import Atoms
+from ase.io.trajectory import Trajectory
+
+from painn_ase.errors import InputError
+from painn_ase.simulate.observables import Moment, Observable
+
+FORMAT = "painn_ase observables 1"
+_BUFFER = 4 * 1024**2  # bytes held in memory at most
+
+
+def file(path: str | os.PathLike, suffix: str) -> Path:
+    """`path` with the suffix appended; a dot in the name, as in 'ethanol_0.5fs', is part of the name."""
+    return Path(f"{os.fspath(path)}{suffix}")
+
+
+def claim(files: list[Path], overwrite: bool) -> None:
+    """Makes way for new files; `InputError` if one exists and may not be overwritten."""
+    taken = [f for f in files if f.exists()]
+    if taken and not overwrite:
+        raise InputError(f"{', '.join(map(str, taken))} exists; choose another path or pass overwrite=True")
+    for f in taken:
+        f.unlink()
+    files[0].parent.mkdir(parents=True, exist_ok=True)
+
+
+@dataclass(frozen=True)
+class Output:
+    """How often files are written: a frame every `trajectory_every` steps, rows to disk every `sync` seconds."""
+
+    trajectory_every: int = 100
+    sync: float = 5.0
+
+
+class Recorder:
+    """Writes the observables and frames of one run. Use it as a context manager."""
+
+    def __init__(
+        self,
+        path: Path,
+        plan: list[tuple[Observable, int]],
+        first: Moment,
+        metadata: dict[str, Any],
+        output: Output,
+    ) -> None:
+        self.output = output
+        self._plan = plan
+        self._rows: dict[str, list[np.ndarray]] = {observable.name: [] for observable, _ in plan}
+        self._bytes = 0
+        self._begin = self._synced = monotonic()
+        self._last = -1
+        self._file = h5py.File(file(path, ".h5"), "w", libver=("v110", "v110"))
+        self._file.attrs["format"] = FORMAT
+        self._file.attrs["metadata"] = json.dumps(metadata)
+        self._file.create_group("observables", track_order=True)
+        self._data = {o.name: self._dataset(o, n, np.asarray(o.read(first))) for o, n in plan}
+        rows = {"shape": (0,), "maxshape": (None,), "chunks": (256,), "fillvalue": -1}
+        self._sync_step = self._file.create_dataset("sync/step", dtype="i8", **rows)
+        self._sync_seconds = self._file.create_dataset("sync/seconds", dtype="f8", **rows)
+        self._sync_step.attrs["meaning"] = "observables up to this step are complete"
+        self._sync_seconds.attrs["unit"] = "s"
+        self._file.swmr_mode = True  # from here on no new datasets or attributes
+        self._frames = Trajectory(file(path, ".traj"), "w")
+
+    def _dataset(self, observable: Observable, interval: int, value: np.ndarray) -> h5py.Dataset:
+        rows = int(np.clip(2**16 // (8 * max(value.size, 1)), 16, 1024))
+        data = self._file.create_dataset(
+            f"observables/{observable.name}",
+            shape=(0, *value.shape),
+            maxshape=(None, *value.shape),
+            chunks=(rows, *value.shape),
+            dtype="i8" if value.dtype.kind == "i" else "f8",
+        )
+        data.attrs["unit"] = observable.unit
+        data.attrs["interval"] = interval
+        return data
+
+    def needs(self, step: int) -> set[str]:
+        """The calculator's properties that the observables of this step are read from."""
+        return {observable.needs for observable, interval in self._plan if observable.needs and step % interval == 0}
+
+    def record(self, moment: Moment) -> None:
+        """Takes the observables due at this step, and syncs when the wall-clock interval is over."""
+        for observable, interval in self._plan:
+            if moment.step % interval == 0:
+                row = np.array(observable.read(moment))
+                self._rows[observable.name].append(row)
+                self._bytes += row.nbytes
+        self._last = moment.step
+        late = monotonic() - self._synced > self.output.sync
+        if late or self._bytes > _BUFFER:
+            self.sync(to_disk=late)
+
+    def frame(self, image: Atoms) -> None:
+        """Appends a frame, with the results its calculator holds."""
+        self._frames.write(image)
+
+    def sync(self, to_disk: bool = True) -> None:
+        """Writes the buffered rows, then the record that declares them complete."""
+        for name, rows in self._rows.items():
+            if rows:
+                _append(self._data[name], np.stack(rows))
+                rows.clear()
+        self._bytes = 0
+        self._file.flush()
+        if to_disk:  # the rows must be on the disk before the record that vouches for them
+            _fsync(self._file.filename)
+        _append(self._sync_seconds, np.array([monotonic() - self._begin]))
+        _append(self._sync_step, np.array([self._last]))
+        self._file.flush()
+        if to_disk:
+            _fsync(self._file.filename)
+            _fsync(self._frames.filename)
+            self._synced = monotonic()
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        try:
+            self.sync()
+        finally:
+            self._frames.close()
+            self._file.close()
+
+
+def _append(data: h5py.Dataset, rows: np.ndarray) -> None:
+    n = len(data)
+    data.resize(n + len(rows), axis=0)
+    data[n:] = rows
+
+
+def _fsync(name: str | os.PathLike) -> None:
+    descriptor = os.open(name, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

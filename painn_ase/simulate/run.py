@@ -1,0 +1,154 @@
+"""A recorded run: where its files are, what they hold, and its summary."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from painn_ase.errors import InputError, closest
+from painn_ase.simulate.averages import mean_and_error, slope
+from painn_ase.simulate.recorder import FORMAT, file
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recorded molecular-dynamics run; `run_md` returns one, `Run.load(path)` opens one again.
+
+    `metadata` holds the conditions, the structure and the versions. Also a run that is still going, or was killed,
+    can be loaded: it holds everything up to its last sync.
+    """
+
+    path: Path
+    metadata: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Run:
+        """The run recorded under `path`, given as to `run_md` or as the name of its .h5 file."""
+        name = os.fspath(path)
+        path = Path(name[:-3] if name.endswith(".h5") else name)
+        with _open(file(path, ".h5")) as data:
+            return cls(path, json.loads(data.attrs["metadata"]))
+
+    @property
+    def trajectory(self) -> Path:
+        """The ASE trajectory of saved frames."""
+        return file(self.path, ".traj")
+
+    @property
+    def file(self) -> Path:
+        """The HDF5 file of observables."""
+        return file(self.path, ".h5")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The recorded observables."""
+        with _open(self.file) as data:
+            return tuple(data["observables"])
+
+    def unit(self, name: str) -> str:
+        """The unit of an observable."""
+        with _open(self.file) as data:
+            return str(self._dataset(data, name).attrs["unit"])
+
+    def observables(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Times in fs (rows,) and values (rows, ...) of an observable, in its `unit`.
+
+        Raises `InputError` for a name that was not recorded, naming those that were.
+        """
+        with _open(self.file) as data:
+            dataset = self._dataset(data, name)
+            interval = int(dataset.attrs["interval"])
+            last = _last_sync(data)[0]
+            values = dataset[: last // interval + 1] if last >= 0 else dataset[:0]
+        return np.arange(len(values)) * interval * self.metadata["timestep_fs"], values
+
+    def _dataset(self, data: h5py.File, name: str) -> h5py.Dataset:
+        recorded = list(data["observables"])
+        if name not in recorded:
+            raise InputError(
+                f"{self.file} holds {', '.join(recorded)}; got {name!r}{closest(name, recorded)}. "
+                f"Name it in record=[...] to have it recorded."
+            )
+        return data["observables"][name]
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Figures of the whole run, start included.
+
+        temperature and temperature_error (K, standard error by blocking), potential_energy and total_energy (eV,
+        means), energy_drift (meV/atom/ps, slope of the conserved energy) and pressure (GPa) where they are recorded,
+        steps, time_ps, complete (False: the run was stopped or still goes on), wall_seconds, steps_per_second, files.
+        """
+        with _open(self.file) as data:
+            last, seconds = _last_sync(data)
+        if last < 0:
+            raise InputError(f"{self.file} holds no complete rows yet: the run was stopped before its first sync")
+        temperature, error = mean_and_error(self.observables("temperature")[1])
+        figures = {
+            "temperature": temperature,
+            "temperature_error": error,
+            "potential_energy": float(np.mean(self.observables("potential_energy")[1])),
+            "total_energy": float(np.mean(self.observables("total_energy")[1])),
+        }
+        if "conserved_energy" in self.names:
+            figures["energy_drift"] = slope(*self.observables("conserved_energy")) * 1e6 / len(self.metadata["symbols"])
+        if "pressure" in self.names:
+            figures["pressure"] = float(np.mean(self.observables("pressure")[1]))
+        return figures | {
+            "steps": last,
+            "time_ps": last * self.metadata["timestep_fs"] / 1000,
+            "complete": last == self.metadata["steps"],
+            "wall_seconds": seconds,
+            "steps_per_second": last / seconds if seconds > 0 else float("nan"),
+            "files": [str(self.file), str(self.trajectory)],
+        }
+
+    def __str__(self) -> str:
+        about, figures = self.metadata, self.summary
+        pressure = f", pressure {figures['pressure']:.3f} GPa" if "pressure" in figures else ""
+        state = "" if figures["complete"] else f" of {about['steps']} (stopped early)"
+        lines = [
+            f"{about['ensemble'].upper()} of {about['formula']}, {len(about['symbols'])} atoms, "
+            f"{about['temperature_K']:g} K: {about['coupling']}",
+            f"steps        {figures['steps']}{state} of {about['timestep_fs']:g} fs = {figures['time_ps']:g} ps",
+            f"momenta      {about['momenta']}; {about['degrees_of_freedom']} degrees of freedom; seed {about['seed']}",
+            f"temperature  {figures['temperature']:.1f} ± {figures['temperature_error']:.1f} K{pressure}",
+            f"energies     potential {figures['potential_energy']:.4f}, total {figures['total_energy']:.4f} eV (means)",
+        ]
+        if "energy_drift" in figures:
+            lines.append(f"drift        {figures['energy_drift']:.3g} meV/atom/ps in the conserved energy")
+        lines += [
+            f"speed        {figures['steps_per_second']:.0f} steps/s, {figures['wall_seconds']:.1f} s",
+            f"observables  {self.file} ({', '.join(self.names)})",
+            f"trajectory   {self.trajectory}",
+        ]
+        return "\n".join(lines)
+
+
+def _open(name: Path) -> h5py.File:
+    if not name.is_file():
+        raise InputError(f"no recorded run here: {name} does not exist")
+    try:
+        data = h5py.File(name, "r", libver=("v110", "v110"), swmr=True)
+    except OSError as error:
+        raise InputError(f"{name} is not a readable HDF5 file: {error}") from error
+    if data.attrs.get("format") != FORMAT:
+        found = data.attrs.get("format", "no format")
+        data.close()
+        raise InputError(f"{name}: expected format {FORMAT!r}; got {found!r}")
+    return data
+
+
+def _last_sync(data: h5py.File) -> tuple[int, float]:
+    """Step and seconds of the last sync; (-1, 0) if there is none. A torn row still holds the fill value, -1."""
+    steps, seconds = data["sync/step"][:], data["sync/seconds"][:]
+    n = min(len(steps), len(seconds))
+    whole = np.flatnonzero((steps[:n] >= 0) & (seconds[:n] >= 0))
+    return (int(steps[whole[-1]]), float(seconds[whole[-1]])) if len(whole) else (-1, 0.0)

@@ -1,0 +1,40 @@
+"""A molecule of springs: cheap, invariant to translation and rotation, with dipole and polarizability on request."""
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+STIFFNESS = 5.0  # eV/Å²
+
+
+class Springs(Calculator):
+    """E = k/2 sum over pairs (r - r0)²; counts what it is asked."""
+
+    implemented_properties = ["energy", "free_energy", "forces", "dipole", "polarizability"]  # noqa: RUF012
+
+    def __init__(self, atoms: Atoms) -> None:
+        super().__init__()
+        self.lengths = atoms.get_all_distances()
+        self.charges = np.linspace(-0.3, 0.3, len(atoms))
+        self.calls = []
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.calls.append(list(properties))
+        arms = atoms.positions[:, None] - atoms.positions[None]
+        r = np.linalg.norm(arms, axis=2)
+        stretch = r - self.lengths
+        pull = STIFFNESS * stretch / np.where(r > 0, r, 1)
+        energy = STIFFNESS * np.sum(stretch**2) / 4
+        self.results |= {"energy": energy, "free_energy": energy, "forces": -np.sum(pull[..., None] * arms, axis=1)}
+        if "dipole" in properties:
+            self.results["dipole"] = self.charges @ atoms.positions
+        if "polarizability" in properties:
+            self.results["polarizability"] = atoms.positions.T @ atoms.positions
+
+
+def cluster() -> Atoms:
+    """Six atoms of four kinds, off the origin."""
+    atoms = Atoms("C2N2OF", positions=1.4 * np.vstack([np.eye(3), -np.eye(3)]) + [3.0, -2.0, 1.0])
+    atoms.calc = Springs(atoms)
+    return atoms
