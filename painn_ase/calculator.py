@@ -15,10 +15,10 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from painn_ase.ase_polarizability import register_polarizability
 from painn_ase.backends import Backend, TorchBackend
 from painn_ase.checkpoint import load_model
-from painn_ase.errors import InputError
+from painn_ase.errors import InputError, SimulationError
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model, check_elements
-from painn_ase.neighbors import Pairs, VerletList, neighbor_list
+from painn_ase.neighbors import Pairs, VerletList, check_distances, neighbor_list
 
 log = logging.getLogger(__name__)
 
@@ -140,17 +140,20 @@ class PaiNNCalculator(Calculator):
             raise InputError(
                 "calculate: expected Atoms; got none. Attach the calculator first: atoms.calc = calculator"
             )
-        self._refuse_undefined(atoms, properties)
         if system_changes or self._graph is None:
-            self.results = {}
-            self._graph = self._build_graph(atoms)
+            # whatever goes wrong from here on, nothing of the last structure may answer for this one
+            self.results, previous, self._graph = {}, self._graph, None
+            self._graph = self._build_graph(atoms, previous)
+        self._refuse_undefined(atoms, properties)
         wanted = {"energy", "energies", "forces"}.intersection(self.backend.properties)
         if wanted and atoms.pbc.all():
             wanted.add("stress")
         wanted.update("energy" if name == "free_energy" else name for name in properties)
         wanted.difference_update(self.results)
         if wanted:
-            self.results.update(_in_ase_shape(self.backend.evaluate(self._graph, wanted)))
+            values = self.backend.evaluate(self._graph, wanted)
+            self._check_finite(values)
+            self.results.update(_in_ase_shape(values))
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """JSON-able keywords of this calculator."""
@@ -177,11 +180,22 @@ class PaiNNCalculator(Calculator):
                     "are known only up to lattice vectors. If this is a molecule in a box, set atoms.pbc = False"
                 )
 
-    def _build_graph(self, atoms: Atoms) -> AtomicGraph:
-        """The graph of `atoms`; everything but positions and cell is the same object while the pairs are."""
+    def _check_finite(self, values: dict[str, np.ndarray]) -> None:
+        """Raises a plain error instead of letting NaN into a trajectory."""
+        if all(np.isfinite(value).all() for value in values.values()):
+            return
+        assert self._graph is not None
+        assert self._pairs is not None
+        check_distances(self._pairs, self._graph.positions.numpy(), self._graph.cells[0].numpy())
+        raise SimulationError(
+            f"model {self.model_name!r} returned values that are not finite for this structure; it lies far outside of "
+            "what the model was trained on. Look at the last frames of the trajectory"
+        )
+
+    def _build_graph(self, atoms: Atoms, old: AtomicGraph | None) -> AtomicGraph:
+        """The graph of `atoms`; everything but positions and cell is the `old` object's while the pairs are."""
         charge = self._charge_of(atoms)
         near = self.neighbor_list.update(atoms.positions, atoms.cell.array, atoms.pbc)
-        old = self._graph
         if (
             old is not None
             and near.pairs is self._pairs

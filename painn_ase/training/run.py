@@ -16,17 +16,6 @@ from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
 
 
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """PyTorch uses `count` threads inside the block (0: as many as before) and as many as before after it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @dataclass
 class Interrupt:
     requested: bool = False

@@ -21,6 +21,7 @@ from painn_ase import checkpoint as model_files
 from painn_ase.derivatives import evaluate
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.model import Model
+from painn_ase.threads import torch_threads
 from painn_ase.training.average import AveragedModel
 from painn_ase.training.checkpoint import load_state, save_state
 from painn_ase.training.config import TrainConfig
@@ -28,7 +29,7 @@ from painn_ase.training.data import Batch, Example, batch_indices, collate, load
 from painn_ase.training.evaluate import Comparison, Evaluation, compare
 from painn_ase.training.loss import Loss
 from painn_ase.training.normalization import describe_normalization, fit_normalization
-from painn_ase.training.run import Log, checksums, choose_device, interrupts, torch_threads
+from painn_ase.training.run import Log, checksums, choose_device, interrupts
 from painn_ase.training.schedule import LearningRate
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,35 @@
+"""Arguments that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+def add_structure_and_model(p: argparse.ArgumentParser) -> None:
+    """STRUCTURE, --model, and how the model is evaluated."""
+    p.add_argument("structure", help="file that ASE reads, or the name of a bundled model for its example structure")
+    p.add_argument("--model", help="bundled name or model folder (default: the bundled model STRUCTURE names)")
+    p.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="precision of the network")
+    p.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: %(default)s)")
+    p.add_argument("--charge", type=float, help="total charge in e (default: from the file, else 0)")
+
+
+def add_output(p: argparse.ArgumentParser, default: str) -> None:
+    """--output and --overwrite."""
+    p.add_argument("--output", default=default, metavar="PATH", help="output files begin with this (%(default)s)")
+    p.add_argument("--overwrite", action="store_true", help="replace existing output files")
+
+
+def structure_with_calculator(options: argparse.Namespace) -> Atoms:
+    """The structure that was asked for, with the calculator attached."""
+    from painn_ase.calculator import PaiNNCalculator
+    from painn_ase.structures import read_structure
+
+    atoms = read_structure(options.structure)
+    model = options.model or options.structure
+    atoms.calc = PaiNNCalculator(model, dtype=options.dtype, device=options.device, charge=options.charge)
+    return atoms

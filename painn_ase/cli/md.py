@@ -1,0 +1,36 @@
+"""`painn-ase md`: molecular dynamics."""
+
+import argparse
+
+from painn_ase.cli.common import add_output, add_structure_and_model, structure_with_calculator
+
+
+def add_parser(verbs: argparse._SubParsersAction) -> None:
+    p = verbs.add_parser("md", help="run molecular dynamics", description=__doc__)
+    add_structure_and_model(p)
+    p.add_argument("--ensemble", choices=("nve", "nvt", "npt"), default="nvt")
+    p.add_argument("--thermostat", choices=("langevin", "bussi", "nose-hoover"), help="of nvt (default: langevin)")
+    p.add_argument("--temperature", type=float, default=300.0, help="K (default: %(default)s)")
+    p.add_argument("--pressure", type=float, default=0.0, help="of npt, GPa (default: %(default)s)")
+    p.add_argument("--timestep", type=float, default=0.5, help="fs (default: %(default)s)")
+    p.add_argument("--steps", type=int, required=True)
+    p.add_argument("--record", nargs="*", default=[], metavar="PROPERTY", help="e.g. dipole polarizability velocities")
+    p.add_argument("--every", type=int, default=1, help="steps between records (default: %(default)s)")
+    p.add_argument("--frames-every", type=int, default=10, help="steps between trajectory frames (%(default)s)")
+    p.add_argument("--seed", type=int, default=0)
+    add_output(p, "md")
+    p.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from painn_ase.simulate import MTK, Output, run_md
+
+    chosen = ("ensemble", "thermostat", "temperature", "timestep", "steps", "record", "every", "seed", "overwrite")
+    result = run_md(
+        structure_with_calculator(options),
+        path=options.output,
+        barostat=MTK(pressure=options.pressure) if options.ensemble == "npt" else None,
+        output=Output(trajectory_every=options.frames_every),
+        **{name: getattr(options, name) for name in chosen},
+    )
+    print(result)

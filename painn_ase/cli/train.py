@@ -1,0 +1,23 @@
+"""`painn-ase train`: fit a model to labelled structures."""
+
+import argparse
+
+
+def add_parser(verbs: argparse._SubParsersAction) -> None:
+    p = verbs.add_parser("train", help="train a model from a TOML file", description=__doc__)
+    p.add_argument("config", help="TOML file; models/ethanol/train.toml is an example")
+    p.add_argument("--resume", action="store_true", help="continue an interrupted run, to the same result")
+    p.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from painn_ase.checkpoint import save_model
+    from painn_ase.describe import render_card
+    from painn_ase.training import load_config, train
+
+    trained = train(load_config(options.config), resume=options.resume)
+    save_model(trained.model, trained.folder, card=render_card(trained.model))
+    for part, evaluation in trained.evaluations.items():
+        print(f"\n{part} ({evaluation.structures} structures)\n{evaluation.table()}")
+    state = "finished" if trained.finished else "interrupted; --resume continues"
+    print(f"\n{state} after {trained.epochs} epochs, best epoch {trained.best_epoch}; model: {trained.folder}")

@@ -1,0 +1,89 @@
+"""What people read about a model: the card beside its weights, and the text of `painn-ase info`."""
+
+from typing import Any
+
+import torch
+from ase.data import chemical_symbols
+
+from painn_ase import __version__
+from painn_ase.checkpoint import bundled_models, find_model, load_model, read_header
+from painn_ase.model import Model
+
+
+def describe_installation() -> str:
+    """The package's and torch's versions and the bundled models, as text."""
+    lines = [f"painn_ase {__version__}, torch {torch.__version__}", "", "bundled models:"]
+    for name, folder in bundled_models().items():
+        header = read_header(folder)
+        elements = ", ".join(chemical_symbols[z] for z in header["model"]["elements"])
+        size = sum(f.stat().st_size for f in folder.iterdir() if f.is_file()) / 2**20
+        lines.append(f"  {name:<14} {elements:<10} {', '.join(header['properties'])} ({size:.1f} MB)")
+    if not bundled_models():
+        lines.append("  none found")
+    return "\n".join(lines)
+
+
+def describe_model(name_or_path: str) -> str:
+    """One model as text: its folder, then its card."""
+    folder = find_model(name_or_path)
+    return f"{folder}\n\n{render_card(load_model(folder))}"
+
+
+def render_card(model: Model) -> str:
+    """The card of a model in Markdown, made from its header alone: nothing in it is typed by hand."""
+    sections = [f"# {model.name}", _summary(model), _training(model.provenance), _errors(model.errors)]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _summary(model: Model) -> str:
+    elements = ", ".join(chemical_symbols[z] for z in model.elements)
+    network = model.config["representation"]
+    parameters = sum(p.numel() for p in model.parameters())
+    rows = {
+        "elements": elements,
+        "properties": ", ".join(sorted(model.properties)),
+        "network": f"{network['kind']}, {network.get('features')} features, "
+        f"{network.get('interactions')} interactions, cutoff {model.cutoff:g} Å, {parameters:,} parameters",
+        **{key: str(value) for key, value in model.provenance.get("about", {}).items()},
+    }
+    return _table(("", ""), list(rows.items()))
+
+
+def _training(provenance: dict[str, Any]) -> str:
+    if "training" not in provenance:
+        return ""
+    counts = ", ".join(f"{n} {part}" for part, n in provenance.get("structures", {}).items())
+    rows = [
+        ("structures", counts),
+        ("epochs", f"{provenance.get('epochs')} (best: {provenance.get('best_epoch')})"),
+        ("time", f"{provenance.get('seconds', 0) / 60:.0f} min"),
+        ("date", str(provenance.get("date"))),
+        ("versions", ", ".join(f"{k} {v}" for k, v in provenance.get("versions", {}).items())),
+        *((f"sha256 of {name}", f"`{value}`") for name, value in provenance.get("data_sha256", {}).items()),
+    ]
+    return "## Training\n\n" + _table(("", ""), rows)
+
+
+def _errors(errors: dict[str, Any]) -> str:
+    """A table of errors per data set, and per group of frames where the set was grouped."""
+    parts = []
+    for part, found in errors.items():
+        parts.append(
+            f"## Errors: {part} ({found.get('structures', '?')} structures)\n\n" + _error_table(found["properties"])
+        )
+        for group, members in found.get("groups", {}).items():
+            parts.append(f"### {group}\n\n" + _error_table(members))
+    return "\n\n".join(parts)
+
+
+def _error_table(members: dict[str, Any]) -> str:
+    rows = [
+        (name, f"{e['mae']:.3g}", f"{e['rmse']:.3g}", f"{e['max']:.3g}", e["unit"], str(e["count"]))
+        for name, e in members.items()
+    ]
+    return _table(("property", "MAE", "RMSE", "largest", "unit", "components"), rows)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    cells = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in cells)
