@@ -36,23 +36,22 @@ class Assignment:
 def find_peaks(
     spectrum: Spectrum, *, prominence: float = 0.01, significance: float = 3.0, separation: float = 0.0
 ) -> list[Peak]:
-    """Peaks in order of wavenumber that stand out by `prominence` (a share of the maximum).
+    """Peaks in order of wavenumber that stand out by the share `prominence` of the most prominent one.
 
     Where standard errors are known the prominence must also be `significance` times the one at the peak.
     `separation` is the least distance between peaks in cm⁻¹.
     """
     intensity = np.nan_to_num(spectrum.intensity)
     axis = spectrum.wavenumbers
-    top = float(intensity.max())
-    if not top > 0:
-        raise InputError("peaks: the spectrum has no positive intensity")
     distance = max(1.0, separation / float(np.median(np.diff(axis))))
-    indices, found = signal.find_peaks(intensity, prominence=prominence * top, distance=distance)
+    indices, found = signal.find_peaks(intensity, prominence=0.0, distance=distance)
+    prominent = found["prominences"] >= prominence * found["prominences"].max(initial=0.0)
+    indices, heights = indices[prominent], found["prominences"][prominent]
     left, right = signal.peak_widths(intensity, indices, rel_height=0.5)[2:]
     number = np.arange(len(axis))
     widths = np.interp(right, number, axis) - np.interp(left, number, axis)
     peaks = []
-    for index, height, width in zip(indices.tolist(), found["prominences"].tolist(), widths.tolist(), strict=True):
+    for index, height, width in zip(indices.tolist(), heights.tolist(), widths.tolist(), strict=True):
         error = None if spectrum.standard_error is None else float(spectrum.standard_error[index])
         if error is None or height >= significance * error:
             position, value = _vertex(axis[index - 1 : index + 2], intensity[index - 1 : index + 2])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from painn_ase.errors import InputError, MissingPackageError
+from painn_ase.spectra.raman import RAYLEIGH
 from painn_ase.spectra.spectrum import INFRARED_UNIT, POWER_UNIT, RAMAN_UNIT, Spectrum
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, told apart by colour-blind readers and in grey
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _EXPERIMENT = "#222222"
-_STICKS = "#555555"
+_STICKS = "#666666"
+_STICK_HEIGHT = 0.62  # of the panel, so that sticks and curves are told apart
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -51,6 +53,7 @@ _UNITS = {
     INFRARED_UNIT: r"km mol$^{-1}$ cm",
     RAMAN_UNIT: r"m$^2$ sr$^{-1}$ / cm$^{-1}$",
     POWER_UNIT: r"modes / cm$^{-1}$",
+    "km/mol": r"km mol$^{-1}$",
     "L/mol/cm": r"L mol$^{-1}$ cm$^{-1}$",
     "m²/mol": r"m$^2$ mol$^{-1}$",
     "cm²/sr/cm⁻¹": r"cm$^2$ sr$^{-1}$ / cm$^{-1}$",
@@ -99,7 +102,7 @@ def plot_spectra(
         raise InputError(f"limits: expected two different wavenumbers in cm⁻¹; got {first:g} and {last:g}")
     panels = 1 if layout == "overlay" else len(named)
     with mpl.rc_context(_STYLE):
-        height = 3.2 if panels == 1 else 1.2 + 1.5 * panels
+        height = 3.2 if panels == 1 else 0.8 + 1.7 * panels
         figure = Figure(figsize=(6.3, height), layout="constrained")
         axes = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
         for number, (label, spectrum) in enumerate(named.items()):
@@ -109,10 +112,12 @@ def plot_spectra(
             shown = list(named.values())[number]
             if experiment is not None:
                 _draw_experiment(panel, experiment, shown, (first, last))
-            _finish(panel, shown, (first, last), last_panel=number == panels - 1)
+            _scale(panel, shown, (first, last))
+            panel.set_ylabel(_quantity([shown] if panels > 1 else list(named.values()), wrap=panels > 1))
             if sticks is not None:
                 _draw_sticks(panel, sticks, (first, last))
             _legend(panel, always=layout == "stacked")
+        axes[-1].set_xlabel(r"Wavenumber / cm$^{-1}$")
         if path is not None:
             figure.savefig(path)
     return figure
@@ -148,10 +153,16 @@ def _common_limits(named: dict[str, Spectrum]) -> tuple[float, float]:
     ends = []
     for one in named.values():
         values = np.nan_to_num(one.intensity)
-        strong = np.flatnonzero(values > 5e-3 * values.max())
+        strong = np.flatnonzero(values > 5e-3 * _bands(one, one.wavenumbers, values).max())
         ends.append(one.wavenumbers[strong[-1]] if strong.size else one.wavenumbers[-1])
     end = float(max(ends))
     return 0.0, min(float(np.ceil((end + 100) / 100) * 100), max(float(one.wavenumbers[-1]) for one in named.values()))
+
+
+def _bands(spectrum: Spectrum, wavenumbers: NDArray, values: NDArray) -> NDArray:
+    """The values that set a scale: of a Raman spectrum those beyond the wing of the laser line."""
+    beyond = wavenumbers > RAYLEIGH
+    return values[beyond] if spectrum.kind.startswith("raman") and beyond.any() else values
 
 
 def _inside(spectrum: Spectrum, limits: tuple[float, float]) -> NDArray[np.bool_]:
@@ -179,7 +190,7 @@ def _draw_experiment(axes: Axes, experiment: Spectrum, beside: Spectrum, limits:
     if experiment.unit != beside.unit:
         y = y * (float(np.nanmax(beside.intensity[_inside(beside, limits)])) / float(np.nanmax(y)))
         label = "experiment (scaled)"
-    axes.plot(x, y, color=_EXPERIMENT, linewidth=0.9, linestyle=(0, (4, 1.5)), label=label, zorder=4)
+    axes.plot(x, y, color=_EXPERIMENT, linewidth=0.9, label=label, zorder=2.5)
 
 
 def _draw_sticks(axes: Axes, sticks: Sticks, limits: tuple[float, float]) -> None:
@@ -189,36 +200,41 @@ def _draw_sticks(axes: Axes, sticks: Sticks, limits: tuple[float, float]) -> Non
     low, high = sorted(limits)
     inside = (at >= low) & (at <= high)
     right = axes.twinx()
-    right.vlines(at[inside], 0, strength[inside], color=_STICKS, linewidth=1.3)
+    right.vlines(at[inside], 0, strength[inside], color=_STICKS, linewidth=1.0)
     bottom, top = axes.get_ylim()
-    highest = float(strength[inside].max(initial=0.0)) * 1.08 or 1.0
+    highest = float(strength[inside].max(initial=0.0)) / _STICK_HEIGHT or 1.0
     right.set_ylim(highest * bottom / top, highest)  # zero at the same height on both sides
-    right.set_ylabel(f"{sticks.label} / {_UNITS.get(sticks.unit, _pretty(sticks.unit))}", color=_STICKS)
+    right.set_ylabel(f"{sticks.label} / {_UNITS.get(sticks.unit, sticks.unit)}", color=_STICKS)
     right.tick_params(axis="y", colors=_STICKS, which="both")
-    axes.plot([], [], color=_STICKS, linewidth=1.3, label=sticks.label)
+    axes.plot([], [], color=_STICKS, linewidth=1.0, label=sticks.label)
     # the curves stay in front of the sticks
     axes.set_zorder(right.get_zorder() + 1)
     axes.patch.set_visible(False)
 
 
-def _finish(axes: Axes, spectrum: Spectrum, limits: tuple[float, float], *, last_panel: bool) -> None:
+def _scale(axes: Axes, spectrum: Spectrum, limits: tuple[float, float]) -> None:
     axes.set_xlim(*limits)
-    quantity = _QUANTITIES.get(spectrum.kind, spectrum.kind.capitalize())
     if spectrum.kind == "raman depolarization":
-        axes.set_ylim(0, 0.8)
-        axes.axhline(0.75, color=_STICKS, linewidth=0.6, linestyle=":")
-        axes.set_ylabel("Depolarization ratio")
-    else:
-        lowest = min(0.0, min(float(np.nanmin(line.get_ydata())) for line in axes.get_lines()))
-        highest = max(float(np.nanmax(line.get_ydata())) for line in axes.get_lines())
-        axes.set_ylim(1.05 * lowest, 1.08 * highest)
-        axes.set_ylabel(f"{quantity} / {_UNITS.get(spectrum.unit, _pretty(spectrum.unit))}")
-    if last_panel:
-        axes.set_xlabel(r"Wavenumber / cm$^{-1}$")
+        axes.set_ylim(0, 0.85)
+        axes.axhline(0.75, color=_STICKS, linewidth=0.6, linestyle=":")  # no band exceeds it
+        return
+    lowest, highest = 0.0, 0.0
+    for line in axes.get_lines():
+        x, y = np.asarray(line.get_xdata(), dtype=float), np.asarray(line.get_ydata(), dtype=float)
+        y = _bands(spectrum, x, y)
+        lowest, highest = min(lowest, float(np.nanmin(y))), max(highest, float(np.nanmax(y)))
+    axes.set_ylim(1.05 * lowest, 1.08 * highest if highest > lowest else 1.0)
 
 
-def _pretty(unit: str) -> str:
-    return {"km/mol": r"km mol$^{-1}$"}.get(unit, unit)
+def _quantity(spectra: Sequence[Spectrum], *, wrap: bool) -> str:
+    """Label of the ordinate: what the spectra have in common, and the unit."""
+    kinds = list(dict.fromkeys(one.kind for one in spectra))
+    label = _QUANTITIES.get(kinds[0], kinds[0].capitalize())
+    if len(kinds) > 1:
+        label = "Raman scattering" if all(kind.startswith("raman") for kind in kinds) else "Intensity"
+    if spectra[0].kind == "raman depolarization":
+        return label
+    return f"{label}{chr(10) if wrap else ' '}/ {_UNITS.get(spectra[0].unit, spectra[0].unit)}"
 
 
 def _legend(axes: Axes, *, always: bool) -> None:

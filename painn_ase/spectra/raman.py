@@ -32,7 +32,8 @@ Array = NDArray[np.float64]
 _POLARIZABILITY_SI = ELEMENTARY_CHARGE * 1e-20  # C m²/V per e²Å²/eV
 _PER_FS = 1e15  # (1/fs)² · fs in 1/s
 _SYMMETRIC = 1e-3  # of the largest element; beyond that it is no polarizability
-_FAINT = 1e-2  # of the strongest parallel intensity: below it the depolarization ratio is a ratio of noise
+_FAINT = 1e-2  # of the strongest parallel band: below it the depolarization ratio is a ratio of noise
+RAYLEIGH = 150.0  # cm⁻¹; below it the wing of the laser line may outshine every band
 _FRAMES_AT_ONCE = 1 << 15
 
 # a = tr α / 3 and b = α - a·1 (xx, yy, zz, xy, yz, zx): C_iso = ⟨ȧȧ⟩, C_ani = 3/2 ⟨tr ḃḃ⟩
@@ -68,7 +69,7 @@ class RamanSpectra:
 
     isotropic: K R_iso; anisotropic: K R_ani, without its factors 4/45 and 3/45
     parallel: I_VV = K (R_iso + 4/45 R_ani); perpendicular: I_VH = K 3/45 R_ani; unpolarized: their sum
-    depolarization: I_VH / I_VV, between 0 and 3/4; NaN where I_VV is below 1 % of its maximum, for there is no band
+    depolarization: I_VH / I_VV, between 0 and 3/4; NaN where I_VV is below 1 % of its strongest band, for there is none
     """
 
     isotropic: Spectrum
@@ -237,7 +238,8 @@ def _assemble(scattered: Density, metadata: dict[str, str | float | int]) -> Ram
 
 
 def _depolarization(perpendicular: Spectrum, parallel: Spectrum, metadata: dict[str, Any]) -> Spectrum:
-    visible = parallel.intensity > _FAINT * parallel.intensity.max()
+    bands = parallel.intensity[parallel.wavenumbers > RAYLEIGH]
+    visible = parallel.intensity > _FAINT * (bands if bands.size else parallel.intensity).max()
     ratio = np.full_like(parallel.intensity, np.nan)
     ratio[visible] = perpendicular.intensity[visible] / parallel.intensity[visible]
     error = None

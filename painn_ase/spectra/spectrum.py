@@ -243,8 +243,8 @@ class Spectrum:
 
 def save_spectra(path: str | PathLike[str], spectra: Mapping[str, Spectrum]) -> None:
     """Write several named spectra into one .h5 file."""
-    if not spectra or "" in spectra:
-        raise InputError("spectra: expected at least one spectrum, each with a name")
+    if not spectra or "" in spectra or any("/" in name for name in spectra):
+        raise InputError(f"spectra: expected at least one, each with a name without '/'; got {list(spectra)}")
     files.write(path, {name: spectrum.__dict__ for name, spectrum in spectra.items()})
 
 

@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 _C = SPEED_OF_LIGHT * 1e-13  # cm/fs: wavenumber · _C = cycles per fs
 _DEFAULT_MAXIMUM = 5000.0  # cm⁻¹, above every molecular vibration (H2: 4401)
 _NYQUIST_SHARE = 0.95  # the corrections diverge or the noise aliases at the Nyquist wavenumber itself
+_SHOWN = 3700.0  # cm⁻¹, the O-H stretch: where the time-step correction is quoted
 _FEW = 5  # below so many trajectories their spread says little; cut them into blocks
 _BLOCKS = 10
 
@@ -111,7 +112,7 @@ def density(series: Series, resolution: float, transform: Transform, *, weights:
         return scale * _cosine_transform(function * window, series.interval, resolution / transform.points, axis, step)
 
     samples = line_shape(correlation.samples) if len(correlation.sums) > 2 else None
-    metadata = _describe(series, resolution, transform, depth) | {"errors": _describe_errors(series, correlation)}
+    metadata = _describe(series, resolution, transform, depth, axis) | {"errors": _describe_errors(series, correlation)}
     return Density(axis, line_shape(correlation.mean), samples, metadata)
 
 
@@ -127,10 +128,6 @@ def _lags(series: Series, resolution: float, window: str, lost: int) -> tuple[in
             f"{series.name}: a resolution of {resolution:g} cm⁻¹ with the {window} window needs trajectories of at "
             f"least {depth + lost} frames ({depth * series.interval / 1000:.3g} ps); got {frames + lost} frames "
             f"({frames * series.interval / 1000:.3g} ps). Run longer, or ask for resolution={reachable:.3g} or coarser"
-        )
-    if depth < 4:
-        raise InputError(
-            f"resolution: {resolution:g} cm⁻¹ is too coarse for frames {series.interval:g} fs apart: only {depth} lags"
         )
     return depth, WINDOWS[window].shape(np.arange(depth) * series.interval / unit)
 
@@ -160,8 +157,12 @@ def _axis(series: Series, resolution: float, transform: Transform, step: float) 
             f"maximum: frames {series.interval:g} fs apart reach {limit:.0f} cm⁻¹ (0.95 of the Nyquist wavenumber); "
             f"got {maximum:g}. Record more often or ask for less"
         )
+    if maximum < 4 * resolution:
+        raise InputError(
+            f"resolution: {resolution:g} cm⁻¹ is too coarse for a spectrum that ends at {maximum:.0f} cm⁻¹"
+        )
     spacing = resolution / transform.points
-    return spacing * np.arange(int(maximum / spacing) + 1)
+    return spacing * np.arange(int(maximum / spacing + 1e-9) + 1, dtype=np.float64)
 
 
 def _apparent(wavenumbers: Array, step: float) -> Array:
@@ -200,15 +201,15 @@ def _cosine_transform(function: Array, interval: float, spacing: float, axis: Ar
     return interval * spline(apparent)
 
 
-def _describe(series: Series, resolution: float, transform: Transform, depth: int) -> dict[str, str | float | int]:
+def _describe(
+    series: Series, resolution: float, transform: Transform, depth: int, axis: Array
+) -> dict[str, str | float | int]:
     trajectories, frames = series.values.shape[:2]
     shift = "none"
     if transform.correct_timestep:
-        at = 3700.0
-        moved = (
-            float(_apparent(np.array([at]), series.timestep)[0]) - at if at * np.pi * _C * series.timestep < 1 else 0
-        )
-        shift = f"velocity Verlet, {series.timestep:g} fs: lines moved down, by {moved:.1f} cm⁻¹ at 3700 cm⁻¹"
+        at = axis[axis <= _SHOWN][-1:]
+        moved = float((_apparent(at, series.timestep) - at)[0])
+        shift = f"velocity Verlet, {series.timestep:g} fs: lines moved down, by {moved:.1f} cm⁻¹ at {at[0]:.0f} cm⁻¹"
     described: dict[str, str | float | int] = {
         "observable": series.name,
         "trajectories": trajectories,
