@@ -131,7 +131,8 @@ def _read_tensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, t
                 found = tuple(file.get_slice(name).get_shape())
                 if found != shape:
                     raise ModelError(f"{path}: {name} has shape {found}, but {HEADER} asks for {shape}")
-            tensors = {name: file.get_tensor(name) for name in shapes}
+            # clones lie on torch's own alignment, on which the last bit of a matrix product can depend
+            tensors = {name: file.get_tensor(name).clone() for name in shapes}
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: missing or damaged weights ({error}); copy the model folder again") from None
     for name, tensor in tensors.items():

@@ -1,0 +1,109 @@
+"""Imports run one way, cost nothing and change nothing; nothing in the loading path can execute a file."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import painn_ase
+
+ROOT = Path(painn_ase.__file__).parent
+
+# A module may import from groups of lower or equal number; `cli` may be imported by nobody else.
+LAYERS = {
+    "units": 0, "errors": 0, "files": 0, "threads": 0,
+    "properties": 1,
+    "graph": 2,
+    "neighbors": 3, "nn": 3, "ase_polarizability": 3,
+    "representations": 4,
+    "heads": 5,
+    "model": 6,
+    "derivatives": 7,
+    "checkpoint": 8, "importers": 9, "backends": 8, "ensemble": 9, "structures": 9, "describe": 9,
+    "calculator": 10, "training": 10,
+    "simulate": 11, "reference": 11, "testing": 11,
+    "cli": 12,
+}  # fmt: skip
+SPECTRA_MAY_IMPORT = {"units", "errors", "files"}
+
+
+def modules() -> list[Path]:
+    return sorted(p for p in ROOT.rglob("*.py") if "bundled" not in p.parts)
+
+
+def imported_groups(path: Path) -> set[str]:
+    """Top-level groups of painn_ase that a file imports at run time (type-checking blocks are left out)."""
+    tree = ast.parse(path.read_text())
+    skipped = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for node in ast.walk(block)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("painn_ase"):
+            parts = node.module.split(".")
+            found.update([parts[1]] if len(parts) > 1 else [alias.name for alias in node.names])
+        elif isinstance(node, ast.Import):
+            found.update(a.name.split(".")[1] for a in node.names if a.name.startswith("painn_ase."))
+    return found - {"__version__"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_one_way(path):
+    group = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    if group == "__init__":
+        return
+    imports = imported_groups(path) - {group}
+    if group == "spectra":
+        assert imports <= SPECTRA_MAY_IMPORT
+        return
+    assert group in LAYERS, f"give {group!r} a place in LAYERS"
+    for other in imports - {"spectra"}:
+        assert LAYERS[other] <= LAYERS[group], f"{path.relative_to(ROOT)} imports painn_ase.{other}, a layer above it"
+
+
+def test_import_is_light_and_without_side_effects():
+    """`import painn_ase` loads no heavy package, and loading everything changes no global state."""
+    script = """
+import os, sys
+environment = dict(os.environ)
+import painn_ase
+heavy = {"torch", "ase", "scipy", "matplotlib", "h5py"} & set(sys.modules)
+assert not heavy, heavy
+import numpy, torch
+state = (torch.get_default_dtype(), torch.get_num_threads(), torch.random.get_rng_state().tolist(),
+         numpy.random.get_state()[1].tolist(), numpy.geterr())
+for name in painn_ase.__all__:
+    getattr(painn_ase, name)
+import painn_ase.cli, painn_ase.training, painn_ase.simulate, painn_ase.spectra
+after = (torch.get_default_dtype(), torch.get_num_threads(), torch.random.get_rng_state().tolist(),
+         numpy.random.get_state()[1].tolist(), numpy.geterr())
+assert state == after
+import ase.outputs
+assert "polarizability" not in ase.outputs.all_outputs
+assert dict(os.environ) == environment
+"""
+    subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", script], check=True, timeout=120)
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="PaiNNCalculatr"):
+        painn_ase.PaiNNCalculatr  # noqa: B018
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_can_execute_a_file(path):
+    """No pickle, eval, exec, torch.load or shell; the importer's restricted unpickler is the one exception."""
+    tree = ast.parse(path.read_text())
+    names = {ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
+    assert not names & {"eval", "exec", "torch.load", "torch.save", "os.system", "compile", "__import__"}
+    imports = {a.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    imports |= {n.module.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
+    allowed = {"pickle"} if path.parent.name == "importers" else set()
+    assert not imports & ({"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "subprocess"} - allowed)
