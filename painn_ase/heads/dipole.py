@@ -18,7 +18,8 @@ class DipoleHead(Head):
 
     `charge_correction` shifts the charges so that they sum to the structure's total charge. Without
     `atomic_dipoles` the charges alone make the dipole; only then are they defined well enough to be returned:
-    with both terms nothing but their sum is learned.
+    with both terms nothing but their sum is learned. `epsilon` is that of |V| in the gated blocks. `charge_unit`
+    is the charge in e that a network counts a total charge of one as (an imported one may work in Debye/Å).
     """
 
     masses: Tensor
@@ -31,6 +32,8 @@ class DipoleHead(Head):
         activation: str = "silu",
         atomic_dipoles: bool = True,
         charge_correction: bool = True,
+        epsilon: float = 1e-8,
+        charge_unit: float = 1.0,
     ) -> None:
         super().__init__()
         sizes = halving(features, 1) if hidden is None else (features, *hidden, 1)
@@ -39,12 +42,16 @@ class DipoleHead(Head):
             "activation": activation,
             "atomic_dipoles": atomic_dipoles,
             "charge_correction": charge_correction,
+            "epsilon": epsilon,
+            "charge_unit": charge_unit,
         }
         self.atomic_dipoles = atomic_dipoles
         self.charge_correction = charge_correction
+        self.charge_unit = charge_unit
         self.required_rank = 1 if atomic_dipoles else 0
         self.provides = ("dipole",) if atomic_dipoles else ("dipole", "charges")
-        self.network = GatedEquivariantNetwork(sizes, activation) if atomic_dipoles else mlp(sizes, activation)
+        gated = GatedEquivariantNetwork(sizes, activation, epsilon) if atomic_dipoles else None
+        self.network = mlp(sizes, activation) if gated is None else gated
         self.register_buffer("masses", torch.from_numpy(atomic_masses[:N_ELEMENTS].copy()))
 
     def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
@@ -55,7 +62,7 @@ class DipoleHead(Head):
             charges, dipoles = self.network(features.scalars).squeeze(-1), None
         charges = charges.double() * self.scale + self.references[graph.numbers]  # (atoms,)
         if self.charge_correction:
-            excess = (graph.sum_atoms(charges) - graph.charges) / graph.counts
+            excess = (graph.sum_atoms(charges) - graph.charges * self.charge_unit) / graph.counts
             charges = charges - excess[graph.structures]
         terms = charges[:, None] * positions  # (atoms, 3)
         if dipoles is not None:

@@ -15,26 +15,41 @@ class EnergyHead(Head):
     """E = Σ_i [scale · MLP(s_i) + reference(Z_i)] in eV, and the atomic energies it is a sum of.
 
     `hidden` are the sizes of the hidden layers, (F/2,) by default. `mean` divides the network's part by the number
-    of atoms (an intensive property; imported networks use it) and leaves the references a sum.
+    of atoms (an intensive property; imported networks use it) and leaves the references a sum, which
+    `mean_references` turns into their mean over the atoms.
     """
 
     required_rank = 0
 
     def __init__(
-        self, features: int, hidden: Sequence[int] | None = None, activation: str = "silu", mean: bool = False
+        self,
+        features: int,
+        hidden: Sequence[int] | None = None,
+        activation: str = "silu",
+        mean: bool = False,
+        mean_references: bool = False,
     ) -> None:
         super().__init__()
         sizes = halving(features, 1) if hidden is None else (features, *hidden, 1)
         if min(sizes) < 1:
             raise InputError(f"energy head: expected hidden sizes >= 1; got {hidden}")
-        self.config = {"hidden": list(sizes[1:-1]), "activation": activation, "mean": mean}
+        self.config = {
+            "hidden": list(sizes[1:-1]),
+            "activation": activation,
+            "mean": mean,
+            "mean_references": mean_references,
+        }
         self.provides = ("energy", "energies")
         self.mean = mean
+        self.mean_references = mean_references
         self.network = mlp(sizes, activation)
 
     def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
         atomic = self.network(features.scalars).squeeze(-1).double() * self.scale  # (atoms,)
         if self.mean:
             atomic = atomic / graph.counts[graph.structures]
-        atomic = atomic + self.references[graph.numbers]
+        references = self.references[graph.numbers]
+        if self.mean_references:
+            references = references / graph.counts[graph.structures]
+        atomic = atomic + references
         return {"energy": graph.sum_atoms(atomic), "energies": atomic}

@@ -16,18 +16,25 @@ from painn_ase.representations.base import N_ELEMENTS, AtomFeatures
 class PolarizabilityHead(Head):
     """α = Σ_i [α₀(s_i) I + ν(v_i)⊗r_i + r_i⊗ν(v_i)] in e²Å²/eV (PaiNN paper, eq. 12), symmetric by construction.
 
-    r_i is measured from the centre of mass; `references` add to α₀ per element.
+    r_i is measured from the centre of mass; `references` add to α₀ per element. `epsilon` is that of |V| in the
+    gated blocks.
     """
 
     masses: Tensor
     required_rank = 1
 
-    def __init__(self, features: int, hidden: Sequence[int] | None = None, activation: str = "silu") -> None:
+    def __init__(
+        self,
+        features: int,
+        hidden: Sequence[int] | None = None,
+        activation: str = "silu",
+        epsilon: float = 1e-8,
+    ) -> None:
         super().__init__()
         sizes = halving(features, 1) if hidden is None else (features, *hidden, 1)
-        self.config = {"hidden": list(sizes[1:-1]), "activation": activation}
+        self.config = {"hidden": list(sizes[1:-1]), "activation": activation, "epsilon": epsilon}
         self.provides = ("polarizability",)
-        self.network = GatedEquivariantNetwork(sizes, activation)
+        self.network = GatedEquivariantNetwork(sizes, activation, epsilon)
         self.register_buffer("masses", torch.from_numpy(atomic_masses[:N_ELEMENTS].copy()))
 
     def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:

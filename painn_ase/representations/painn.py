@@ -45,10 +45,10 @@ class Update(nn.Module):
     V = v·W_V, U = v·W_U;  [a_ss, a_vv, a_sv] = MLP([s, |V|]);  s += a_ss + a_sv <U, V>;  v += a_vv U
     """
 
-    def __init__(self, features: int, act: str, epsilon: float) -> None:
+    def __init__(self, features: int, act: str, epsilon: float, mixing_bias: bool = False) -> None:
         super().__init__()
         self.epsilon = epsilon
-        self.mix = linear(features, 2 * features, bias=False)  # rows: V, then U
+        self.mix = linear(features, 2 * features, bias=mixing_bias)  # rows: V, then U
         self.context = mlp((2 * features, features, 3 * features), act)
 
     def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,7 +63,9 @@ class PaiNN(Representation):
 
     `interactions` is T. The filters W(d) = (Linear φ(d)) fc(d) carry the cutoff function after their bias, so
     every message vanishes at the cutoff. `shared_filters` and `shared_interactions` use one set of weights in
-    all rounds. `epsilon` keeps |V| differentiable at V = 0. The defaults are the paper's.
+    all rounds. `epsilon` keeps |V| differentiable at V = 0. `mixing_bias` adds a constant to each component of V and
+    U, as some networks elsewhere were trained: such a network is NOT invariant under rotations. The defaults are
+    the paper's.
     """
 
     max_rank: ClassVar[int] = 1
@@ -81,6 +83,7 @@ class PaiNN(Representation):
         activation: str = "silu",
         epsilon: float = 1e-8,
         embeddings: int = N_ELEMENTS,
+        mixing_bias: bool = False,
     ) -> None:
         super().__init__()
         radial = dict(radial or {"kind": "bessel", "count": 20})
@@ -101,6 +104,7 @@ class PaiNN(Representation):
             "activation": activation,
             "epsilon": epsilon,
             "embeddings": embeddings,
+            "mixing_bias": mixing_bias,
         }
         self.features, self.interactions, self.cutoff = features, interactions, cutoff
         self.embedding = nn.Embedding(embeddings, features)
@@ -111,7 +115,7 @@ class PaiNN(Representation):
         n_interactions = 1 if shared_interactions else interactions
         self.filters = nn.ModuleList(linear(self.radial.count, 3 * features) for _ in range(n_filters))
         self.messages = nn.ModuleList(Message(features, activation) for _ in range(n_interactions))
-        self.updates = nn.ModuleList(Update(features, activation, epsilon) for _ in range(n_interactions))
+        self.updates = nn.ModuleList(Update(features, activation, epsilon, mixing_bias) for _ in range(n_interactions))
 
     def forward(self, graph: AtomicGraph, vectors: Tensor) -> AtomFeatures:
         distances = vectors.square().sum(-1).sqrt()  # (pairs,), in the precision of the geometry

@@ -1,0 +1,89 @@
+"""SchNetPack 2.x: PaiNN checkpoints, pickled whole (`best_model`) or as a state dict with hyperparameters.
+
+SchNetPack 2.0: doi:10.1063/5.0138367. `schnetpack_modules` reads the pickled form, `schnetpack_weights` translates.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from painn_ase.checkpoint import save_model
+from painn_ase.errors import InputError, ModelError
+from painn_ase.importers.archive import read_tensors, read_torch
+from painn_ase.importers.card import card, provenance
+from painn_ase.importers.schnetpack_modules import describe
+from painn_ase.importers.schnetpack_weights import translate
+from painn_ase.importers.translation import ForeignUnits, build
+from painn_ase.importers.unpickle import Record
+from painn_ase.model import Model
+
+DIALECT = "SchNetPack"
+
+
+def load(
+    path: str | Path,
+    *,
+    energy_unit: str,
+    length_unit: str,
+    dipole_unit: str | None = None,
+    polarizability_unit: str | None = None,
+    elements: Iterable[int | str] | None = None,
+    hyperparameters: str | Path | dict[str, Any] | None = None,
+) -> Model:
+    """The PaiNN model of a SchNetPack 2.x checkpoint, in eV and Å.
+
+    `path` is a `best_model` (a pickled module; nothing in it is executed), or a state dict (.npz, .safetensors, or a
+    file of torch.save) together with its `hyperparameters`, a dictionary or JSON file (docs/importing.md). Units are
+    not in the files and must be given, those of dipole and polarizability if the network has such heads. Without
+    `elements` the model accepts those with an atomic reference energy, or all. Tensor heads measure positions from
+    the centre of mass, which SchNetPack leaves to its data transforms.
+
+    Raises `ModelError` for damaged files, for code in them, and for parts with no equal here, each by name;
+    `InputError` for units and elements.
+    """
+    path = Path(path)
+    foreign = ForeignUnits(energy_unit, length_unit, dipole_unit, polarizability_unit)
+    tensors, given = _read(path, hyperparameters)
+    try:
+        translation = translate(tensors, given)
+        model = build(translation, foreign, elements)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
+    model.name = path.name
+    model.provenance = provenance(path, f"{DIALECT} {given.get('version', '2.x')}", foreign, translation.notes)
+    return model
+
+
+def convert(path: str | Path, folder: str | Path, **keywords: Any) -> Model:
+    """Imports `path` (keywords as for `load`), writes a model folder with a card, and returns the model."""
+    model = load(path, **keywords)
+    model.name = Path(folder).resolve().name
+    save_model(model, folder, card=card(model))
+    return model
+
+
+def _read(path: Path, hyperparameters: str | Path | dict[str, Any] | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if hyperparameters is None:
+        if path.suffix in (".npz", ".safetensors"):
+            raise InputError(f"{path}: a state dict says nothing of the network's parts; give hyperparameters")
+        root = read_torch(path, packages=frozenset({"schnetpack"}))
+        if not isinstance(root, Record):
+            raise ModelError(
+                f"{path}: expected a pickled schnetpack model; the file holds a {type(root).__name__}. If it is a "
+                "state dict, give its hyperparameters"
+            )
+        try:
+            return describe(root)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from None
+    if not isinstance(hyperparameters, dict):
+        try:
+            hyperparameters = json.loads(Path(hyperparameters).read_text())
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"hyperparameters: expected a JSON file; got {hyperparameters} ({error})") from None
+    if not isinstance(hyperparameters, dict):
+        raise InputError("hyperparameters: expected a JSON object")
+    return read_tensors(path), hyperparameters
