@@ -1,5 +1,6 @@
 """What people read about a model: the card beside its weights, and the text of `painn-ase info`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -84,6 +85,6 @@ def _error_table(members: dict[str, Any]) -> str:
     return _table(("property", "MAE", "RMSE", "largest", "unit", "components"), rows)
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     cells = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in cells)

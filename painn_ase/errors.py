@@ -29,5 +29,6 @@ class SimulationError(PainnError, RuntimeError):
 
 def closest(word: str, known: Iterable[str]) -> str:
     """'; did you mean ...?' for the nearest known word, or nothing."""
-    match = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    by_lower = {name.lower(): name for name in known}
+    match = get_close_matches(word.lower(), list(by_lower), n=1)
+    return f"; did you mean {by_lower[match[0]]!r}?" if match else ""

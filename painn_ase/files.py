@@ -1,7 +1,9 @@
-"""Writing files so that a crash at any moment leaves either the old content or the new."""
+"""Files of users: written in one step, and never replaced unasked."""
 
 import os
 from pathlib import Path
+
+from painn_ase.errors import InputError
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -16,3 +18,15 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def claim(files: list[Path], overwrite: bool) -> None:
+    """Makes way for new files; `InputError` if one exists and may not be overwritten."""
+    taken = [f for f in files if f.exists()]
+    if taken and not overwrite:
+        raise InputError(
+            f"{', '.join(map(str, taken))} exists; choose another path or pass overwrite=True (--overwrite)"
+        )
+    for f in taken:
+        f.unlink()
+    files[0].parent.mkdir(parents=True, exist_ok=True)

@@ -24,12 +24,13 @@ from ase.units import kB
 from tqdm import tqdm
 
 from painn_ase.errors import InputError
+from painn_ase.files import claim
 from painn_ase.simulate import momenta
 from painn_ase.simulate.ensembles import MTK, Conditions, Coupling, coupling
 from painn_ase.simulate.evaluation import Together, together
 from painn_ase.simulate.guards import Guards, Watch, bad
 from painn_ase.simulate.observables import Moment, choose, intervals
-from painn_ase.simulate.recorder import Output, Recorder, claim, file
+from painn_ase.simulate.recorder import Output, Recorder, file
 from painn_ase.simulate.run import Run
 
 logger = logging.getLogger(__name__)

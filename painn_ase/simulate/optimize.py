@@ -16,7 +16,8 @@ from ase.optimize.optimize import Optimizer
 from tqdm import tqdm
 
 from painn_ase.errors import InputError, SimulationError, closest
-from painn_ase.simulate.recorder import claim, file
+from painn_ase.files import claim
+from painn_ase.simulate.recorder import file
 
 OPTIMIZERS = {"FIRE": FIRE, "BFGS": BFGS, "LBFGS": LBFGS}
 

@@ -22,7 +22,6 @@ import numpy as np
 from ase import Atoms
 from ase.io.trajectory import Trajectory
 
-from painn_ase.errors import InputError
 from painn_ase.simulate.observables import Moment, Observable
 
 FORMAT = "painn_ase observables 1"
@@ -32,16 +31,6 @@ _BUFFER = 4 * 1024**2  # bytes held in memory at most
 def file(path: str | os.PathLike, suffix: str) -> Path:
     """`path` with the suffix appended; a dot in the name, as in 'ethanol_0.5fs', is part of the name."""
     return Path(f"{os.fspath(path)}{suffix}")
-
-
-def claim(files: list[Path], overwrite: bool) -> None:
-    """Makes way for new files; `InputError` if one exists and may not be overwritten."""
-    taken = [f for f in files if f.exists()]
-    if taken and not overwrite:
-        raise InputError(f"{', '.join(map(str, taken))} exists; choose another path or pass overwrite=True")
-    for f in taken:
-        f.unlink()
-    files[0].parent.mkdir(parents=True, exist_ok=True)
 
 
 @dataclass(frozen=True)

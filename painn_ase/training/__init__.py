@@ -3,6 +3,7 @@
 from painn_ase.training.config import Label, TrainConfig, load_config, parse_config
 from painn_ase.training.data import read_frames
 from painn_ase.training.evaluate import Evaluation, evaluate_model, parity_plot
+from painn_ase.training.labels import parse_labels, trained_labels
 from painn_ase.training.trainer import Trained, train
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "load_config",
     "parity_plot",
     "parse_config",
+    "parse_labels",
     "read_frames",
     "train",
+    "trained_labels",
 ]

@@ -120,6 +120,7 @@ class TrainConfig:
     loss: LossWeights = field(default_factory=LossWeights)
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
+    about: dict[str, str] = field(default_factory=dict)  # what the card should say: level of theory, licence, citation
 
     @property
     def weights(self) -> dict[str, float]:
@@ -150,7 +151,7 @@ def load_config(path: str | Path) -> TrainConfig:
 def parse_config(table: dict[str, Any], folder: str | Path = ".") -> TrainConfig:
     """The training configuration in nested dictionaries; paths are relative to `folder`. Errors as `load_config`."""
     config: TrainConfig = _build(TrainConfig, table, "", Path(folder).resolve())
-    _check_labels(config.data.labels)
+    check_labels(config.data.labels)
     _check_split(config.data)
     if not any(config.weights.values()):
         raise InputError("[loss]: expected a positive weight for at least one labelled property; all are zero")
@@ -159,7 +160,8 @@ def parse_config(table: dict[str, Any], folder: str | Path = ".") -> TrainConfig
     return config
 
 
-def _check_labels(labels: dict[str, Label]) -> None:
+def check_labels(labels: dict[str, Label]) -> None:
+    """Raises `InputError` when there are no labels, or for a property or unit that is not known."""
     if not labels:
         raise InputError(f"[data.labels]: expected at least one of {', '.join(TRAINABLE)}; got none")
     for name, label in labels.items():

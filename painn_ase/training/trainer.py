@@ -232,6 +232,7 @@ class _Run:
     def provenance(self) -> dict[str, Any]:
         """How the model came to be, JSON-able."""
         return {
+            "about": self.config.about,
             "training": self.config.to_dict(),
             "data_sha256": self.checksums,
             "structures": self.counts,
@@ -248,6 +249,7 @@ class _Run:
         plain = self.config.to_dict()
         for key in (*_FREE_KEYS, *(["epochs"] if self.config.schedule.kind == "plateau" else [])):
             plain["run"].pop(key)
+        plain.pop("about")
         return _flat(plain) | _flat(self.checksums, "sha256 of ")
 
     def _saved(self, resume: bool) -> tuple[dict[str, Any], dict[str, Any]] | None:

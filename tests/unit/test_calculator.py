@@ -15,6 +15,7 @@ from ase.io import Trajectory
 
 from painn_ase import PaiNNCalculator
 from painn_ase.errors import InputError, ModelError
+
 from random_models import random_model
 from systems import NASTY, molecule, single_atom, slab, triclinic
 

@@ -100,7 +100,7 @@ DAMAGE = {
     "other size": (lambda f: change_architecture(f, features=32), "has shape"),
     "absurd size": (lambda f: change_architecture(f, features=10**9), "from 1 to 4096"),
     "absurd depth": (lambda f: change_architecture(f, interactions=10**9), "from 1 to 64"),
-    "absurd radial functions": (lambda f: change_architecture(f, radial={"kind": "bessel", "count": 10**12}), "has shape"),
+    "absurd radial": (lambda f: change_architecture(f, radial={"kind": "bessel", "count": 10**12}), "has shape"),
     "words for numbers": (lambda f: change_architecture(f, cutoff="five"), "cannot be used"),
     "tensor missing": (lambda f: change_weights(f, lambda t: t.pop("heads.energy.scale")), "do not fit"),
     "tensor too many": (lambda f: change_weights(f, lambda t: t.update(evil=torch.ones(1))), "do not fit"),

@@ -5,11 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
-from systems import NASTY, crystal_atom, molecule, random_system, slab, triclinic, unwrapped, wire
 
 from painn_ase.errors import InputError
 from painn_ase.neighbors import VerletList, neighbor_list
 from painn_ase.neighbors.geometry import complete_cell
+
+from systems import NASTY, crystal_atom, molecule, random_system, slab, triclinic, unwrapped, wire
 
 MATSCIPY = neighbor_list("matscipy")
 

@@ -5,10 +5,11 @@ import builtins
 import numpy as np
 import pytest
 import torch
-from systems import far_molecule, hydrogen, molecule, molecule_with_cell, random_system, single_atom, slab
 
 from painn_ase.errors import InputError, MissingPackageError, PainnError
 from painn_ase.neighbors import neighbor_list, torch_cluster
+
+from systems import far_molecule, hydrogen, molecule, molecule_with_cell, random_system, single_atom, slab
 
 
 def crowd(n=120):
