@@ -71,6 +71,12 @@ class _Archive:
 
     def __init__(self, path: Path) -> None:
         self.zip = zipfile.ZipFile(path)
+        names = self.zip.namelist()
+        if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
+            raise ModelError(
+                f"{path}: a deployed TorchScript model, whose network is code; import the checkpoint it was made "
+                "from (SchNetPack: best_model)"
+            )
         total = path.stat().st_size
         for entry in self.zip.infolist():
             # torch.save stores; a compressed entry could unfold to any size
@@ -79,13 +85,7 @@ class _Archive:
             total -= entry.file_size
         if total < 0:
             raise ModelError(f"{path}: the zip directory claims more bytes than the file has")
-        names = self.zip.namelist()
         roots = [name.removesuffix("data.pkl") for name in names if name.endswith("/data.pkl") or name == "data.pkl"]
-        if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
-            raise ModelError(
-                f"{path}: a deployed TorchScript model, whose network is code; import the checkpoint it was made "
-                "from (SchNetPack: best_model)"
-            )
         if len(roots) != 1:
             raise ModelError(f"{path}: expected a file written by torch.save; the zip holds no single data.pkl")
         self.root = roots[0]
@@ -170,6 +170,9 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
 def _read_npz(path: Path) -> dict[str, Tensor]:
     try:
         with zipfile.ZipFile(path) as archive:
+            unfolded = sum(entry.file_size for entry in archive.infolist())
+            if unfolded > max(2**26, 20 * path.stat().st_size):  # weights hardly compress; a bomb does
+                raise ModelError(f"unfolds to {unfolded} bytes, far more than weights of this file size do")
             return {entry.filename.removesuffix(".npy"): _read_npy(archive, entry) for entry in archive.infolist()}
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
@@ -178,8 +181,6 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
 
 
 def _read_npy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Tensor:
-    if entry.file_size > 2**31 or entry.file_size > 2000 * max(entry.compress_size, 1):
-        raise ModelError(f"entry {entry.filename!r} unfolds to {entry.file_size} bytes; expected weights below 2 GiB")
     with archive.open(entry) as file:
         version = np.lib.format.read_magic(file)
         if version != (1, 0):

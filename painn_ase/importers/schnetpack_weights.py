@@ -33,7 +33,7 @@ def translate(tensors: dict[str, Tensor], hyperparameters: dict[str, Any]) -> Tr
     translation = Translation({"heads": {}}, {})
     _representation(weights, hyperparameters["representation"], translation)
     features = translation.config["representation"]["features"]
-    outputs = hyperparameters["output_modules"]
+    outputs = _objects(hyperparameters, "output_modules")
     energy = _energy_key(outputs)
     for k, module in enumerate(outputs):
         kind, prefix = module.get("type"), f"output_modules.{k}."
@@ -45,7 +45,7 @@ def translate(tensors: dict[str, Tensor], hyperparameters: dict[str, Any]) -> Tr
             _polarizability(weights, prefix, module, features, translation)
         elif kind not in _NO_OUTPUT:
             raise ModelError(f"{prefix[:-1]}: {kind} has no equal in this package")
-    for k, module in enumerate(hyperparameters.get("postprocessors", [])):
+    for k, module in enumerate(_objects(hyperparameters, "postprocessors")):
         if module.get("type") == "AddOffsets":
             _offsets(weights, f"postprocessors.{k}.", module, energy, translation)
         elif module.get("type") not in _NO_OUTPUT:
@@ -55,8 +55,18 @@ def translate(tensors: dict[str, Tensor], hyperparameters: dict[str, Any]) -> Tr
     return translation
 
 
+def _objects(hyperparameters: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    found = hyperparameters.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(module, dict) for module in found):
+        raise ModelError(f"{key}: expected a list of objects, each with a 'type'")
+    return found
+
+
 def _representation(weights: Weights, given: dict[str, Any], out: Translation) -> None:
     known_keys("representation", given, (), ("activation", "epsilon", "radial_basis", "cutoff_fn"))
+    epsilon = given.get("epsilon", 1e-8)
+    if not isinstance(epsilon, (int, float)) or not 0 <= epsilon < 1:
+        raise ModelError(f"representation.epsilon: expected a number from 0 to 1; got {epsilon!r}")
     p = "representation."
     embedding = weights.take(p + "embedding.weight", None, None)
     features = embedding.shape[1]
@@ -96,7 +106,7 @@ def _representation(weights: Weights, given: dict[str, Any], out: Translation) -
         "shared_filters": shared_filters,
         "shared_interactions": shared,
         "activation": given.get("activation", "silu"),
-        "epsilon": given.get("epsilon", 1e-8),
+        "epsilon": max(epsilon, _TINY),
         "embeddings": embedding.shape[0],
     }
 

@@ -90,7 +90,7 @@ def build(translation: Translation, foreign: ForeignUnits, elements: Iterable[in
     try:
         with torch.random.fork_rng(devices=[]):  # weights are drawn and thrown away
             model = Model.from_config(config)
-    except InputError as error:
+    except (InputError, TypeError, ValueError) as error:
         raise ModelError(f"the checkpoint describes a network that cannot be built: {error}") from None
     own = model.state_dict()
     for name, tensor in state.items():

@@ -94,7 +94,8 @@ class Unpickler:
         except ModelError:
             raise
         except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ModelError(f"damaged pickle ({type(error).__name__}: {error}); copy the checkpoint again") from None
+            said = ascii(str(error))[:100]  # it may quote the whole pickle
+            raise ModelError(f"damaged pickle ({type(error).__name__}: {said}); copy the checkpoint again") from None
 
     def _step(self, op: str, argument: Any) -> None:
         stack = self.stack

@@ -6,6 +6,7 @@ import random
 import struct
 import warnings
 import zipfile
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -54,11 +55,13 @@ class Touch:
 
 
 class Nested:
+    """The outer call is one that checkpoints need; its argument is not."""
+
     def __init__(self, path):
         self.path = path
 
     def __reduce__(self):
-        return map, (eval, [f"open({str(self.path)!r}, 'w')"]), None, iter([Touch(self.path)])
+        return OrderedDict, ([("weight", Touch(self.path))],)
 
 
 class SetState:
@@ -73,7 +76,7 @@ class SetState:
 
 def malicious(marker):
     touch = f"touch {marker}"
-    write = f"open({str(marker)!r}, 'w')"
+    write = f"__import__('os').system('touch {marker}')"
     getattr_chain = (
         b"\x80\x02" + op("builtins", "getattr") + b"(" + op("torch", "FloatStorage") + text("__init__") + b"tR."
     )
@@ -137,9 +140,7 @@ def test_code_in_a_checkpoint_is_refused_and_does_not_run(case, tmp_path):
 def test_the_malicious_pickles_are_real(case, tmp_path):
     """The ordinary unpickler is caught by them; otherwise the test above would prove nothing."""
     marker = tmp_path / "executed"
-    result = pickle.loads(malicious(marker)[case])
-    if case == "nested reduce":
-        list(result)
+    pickle.loads(malicious(marker)[case])
     assert marker.exists()
 
 
@@ -246,9 +247,10 @@ def load_or_refuse(path):
             warnings.simplefilter("ignore")  # zipfile warns about doubled names
             return schnetpack.load(path, **UNITS)
     except ModelError as error:
-        assert "\n" not in str(error)
-        assert len(str(error)) < 600
-        return None
+        sentence = str(error)
+    assert "\n" not in sentence
+    assert len(sentence) < 800
+    return None
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1e-4, 0.01, 0.1, 0.5, 0.9, 0.99, 0.9999])
@@ -256,7 +258,7 @@ def test_a_truncated_checkpoint_is_refused(fraction, good, tmp_path):
     content, _ = good
     path = tmp_path / "m"
     path.write_bytes(content[: int(fraction * len(content))])
-    with pytest.raises(ModelError, match="truncated|damaged"):
+    with pytest.raises(ModelError, match=r"truncated|damaged"):
         schnetpack.load(path, **UNITS)
 
 
