@@ -77,7 +77,7 @@ def train(
     """
     with torch_threads(config.run.threads), interrupts() as interrupt:
         run = _Run(config, resume)
-        bar = tqdm(total=config.run.epochs, initial=run.at.epoch, unit="epoch", disable=not progress)
+        bar = tqdm(total=config.run.epochs, initial=run.at.epoch, unit="epoch", disable=None if progress else True)
         with bar:
             while not run.done and not interrupt.requested:
                 row, validation = run.epoch()

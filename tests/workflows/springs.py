@@ -18,6 +18,11 @@ class Springs(Calculator):
         self.charges = np.linspace(-0.3, 0.3, len(atoms))
         self.calls = []
 
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """ASE's own comparison would take most of the time of a test."""
+        same = self.atoms is not None and np.array_equal(self.atoms.positions, atoms.positions)
+        return [] if same else ["positions"]
+
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         self.calls.append(list(properties))

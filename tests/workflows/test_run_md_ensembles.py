@@ -1,5 +1,7 @@
 """The ensembles are right: conserved quantities, mean kinetic energies, pressure."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -49,23 +51,21 @@ def test_shadow_energy_error_falls_with_the_square_of_the_timestep(tmp_path):
 def test_thermostat_gives_the_mean_kinetic_energy_of_its_degrees_of_freedom(tmp_path, thermostat, freedom):
     """N = 6: counting three momenta too many would be wrong by 20 % or more, and the error bar is far below."""
     run = run_md(
-        cluster(), temperature=400, timestep=1.0, steps=6000, thermostat=thermostat, path=tmp_path / "nvt", seed=3
+        cluster(), temperature=400, timestep=1.0, steps=4000, thermostat=thermostat, path=tmp_path / "nvt", seed=3
     )
     assert run.metadata["degrees_of_freedom"] == freedom
     mean, error = run.summary["temperature"], run.summary["temperature_error"]
-    assert error < 0.05 * 400
+    assert error < 0.06 * 400
     assert abs(mean - 400) < 4 * error  # four standard errors: 1 in 16,000 by chance, and the seed is fixed
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("thermostat", ["langevin", "bussi", "nose-hoover"])
-@pytest.mark.parametrize("make", [cluster, copper], ids=["molecule", "solid"])
+@pytest.mark.parametrize("make", [cluster, partial(copper, 1)], ids=["molecule", "solid"])
 def test_thermostat_samples_the_canonical_variance_of_the_kinetic_energy(tmp_path, thermostat, make):
     """Var(K) = f (kT)²/2: a Berendsen-like thermostat would have the mean right and fail here."""
-    steps = 100_000 if make is cluster else 15_000
-    run = run_md(
-        make(), timestep=1.0 if make is cluster else 4.0, steps=steps, thermostat=thermostat, path=tmp_path / "v"
-    )
+    steps, timestep = (50_000, 1.0) if make is cluster else (15_000, 4.0)
+    run = run_md(make(), timestep=timestep, steps=steps, thermostat=thermostat, path=tmp_path / "v")
     _, temperature = run.observables("temperature")
     temperature = temperature[len(temperature) // 5 :]
     expected = 300 * np.sqrt(2 / run.metadata["degrees_of_freedom"])
@@ -100,12 +100,11 @@ def test_npt_conserves_its_extended_energy_and_moves_only_the_cell_it_may(tmp_pa
 
 @pytest.mark.slow
 def test_npt_reaches_the_temperature_and_pressure_asked_for(tmp_path):
-    run = run_md(
-        copper(), ensemble="npt", timestep=5.0, steps=8000, barostat=MTK(pressure=2.0), path=tmp_path / "npt", seed=1
-    )
+    bath = MTK(pressure=2.0, pressure_time=200)
+    run = run_md(copper(1), ensemble="npt", timestep=5.0, steps=8000, barostat=bath, path=tmp_path / "npt", seed=1)
     temperature, pressure = (run.observables(name)[1][1000:].mean() for name in ("temperature", "pressure"))
     assert temperature == pytest.approx(300, rel=0.03)
-    assert pressure == pytest.approx(2.0, abs=0.1)  # 35 ps; the instantaneous pressure swings by 0.7 GPa
+    assert pressure == pytest.approx(2.0, abs=0.2)  # 35 ps; of four atoms it swings by 3 GPa
 
 
 def test_langevin_holds_the_centre_of_mass_and_lets_the_molecule_turn(tmp_path):
