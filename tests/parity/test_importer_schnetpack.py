@@ -9,7 +9,9 @@ from ase.io import read
 from foreign_checkpoints import SchNetPackPickle, reference, small_network, small_pickle
 
 from painn_ase import load_model
+from painn_ase.backends import TorchBackend
 from painn_ase.derivatives import evaluate
+from painn_ase.ensemble import Ensemble
 from painn_ase.graph import AtomicGraph, batch
 from painn_ase.importers import schnetpack
 from painn_ase.neighbors import neighbor_list
@@ -303,12 +305,16 @@ def errors(imported):
     energy = np.array([a.get_potential_energy() for a in frames])
     forces = np.concatenate([a.get_forces() for a in frames])
     graphs = [graph_of(a.numbers, a.positions, 5.0) for a in frames]
-    predictions = {}
-    for name, model in imported.items():
-        parts = [evaluate(model, batch(graphs[k : k + 50]), ("energy", "forces")) for k in range(0, len(graphs), 50)]
-        predictions[name] = tuple(np.concatenate([p[key].numpy() for p in parts]) for key in ("energy", "forces"))
-    predictions["ensemble"] = tuple(np.mean(values, axis=0) for values in zip(*predictions.values(), strict=True))
-    return {n: (1e3 * np.abs(e - energy).mean(), 1e3 * np.abs(f - forces).mean()) for n, (e, f) in predictions.items()}
+    batches = [batch(graphs[k : k + 50]) for k in range(0, len(graphs), 50)]
+    backends: dict = {name: TorchBackend(model) for name, model in imported.items()}
+    backends["ensemble"] = Ensemble(list(backends.values()))
+    found = {}
+    for name, backend in backends.items():
+        answers = [backend.evaluate(graph, ("energy", "forces")) for graph in batches]
+        e, f = (np.concatenate([answer[key] for answer in answers]) for key in ("energy", "forces"))
+        found[name] = (1e3 * np.abs(e - energy).mean(), 1e3 * np.abs(f - forces).mean())
+        print(f"{name}: energy MAE {found[name][0]:.3f} meV, force MAE {found[name][1]:.3f} meV/Å")
+    return found
 
 
 @pytest.mark.slow
