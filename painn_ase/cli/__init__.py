@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -31,8 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         options.run(options)
+        sys.stdout.flush()
     except PainnError as error:
         print(f"painn-ase {options.verb}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output has gone, as in `painn-ase info | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print(f"painn-ase {options.verb}: interrupted", file=sys.stderr)
