@@ -14,15 +14,19 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from painn_ase.ase_polarizability import register_polarizability
 from painn_ase.backends import Backend, TorchBackend
+from painn_ase.backends.exact import exact_response
 from painn_ase.checkpoint import load_model
+from painn_ase.ensemble import SPREAD, Ensemble
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model, check_elements
 from painn_ase.neighbors import Pairs, VerletList, check_distances, neighbor_list
+from painn_ase.properties import PROPERTIES
 
 log = logging.getLogger(__name__)
 
-_MOLECULAR = ("dipole", "charges", "polarizability")  # undefined for a periodic cell in this kind of model
+# undefined for a periodic cell in this kind of model
+_MOLECULAR = ("dipole", "charges", "polarizability", "born_effective_charges", "polarizability_derivatives")
 
 
 class PaiNNCalculator(Calculator):
@@ -31,7 +35,8 @@ class PaiNNCalculator(Calculator):
     Parameters
     ----------
     model
-        A bundled model's name ("ethanol"), a model folder, or a `Model`.
+        A bundled model's name ("ethanol"), a model folder, or a `Model`; or a sequence of at least two of these: an
+        ensemble, whose results are means and come with `energy_std`, `forces_std` (n,) and so on (see `Ensemble`).
     charge
         Total charge in e; overrides `atoms.info["charge"]`, which is read otherwise (0 if absent).
     dtype
@@ -45,14 +50,16 @@ class PaiNNCalculator(Calculator):
 
     Results are in ASE's units: energy, free_energy and energies (eV), forces (eV/Å), stress (eV/Å³, Voigt order,
     tension positive; three-dimensionally periodic structures only), dipole (e·Å) and polarizability (e²Å²/eV, 3x3;
-    times 14.3996 in Å³) of molecules, charges (e) if the model defines them.
+    times 14.3996 in Å³) of molecules, charges (e) if the model defines them. Derivatives are computed when asked for:
+    born_effective_charges of molecules, (atoms, 3, 3) in e, where [i, a, b] is ∂μ_a/∂r_ib, `get_hessian` and
+    `get_polarizability_derivatives`. They always come from a float64 evaluation of the same weights.
     """
 
     name = "painn"
 
     def __init__(
         self,
-        model: str | Path | Model,
+        model: str | Path | Model | Sequence[str | Path | Model],
         *,
         charge: float | None = None,
         dtype: str = "float32",
@@ -61,12 +68,15 @@ class PaiNNCalculator(Calculator):
         neighbors: str = "matscipy",
     ) -> None:
         register_polarizability()
-        loaded = model if isinstance(model, Model) else load_model(model)
-        self._setup(loaded.name, TorchBackend(loaded, device, dtype), charge, skin, neighbors)
-        log.info("model %r on the %s backend, %s, %s", loaded.name, self.backend.name, device, dtype)
+        given: Sequence[str | Path | Model] = [model] if isinstance(model, str | Path | Model) else list(model)
+        loaded = [m if isinstance(m, Model) else load_model(m) for m in given]
+        backends = [_backend(m, device, dtype) for m in loaded]
+        name = ", ".join(m.name for m in loaded)
+        self._setup(name, backends[0] if len(backends) == 1 else Ensemble(backends), charge, skin, neighbors)
+        log.info("model %s on the %s backend, %s, %s", name, self.backend.name, device, dtype)
         super().__init__()
         self.parameters = {
-            "model": loaded.name if isinstance(model, Model) else str(model),
+            "model": name if any(isinstance(m, Model) for m in given) else ", ".join(map(str, given)),
             "charge": charge,
             "dtype": dtype,
             "device": device,
@@ -80,6 +90,8 @@ class PaiNNCalculator(Calculator):
         self.charge = None if charge is None else float(charge)
         self.neighbor_list = VerletList(neighbor_list(neighbors), backend.cutoff, skin)
         implemented = set(backend.properties) | {"free_energy"}
+        if "dipole" in backend.properties:
+            implemented.add("born_effective_charges")
         self.implemented_properties = sorted(implemented)
         self._graph: AtomicGraph | None = None
         self._pairs: Pairs | None = None
@@ -99,6 +111,34 @@ class PaiNNCalculator(Calculator):
         Multiply by 14.3996 (`painn_ase.units.COULOMB_CONSTANT`) for the polarizability volume in Å³.
         """
         return self.get_property("polarizability", atoms)
+
+    def get_hessian(self, atoms: Atoms | None = None) -> np.ndarray:
+        """∂²E/∂r_ia ∂r_jb, (3 atoms, 3 atoms) in eV/Å², as `ase.vibrations.VibrationsData.from_2d` wants it.
+
+        Exact second derivatives, whatever the backend, by a float64 evaluation of its weights; of a periodic
+        structure those at the Γ point. Constraints are not applied.
+        """
+        return self.get_response(atoms, ("hessian",))["hessian"]
+
+    def get_polarizability_derivatives(self, atoms: Atoms | None = None) -> np.ndarray:
+        """[i, a, b, c] = ∂α_ab/∂r_ic of a molecule, (atoms, 3, 3, 3) in e²Å/eV, by a float64 evaluation."""
+        return self.get_response(atoms, ("polarizability_derivatives",))["polarizability_derivatives"]
+
+    def get_response(self, atoms: Atoms | None, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Several of the derivatives "hessian", "born_effective_charges", "polarizability_derivatives" at once.
+
+        Together they cost hardly more than the Hessian alone; see `painn_ase.response.response`.
+        """
+        atoms = self.atoms if atoms is None else atoms
+        changes = list(all_changes) if atoms is None else self.check_state(atoms)
+        if changes or self._graph is None:
+            self.calculate(atoms, (), changes or all_changes)
+        assert self.atoms is not None
+        assert self._graph is not None
+        self._refuse_periodic(self.atoms, names)
+        values = exact_response(self.backend, self._graph, names)
+        self._check_finite(values)
+        return values
 
     # ---- what ASE calls
 
@@ -150,10 +190,14 @@ class PaiNNCalculator(Calculator):
             wanted.add("stress")
         wanted.update("energy" if name == "free_energy" else name for name in properties)
         wanted.difference_update(self.results)
+        derived = wanted & {"born_effective_charges"}
+        wanted -= derived
         if wanted:
             values = self.backend.evaluate(self._graph, wanted)
             self._check_finite(values)
             self.results.update(_in_ase_shape(values))
+        if derived:
+            self.results.update(exact_response(self.backend, self._graph, derived))
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """JSON-able keywords of this calculator."""
@@ -165,15 +209,20 @@ class PaiNNCalculator(Calculator):
     # ---- parts
 
     def _refuse_undefined(self, atoms: Atoms, properties: Iterable[str]) -> None:
-        for name in properties:
-            if name not in self.implemented_properties:
+        for asked in properties:
+            name = asked.removesuffix(SPREAD)
+            if asked not in self.implemented_properties:
                 have = ", ".join(self.implemented_properties)
-                raise PropertyNotImplementedError(f"model {self.model_name!r} provides {have}; it has no {name}")
+                raise PropertyNotImplementedError(f"model {self.model_name!r} provides {have}; it has no {asked}")
             if name == "stress" and not atoms.pbc.all():
                 raise PropertyNotImplementedError(
                     "stress is defined for structures that are periodic in three directions; this one has "
                     f"pbc={[bool(p) for p in atoms.pbc]}, so it has no volume to refer to"
                 )
+        self._refuse_periodic(atoms, properties)
+
+    def _refuse_periodic(self, atoms: Atoms, names: Iterable[str]) -> None:
+        for name in names:
             if name in _MOLECULAR and atoms.pbc.any():
                 raise PropertyNotImplementedError(
                     f"{name} of a periodic structure is not defined by this model: it is built from positions, which "
@@ -223,15 +272,19 @@ class PaiNNCalculator(Calculator):
 
 
 def _in_ase_shape(values: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Results of one structure: without the structures axis, energy as a float, stress in Voigt order."""
+    """Results of one structure: without the structures axis, numbers as floats, stress in Voigt order."""
     results: dict[str, Any] = {}
     for name, value in values.items():
-        if name in ("forces", "energies", "charges"):
-            results[name] = value
-        elif name == "energy":
-            results["energy"] = results["free_energy"] = float(value[0])
-        elif name == "stress":
-            results["stress"] = full_3x3_to_voigt_6_stress(value[0])
-        else:
-            results[name] = value[0]
+        if PROPERTIES[name.removesuffix(SPREAD)].per == "structure":
+            value = value[0]
+        if name == "stress":
+            value = full_3x3_to_voigt_6_stress(value)
+        results[name] = value if np.ndim(value) else float(value)
+    if "energy" in results:
+        results["free_energy"] = results["energy"]
     return results
+
+
+def _backend(model: Model, device: str, dtype: str) -> Backend:
+    """What evaluates `model`."""
+    return TorchBackend(model, device, dtype)

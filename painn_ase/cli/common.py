@@ -13,6 +13,7 @@ def add_structure_and_model(p: argparse.ArgumentParser) -> None:
     """STRUCTURE, --model, and how the model is evaluated."""
     p.add_argument("structure", help="file that ASE reads, or the name of a bundled model for its example structure")
     p.add_argument("--model", help="bundled name or model folder (default: the bundled model STRUCTURE names)")
+    p.add_argument("--ensemble", nargs="+", metavar="MODEL", help="several models instead: their mean drives")
     p.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="precision of the network")
     p.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: %(default)s)")
     p.add_argument("--charge", type=float, help="total charge in e (default: from the file, else 0)")
@@ -30,6 +31,6 @@ def structure_with_calculator(options: argparse.Namespace) -> Atoms:
     from painn_ase.structures import read_structure
 
     atoms = read_structure(options.structure)
-    model = options.model or options.structure
+    model = options.ensemble or options.model or options.structure
     atoms.calc = PaiNNCalculator(model, dtype=options.dtype, device=options.device, charge=options.charge)
     return atoms

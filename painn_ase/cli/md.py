@@ -8,10 +8,9 @@ from painn_ase.cli.common import add_output, add_structure_and_model, structure_
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("md", help="run molecular dynamics", description=__doc__)
     add_structure_and_model(p)
-    p.add_argument("--ensemble", choices=("nve", "nvt", "npt"), default="nvt")
-    p.add_argument("--thermostat", choices=("langevin", "bussi", "nose-hoover"), help="of nvt (default: langevin)")
+    p.add_argument("--thermostat", choices=("langevin", "bussi", "nose-hoover", "none"), help="none: NVE (langevin)")
     p.add_argument("--temperature", type=float, default=300.0, help="K (default: %(default)s)")
-    p.add_argument("--pressure", type=float, default=0.0, help="of npt, GPa (default: %(default)s)")
+    p.add_argument("--pressure", type=float, metavar="GPA", help="constant pressure (NPT, Martyna-Tobias-Klein)")
     p.add_argument("--timestep", type=float, default=0.5, help="fs (default: %(default)s)")
     p.add_argument("--steps", type=int, required=True)
     p.add_argument("--record", nargs="*", default=[], metavar="PROPERTY", help="e.g. dipole polarizability velocities")
@@ -23,13 +22,19 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from painn_ase.errors import InputError
     from painn_ase.simulate import MTK, Output, run_md
 
-    chosen = ("ensemble", "thermostat", "temperature", "timestep", "steps", "record", "every", "seed", "overwrite")
+    if options.pressure is not None and options.thermostat is not None:
+        raise InputError("--pressure brings its own thermostat (Martyna-Tobias-Klein); leave --thermostat out")
+    nve, npt = options.thermostat == "none", options.pressure is not None
+    chosen = ("temperature", "timestep", "steps", "record", "every", "seed", "overwrite")
     result = run_md(
         structure_with_calculator(options),
         path=options.output,
-        barostat=MTK(pressure=options.pressure) if options.ensemble == "npt" else None,
+        ensemble="npt" if npt else "nve" if nve else "nvt",
+        thermostat=None if nve else options.thermostat,
+        barostat=MTK(pressure=options.pressure) if npt else None,
         output=Output(trajectory_every=options.frames_every),
         **{name: getattr(options, name) for name in chosen},
     )

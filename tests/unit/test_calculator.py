@@ -318,3 +318,19 @@ def test_large_crystal_and_its_unit_cell_agree(calculator):
     big = cell.repeat((5, 5, 5))
     per_atom = calculator.get_property("energy", cell) / len(cell)
     assert calculator.get_property("energy", big) / len(big) == pytest.approx(per_atom, rel=1e-11)
+
+
+def test_ensemble_of_models_gives_means_and_spreads_in_ase_shapes():
+    models = [random_model(seed=seed) for seed in range(3)]
+    together = PaiNNCalculator(models, dtype="float64")
+    alone = [PaiNNCalculator(m, dtype="float64") for m in models]
+    atoms = triclinic()
+    for name in ("energy", "forces", "stress"):
+        values = np.array([c.get_property(name, atoms) for c in alone])
+        np.testing.assert_allclose(together.get_property(name, atoms), values.mean(0), atol=1e-12)
+    forces = np.array([c.get_property("forces", atoms) for c in alone])
+    spread = np.sqrt(((forces - forces.mean(0)) ** 2).sum((0, 2)) / 2)
+    np.testing.assert_allclose(together.get_property("forces_std", atoms), spread, atol=1e-12)
+    assert type(together.results["energy_std"]) is float
+    with pytest.raises(PropertyNotImplementedError, match="periodic in three directions"):
+        together.get_property("stress_std", molecule())

@@ -20,7 +20,7 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(verb, capsys):
     with pytest.raises(SystemExit) as stop:
-        main([verb, "--help"])
+        main([verb.rstrip("_"), "--help"])
     assert stop.value.code == 0
     assert "usage: painn-ase" in capsys.readouterr().out
 
@@ -46,6 +46,18 @@ def test_md_names_its_files_and_they_exist(capsys):
     assert main(words) == 1  # existing files are not replaced ...
     assert "--overwrite" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0  # ... unless asked
+
+
+@pytest.mark.parametrize("thermostat", ["langevin", "bussi", "nose-hoover", "none"])
+def test_md_runs_with_every_thermostat(thermostat, capsys):
+    assert main(["md", "ethanol", "--steps", "5", "--thermostat", thermostat]) == 0
+    assert ("NVE" if thermostat == "none" else "NVT") in capsys.readouterr().out
+
+
+def test_md_of_an_ensemble_of_models(capsys):
+    words = ["md", "ethanol", "--ensemble", "ethanol", "ethanol", "--steps", "5", "--record", "forces_std"]
+    assert main(words) == 0
+    assert "forces_std" in capsys.readouterr().out
 
 
 def test_relax_of_a_file_writes_the_final_structure(capsys):
@@ -109,7 +121,9 @@ def test_train_from_a_file_gives_a_model_that_runs(capsys):
         (["md", "ethanol", "--steps", "0"], "steps"),
         (["md", "ethanol", "--steps", "5", "--temperature", "-3"], "temperature"),
         (["md", "ethanol", "--steps", "5", "--record", "dipol"], "dipole"),
-        (["md", "ethanol", "--steps", "5", "--ensemble", "npt"], "period"),
+        (["md", "ethanol", "--steps", "5", "--pressure", "0"], "period"),
+        (["md", "ethanol", "--steps", "5", "--pressure", "0", "--thermostat", "bussi"], "brings its own"),
+        (["md", "ethanol", "--steps", "5", "--ensemble", "ethanol", "ethano"], "did you mean 'ethanol'"),
         (["relax", "ethanol", "--cell"], "period"),
         (["info", "nowhere"], "expected a bundled name"),
         (["train", "nowhere.toml"], "cannot read"),
