@@ -1,0 +1,53 @@
+// One model at work: weights, topology, memory and threads behind the C interface.
+#pragma once
+#include <string>
+
+#include "network.hpp"
+#include "threads.hpp"
+#include "workspace.hpp"
+
+namespace painn {
+
+class Engine {
+  public:
+    Engine(const PainnSizes& sizes, const Kernels* kernels) : weights(sizes, kernels), kernels_(*kernels) {}
+
+    Weights weights;
+    std::string error;
+
+    void set_topology(const PainnTopology& given);
+    void run(const double* positions, const double* cells, const double* charges, int threads, const PainnOutputs& out);
+    void read(int threads, const PainnOutputs& out);
+
+  private:
+    struct Task {  // one thread's share of a pass
+        const Pass& pass;
+        int rank, threads;
+        Barrier& barrier;
+        float* scratch;
+        bool gradient;
+    };
+
+    void evaluate(const Task& task, const PainnOutputs& out);
+    void forward(const Task& task);
+    void backward(const Task& task);
+    void messages(const Task& task, int t, bool reverse) const;
+    void collect_energies(const Pass& pass, const Head& head, int64_t first, int64_t last);
+    void collect_gradient(const Pass& pass, const Head& head, double* forces);
+    Pass features(const Group& group);
+    void run_head(const Head& head, int threads);
+    std::vector<double> from_center(const double* masses) const;
+    void sum_energy(const PainnOutputs& out) const;
+    void sum_stress(double* stress) const;
+    void sum_dipole(const Head& head, double* dipole, double* charges) const;
+    void sum_polarizability(const Head& head, double* polarizability) const;
+
+    const Kernels& kernels_;
+    Topology topology_;
+    Pool pool_;
+    std::vector<Workspace> workspaces_;
+    Buffer<float> features_, scratch_, outputs_;
+    std::vector<double> energies_, virial_, positions_, charges_, cells_;
+};
+
+}  // namespace painn

@@ -1,0 +1,196 @@
+// The message of PaiNN over undirected pairs, and its reverse pass (derived in docs/native-kernel.md).
+// One call handles one block of channels of all pairs in its rows: channels never meet here, so blocks can run in
+// parallel, and both directions of a pair share one look-up of the filters.
+#pragma once
+#include "vec.hpp"
+
+namespace {
+
+struct Filters {
+    vec s, vs, vv;
+};
+
+// Σ_m basis_m · table row (knot + m): filters at one distance, or their derivatives.
+template <bool WITH_S, bool WITH_VV>
+PAINN_INLINE Filters look_up(const float* row, const float* basis) {
+    Filters w = {};
+#pragma GCC unroll 6
+    for (int m = 0; m < ORDER; m++, row += ROW) {
+        const vec b = all(basis[m]);
+        if (WITH_S) w.s += b * load(row);
+        w.vs += b * load(row + BLOCK);
+        if (WITH_VV) w.vv += b * load(row + 2 * BLOCK);
+    }
+    return w;
+}
+
+struct Node {  // [x_s, x_vs, x_vv] and v of one atom
+    vec s, vs, vv, v[3];
+};
+
+template <bool FIRST>
+PAINN_INLINE Node load_node(const float* p) {
+    Node a;
+    a.s = load(p);
+    a.vs = load(p + BLOCK);
+    if (!FIRST) {
+        a.vv = load(p + 2 * BLOCK);
+        for (int d = 0; d < 3; d++) a.v[d] = load(p + (3 + d) * BLOCK);
+    }
+    return a;
+}
+
+// Δs = x_s W_s;  Δv = x_vs W_vs r̂ + x_vv W_vv v; v is zero before the first message.
+template <bool FIRST>
+PAINN_INLINE void hear(const Node& from, const Filters& w, const vec* unit, vec& s, vec* v) {
+    s += w.s * from.s;
+    const vec along = w.vs * from.vs;
+    for (int d = 0; d < 3; d++) v[d] += along * unit[d];
+    if (!FIRST) {
+        const vec carried = w.vv * from.vv;
+        for (int d = 0; d < 3; d++) v[d] += carried * from.v[d];
+    }
+}
+
+template <bool FIRST>
+void message_forward_rows(const Pass& p, const float* nodes0, const float* table, int block, int64_t first, int64_t last) {
+    const int64_t n = p.rows.atoms;
+    for (int lane = 0; lane < BLOCK; lane += LANES) {
+        const float* nodes = nodes0 + block * n * 6 * BLOCK + lane;
+        float* s = p.s + block * n * BLOCK + lane;
+        float* v = p.v + block * n * 3 * BLOCK + lane;
+        for (int64_t i = first; i < last; i++) {
+            const Pair* pair = p.pairs + p.rows.start[i];
+            const Pair* end = pair + p.count[i];
+            if (pair == end) continue;
+            const Node here = load_node<FIRST>(nodes + i * 6 * BLOCK);
+            vec ds = {}, dv[3] = {};
+            for (; pair != end; pair++) {
+                const Filters w = look_up<true, !FIRST>(table + lane + (int64_t)pair->knot * ROW, pair->basis);
+                const int64_t j = pair->neighbor;
+                const Node there = load_node<FIRST>(nodes + j * 6 * BLOCK);
+                const vec unit[3] = {all(pair->unit[0]), all(pair->unit[1]), all(pair->unit[2])};
+                hear<FIRST>(there, w, unit, ds, dv);
+                float *sj = s + j * BLOCK, *vj = v + j * 3 * BLOCK;
+                const vec back[3] = {-unit[0], -unit[1], -unit[2]};
+                vec s_there = load(sj), v_there[3] = {load(vj), load(vj + BLOCK), load(vj + 2 * BLOCK)};
+                hear<FIRST>(here, w, back, s_there, v_there);
+                store(sj, s_there);
+                for (int d = 0; d < 3; d++) store(vj + d * BLOCK, v_there[d]);
+            }
+            float *si = s + i * BLOCK, *vi = v + i * 3 * BLOCK;
+            store(si, load(si) + ds);
+            for (int d = 0; d < 3; d++) store(vi + d * BLOCK, load(vi + d * BLOCK) + dv[d]);
+        }
+    }
+}
+
+struct Adjoint {  // ∂E/∂s and ∂E/∂v of one atom after the message
+    vec s, v[3];
+};
+
+PAINN_INLINE Adjoint load_adjoint(const float* s, const float* v) {
+    return {load(s), {load(v), load(v + BLOCK), load(v + 2 * BLOCK)}};
+}
+
+struct Heard {  // sums over the receivers n of an atom's messages
+    vec s, vs, v[3];  // Σ W_s g_s,n;  Σ W_vs (g_v,n · r̂_nc);  S = Σ W_vv g_v,n
+};
+
+struct Slopes {  // factors of the derivatives of the three filters in dE/d|r|
+    vec s, vs, vv;
+};
+
+PAINN_INLINE vec dot(const vec* a, const vec* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
+
+// What the message from the sender to the receiver with adjoint g contributes; `unit` points to the sender.
+template <bool FIRST>
+PAINN_INLINE void answer(const Node& sender, const Adjoint& g, const Filters& w, const vec* unit, Heard& heard, Slopes& y) {
+    const vec along = dot(g.v, unit);
+    y.s += sender.s * g.s;
+    y.vs += sender.vs * along;
+    if (!FIRST) {
+        y.vv += sender.vv * dot(sender.v, g.v);
+        heard.s += w.s * g.s;
+        heard.vs += w.vs * along;
+        for (int d = 0; d < 3; d++) heard.v[d] += w.vv * g.v[d];
+    }
+}
+
+template <bool FIRST>
+void message_backward_rows(const Pass& p, const float* nodes0, const float* table, int block, int64_t first, int64_t last,
+                           bool fresh) {
+    const int64_t n = p.rows.atoms;
+    float* gradients = p.gradient + block * p.entries * 4;
+    for (int lane = 0; lane < BLOCK; lane += LANES) {
+        const float* nodes = nodes0 + block * n * 6 * BLOCK + lane;
+        const float* g_s = p.g_s + block * n * BLOCK + lane;
+        const float* g_v = p.g_v + block * n * 3 * BLOCK + lane;
+        float* heard = p.heard + block * n * 5 * BLOCK + lane;
+        const bool accumulate = !fresh || lane > 0;
+        for (int64_t i = first; i < last; i++) {
+            const int64_t start = p.rows.start[i], end = start + p.count[i];
+            if (start == end) continue;
+            const Node here = load_node<FIRST>(nodes + i * 6 * BLOCK);
+            const Adjoint g_here = load_adjoint(g_s + i * BLOCK, g_v + i * 3 * BLOCK);
+            Heard sum = {};
+            for (int64_t e = start; e < end; e++) {
+                const Pair& pair = p.pairs[e];
+                const float* row = table + lane + (int64_t)pair.knot * ROW;
+                const Filters w = look_up<!FIRST, !FIRST>(row, pair.basis);
+                const Filters dw = look_up<true, !FIRST>(row, p.slopes[e].basis);
+                const int64_t j = pair.neighbor;
+                const Node there = load_node<FIRST>(nodes + j * 6 * BLOCK);
+                const Adjoint g_there = load_adjoint(g_s + j * BLOCK, g_v + j * 3 * BLOCK);
+                const vec unit[3] = {all(pair.unit[0]), all(pair.unit[1]), all(pair.unit[2])};
+                const vec back[3] = {-unit[0], -unit[1], -unit[2]};
+                Slopes y = {};
+                float* hj = heard + j * 5 * BLOCK;
+                Heard sum_there;
+                if (!FIRST) {
+                    sum_there = {load(hj), load(hj + BLOCK), {load(hj + 2 * BLOCK), load(hj + 3 * BLOCK), load(hj + 4 * BLOCK)}};
+                }
+                answer<FIRST>(there, g_here, w, unit, sum_there, y);
+                answer<FIRST>(here, g_there, w, back, sum, y);
+                if (!FIRST) {
+                    store(hj, sum_there.s);
+                    store(hj + BLOCK, sum_there.vs);
+                    for (int d = 0; d < 3; d++) store(hj + (2 + d) * BLOCK, sum_there.v[d]);
+                }
+                vec radial = dw.s * y.s + dw.vs * y.vs;
+                if (!FIRST) radial += dw.vv * y.vv;
+                const vec to = w.vs * there.vs, fro = w.vs * here.vs;
+                vec angular[3];
+                for (int d = 0; d < 3; d++) angular[d] = to * g_here.v[d] - fro * g_there.v[d];
+                add_sums(radial, angular[0], angular[1], angular[2], gradients + e * 4, accumulate);
+            }
+            if (!FIRST) {
+                float* hi = heard + i * 5 * BLOCK;
+                store(hi, load(hi) + sum.s);
+                store(hi + BLOCK, load(hi + BLOCK) + sum.vs);
+                for (int d = 0; d < 3; d++) store(hi + (2 + d) * BLOCK, load(hi + (2 + d) * BLOCK) + sum.v[d]);
+            }
+        }
+    }
+}
+
+const float* block_table(const Pass& p, int t, int block) {
+    return p.net->table(t) + (ptrdiff_t)block * (p.net->intervals + ORDER - 1) * ROW;
+}
+
+void message_forward(const Pass& pass, int t, int block, int64_t first, int64_t last) {
+    if (t == 0)
+        message_forward_rows<true>(pass, pass.layers[t].node, block_table(pass, t, block), block, first, last);
+    else
+        message_forward_rows<false>(pass, pass.layers[t].node, block_table(pass, t, block), block, first, last);
+}
+
+void message_backward(const Pass& pass, int t, int block, int64_t first, int64_t last) {
+    const bool fresh = t == pass.net->T - 1;
+    if (t == 0)
+        message_backward_rows<true>(pass, pass.layers[t].node, block_table(pass, t, block), block, first, last, fresh);
+    else
+        message_backward_rows<false>(pass, pass.layers[t].node, block_table(pass, t, block), block, first, last, fresh);
+}
+
+}  // namespace

@@ -1,0 +1,140 @@
+// Plain data that every translation unit shares. No standard containers here: the kernels are compiled several
+// times with different instruction sets, and an inline function of the library that the linker took from the widest
+// of them would crash on older machines.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace painn {
+
+constexpr int BLOCK = 16;     // channels per block: every array is stored in blocks of 16 channels (one cache line)
+constexpr int ORDER = 6;      // coefficients a quintic B-spline touches at once
+constexpr int FILTERS = 3;    // W_s, W_vs, W_vv
+constexpr int ROW = FILTERS * BLOCK;  // floats of one table row of one block
+constexpr int CHUNK = 24;     // atoms a thread takes through the dense layers at a time
+
+inline int padded(int n) { return (n + BLOCK - 1) / BLOCK * BLOCK; }
+
+// y = W x + b, packed in panels of columns for the matrix kernel; sizes are multiples of BLOCK.
+struct Linear {
+    int inputs = 0, outputs = 0;
+    const float* weight = nullptr;      // x -> y
+    const float* transposed = nullptr;  // gradient of y -> gradient of x
+    const float* bias = nullptr;        // null: none
+};
+
+struct Interaction {  // weights of one message and update
+    Linear context_1, context_2[FILTERS], context_2_all;  // F -> F -> 3F; the last one serves the reverse pass
+    Linear mix;                                           // F -> [V, U]
+    Linear update_1, update_2;                            // [s, |V|] -> F -> [a_ss, a_sv, a_vv]
+};
+
+struct Gated {  // one gated equivariant block
+    Linear mix, gate_1, gate_2;  // inputs -> [V, W]; [s, |V|] -> inputs -> [s', g]
+    int inputs = 0, outputs = 0; // padded
+};
+
+struct Head {
+    int kind = 0, depth = 0, flag = 0;
+    double scale = 1, epsilon = 0;
+    Linear* layers = nullptr;        // MLP: all layers but the last
+    const float* last = nullptr;     // MLP: weights of the last layer, which has one output
+    float last_bias = 0;
+    int width = 0;                   // MLP: inputs of the last layer, padded
+    Gated* blocks = nullptr;
+    const double* references = nullptr;
+    const double* masses = nullptr;
+};
+
+struct Network {
+    int F, T, blocks, intervals, elements;
+    float epsilon;
+    double cutoff;
+    Interaction* sets;       // interaction t uses sets[t % n_sets]
+    int n_sets;
+    const float** tables;    // filter t: tables[t % n_filters], [block][intervals + 5][3][16]
+    int n_filters;
+    const float* embedding;  // [element][F]
+    const float* context;    // [element][3][F]
+
+    const Interaction& set(int t) const { return sets[t % n_sets]; }
+    const float* table(int t) const { return tables[t % n_filters]; }
+};
+
+// One undirected pair within the cutoff; i is the row it is stored in.
+struct Pair {
+    float basis[ORDER];  // B-spline weights of the table rows knot ... knot + 5
+    float unit[3];       // r_ij / |r_ij|
+    int32_t neighbor;    // j
+    int32_t knot;
+    int32_t unused;
+};
+
+struct Slope {
+    float basis[ORDER];  // derivatives of Pair::basis with respect to the distance
+};
+
+// Half pair list of one group of structures; atoms are numbered within the group.
+struct Rows {
+    int64_t atoms;
+    const int64_t* start;     // (atoms + 1) first entry of row i; includes pairs of the skin
+    const int32_t* neighbor;  // j >= i
+    const int32_t* shift;     // (entries, 3)
+    const int32_t* owner;     // (atoms) structure
+    const int32_t* number;    // (atoms)
+    const int64_t* order;     // (atoms) place of the atom in the caller's arrays
+};
+
+// Arrays of layer t that the reverse pass reads again. [b] runs over channel blocks, each entry 16 channels.
+struct LayerState {
+    float* node;     // [b][atom][x_s, x_vs, x_vv, v_x, v_y, v_z]
+    float* mixed;    // [2b][atom][3]: V, then U
+    float* update;   // [3b][atom]: a_ss, a_sv, a_vv
+    float* slope_1;  // [b][atom]: derivative of the activation in the context network
+    float* slope_2;  // [b][atom]: and in the update network
+};
+
+// Everything one evaluation of one group of structures reads and writes.
+struct Pass {
+    const Network* net;
+    Rows rows;
+    const double* positions;  // (atoms, 3) in the group's order
+    const double* cells;      // (structures, 3, 3)
+    int64_t* count;           // (atoms) pairs of row i within the cutoff
+    Pair* pairs;              // at rows.start[i] ... + count[i]
+    Slope* slopes;
+    int32_t* origin;          // entry of the row that the pair came from
+    float* gradient;          // [b][entries][4]: dE/d|r|, dE/dr̂
+    int64_t entries;
+    float* s;                 // [b][atom]
+    float* v;                 // [b][atom][3]
+    float* g_s;               // [b][atom]: ∂E/∂s
+    float* g_v;               // [b][atom][3]: ∂E/∂v
+    float* heard;             // [b][atom][A_s, A_vs, S_x, S_y, S_z]: sums over neighbours of the reverse pass
+    LayerState* layers;
+    float* outputs;           // (atoms, 4) of the head at work: value, vector
+    bool vectors_read;        // a head reads v, so the last update must make it
+};
+
+struct Kernels {
+    const char* name;
+    int (*panel)();  // columns of a full panel
+    void (*pack)(const float* weight, int rows, int columns, float* packed);  // weight (rows, columns), y = x·weight
+    void (*geometry)(const Pass&, int64_t first, int64_t last);
+    void (*embed)(const Pass&, int64_t first, int64_t last);
+    void (*message_forward)(const Pass&, int t, int block, int64_t first, int64_t last);
+    void (*message_backward)(const Pass&, int t, int block, int64_t first, int64_t last);
+    void (*update_forward)(const Pass&, int t, int64_t first, int64_t last, float* scratch);
+    void (*context_forward)(const Pass&, int t, int64_t first, int64_t last, float* scratch);
+    void (*update_backward)(const Pass&, int t, int64_t first, int64_t last, float* scratch);
+    void (*context_backward)(const Pass&, int t, int64_t first, int64_t last, float* scratch);
+    void (*energy)(const Pass&, const Head&, bool gradient, int64_t first, int64_t last, float* scratch);
+    void (*read)(const Pass&, const Head&, int64_t first, int64_t last, float* scratch);
+    double (*vector_rate)();
+};
+
+const Kernels* kernels_portable();
+const Kernels* kernels_avx2();
+const Kernels* kernels_avx512();
+
+}  // namespace painn

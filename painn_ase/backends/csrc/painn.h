@@ -1,0 +1,93 @@
+/* The C interface of the native PaiNN kernel: what painn_ase/backends/native.py calls through ctypes.
+
+   Lengths in Å, energies in eV. All arrays are row-major and contiguous. Functions that can fail return 0 on success
+   and a nonzero code otherwise; painn_error says why. */
+#pragma once
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PAINN_API __attribute__((visibility("default")))
+#define PAINN_ABI 1 /* raised with every change of this file; the Python side refuses another number */
+
+typedef struct PainnModel PainnModel;
+
+typedef struct {
+    int32_t features;     /* F, a multiple of 16 up to 256 */
+    int32_t interactions; /* T */
+    int32_t filters;      /* sets of filters: T, or 1 when shared */
+    int32_t sets;         /* sets of message and update weights: T, or 1 when shared */
+    int32_t intervals;    /* of the filter tables on [0, cutoff] */
+    int32_t elements;     /* rows of the embedding */
+    double cutoff;
+    double epsilon; /* under the root of |V| */
+} PainnSizes;
+
+/* Which matrix a call of painn_set_linear gives; weights are (outputs, inputs) as in torch.nn.Linear. */
+enum PainnLinear { PAINN_CONTEXT_1, PAINN_CONTEXT_2, PAINN_MIX, PAINN_UPDATE_1, PAINN_UPDATE_2 };
+
+/* What a head computes from the final features. */
+enum PainnHead { PAINN_ENERGY, PAINN_CHARGES, PAINN_DIPOLE, PAINN_POLARIZABILITY };
+
+typedef struct {
+    int32_t kind;              /* PainnHead */
+    int32_t depth;             /* linear layers of an MLP, or gated blocks */
+    const int32_t* sizes;      /* (depth + 1) inputs ... outputs; the last is 1 */
+    const float* const* tensors; /* MLP: weight, bias of each layer; gated: mix, gate 1 weight, bias, gate 2 ... */
+    double scale;
+    const double* references;  /* (elements of the periodic table = 100) */
+    const double* masses;      /* (100), dipole and polarizability only */
+    int32_t flag;              /* energy: divide by the number of atoms; charges, dipole: correct the total charge */
+    double epsilon;            /* under the root of |V| of the gated blocks */
+} PainnHeadSpec;
+
+typedef struct {
+    int64_t atoms, pairs, structures;
+    const int64_t* numbers;    /* (atoms) */
+    const int64_t* owner;      /* (atoms) structure of each atom, ascending */
+    const int64_t* centers;    /* (pairs) full list: both directions of every pair */
+    const int64_t* neighbors;  /* (pairs) */
+    const double* shifts;      /* (pairs, 3) whole numbers of cell vectors */
+    const double* positions;   /* (atoms, 3), used for the order of memory only */
+} PainnTopology;
+
+/* Null outputs are not computed. */
+typedef struct {
+    double* energy;         /* (structures) */
+    double* energies;       /* (atoms) */
+    double* forces;         /* (atoms, 3) */
+    double* stress;         /* (structures, 3, 3) */
+    double* dipole;         /* (structures, 3) */
+    double* charges;        /* (atoms) */
+    double* polarizability; /* (structures, 3, 3) */
+} PainnOutputs;
+
+PAINN_API int32_t painn_abi(void);
+/* Name of the instruction set that `wanted` ("", "portable", "avx2", "avx512") leads to, or null if it cannot run. */
+PAINN_API const char* painn_instruction_set(const char* wanted);
+/* Multiply-adds per second of one core of that instruction set, operands from the first-level cache. */
+PAINN_API double painn_vector_rate(const char* instruction_set);
+
+PAINN_API PainnModel* painn_new(const PainnSizes* sizes, const char* instruction_set);
+PAINN_API void painn_free(PainnModel* model);
+PAINN_API const char* painn_error(const PainnModel* model);
+PAINN_API int painn_set_linear(PainnModel* model, int32_t which, int32_t set, const float* weight, const float* bias);
+/* B-spline coefficients (intervals + 5, 3, F) of filter set `set`: W_s, W_vs, W_vv. */
+PAINN_API int painn_set_filter(PainnModel* model, int32_t set, const float* coefficients);
+/* Embedding (elements, F), and the first layer's context (elements, 3, F), which depends on the element only. */
+PAINN_API int painn_set_embedding(PainnModel* model, const float* embedding, const float* context);
+PAINN_API int painn_add_head(PainnModel* model, const PainnHeadSpec* head);
+
+/* New atoms or pairs. Copies what it needs. */
+PAINN_API int painn_set_topology(PainnModel* model, const PainnTopology* topology);
+/* Evaluates the network at `positions` (atoms, 3), `cells` (structures, 3, 3), and fills the outputs. */
+PAINN_API int painn_run(PainnModel* model, const double* positions, const double* cells, const double* charges, int32_t threads,
+              const PainnOutputs* outputs);
+/* Fills dipole, charges and polarizability from the features that the last painn_run left. */
+PAINN_API int painn_read(PainnModel* model, int32_t threads, const PainnOutputs* outputs);
+
+#ifdef __cplusplus
+}
+#endif

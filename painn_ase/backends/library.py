@@ -1,0 +1,131 @@
+"""The compiled kernel's C interface (csrc/painn.h) through ctypes."""
+
+import ctypes
+import os
+import sys
+from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_void_p
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+from painn_ase.errors import PainnError
+
+ABI = 1
+INSTRUCTION_SETS = ("portable", "avx2", "avx512")
+# Another build of the kernel to load instead of the installed one (the sanitizer run uses it).
+LIBRARY_VARIABLE = "PAINN_ASE_NATIVE_LIBRARY"
+
+# which matrix painn_set_linear is given, and kinds of heads
+CONTEXT_1, CONTEXT_2, MIX, UPDATE_1, UPDATE_2 = range(5)
+ENERGY, CHARGES, DIPOLE, POLARIZABILITY = range(4)
+
+
+class Sizes(Structure):
+    _fields_ = (
+        ("features", c_int32),
+        ("interactions", c_int32),
+        ("filters", c_int32),
+        ("sets", c_int32),
+        ("intervals", c_int32),
+        ("elements", c_int32),
+        ("cutoff", c_double),
+        ("epsilon", c_double),
+    )
+
+
+class HeadSpec(Structure):
+    _fields_ = (
+        ("kind", c_int32),
+        ("depth", c_int32),
+        ("sizes", c_void_p),
+        ("tensors", c_void_p),
+        ("scale", c_double),
+        ("references", c_void_p),
+        ("masses", c_void_p),
+        ("flag", c_int32),
+        ("epsilon", c_double),
+    )
+
+
+class Topology(Structure):
+    _fields_ = (
+        ("atoms", c_int64),
+        ("pairs", c_int64),
+        ("structures", c_int64),
+        ("numbers", c_void_p),
+        ("owner", c_void_p),
+        ("centers", c_void_p),
+        ("neighbors", c_void_p),
+        ("shifts", c_void_p),
+        ("positions", c_void_p),
+    )
+
+
+class Outputs(Structure):
+    _fields_ = tuple(
+        (name, c_void_p)
+        for name in ("energy", "energies", "forces", "stress", "dipole", "charges", "polarizability")
+    )
+
+
+_SIGNATURES: dict[str, tuple] = {
+    "painn_abi": (c_int32,),
+    "painn_instruction_set": (c_char_p, c_char_p),
+    "painn_vector_rate": (c_double, c_char_p),
+    "painn_new": (c_void_p, POINTER(Sizes), c_char_p),
+    "painn_free": (None, c_void_p),
+    "painn_error": (c_char_p, c_void_p),
+    "painn_set_linear": (c_int32, c_void_p, c_int32, c_int32, c_void_p, c_void_p),
+    "painn_set_filter": (c_int32, c_void_p, c_int32, c_void_p),
+    "painn_set_embedding": (c_int32, c_void_p, c_void_p, c_void_p),
+    "painn_add_head": (c_int32, c_void_p, POINTER(HeadSpec)),
+    "painn_set_topology": (c_int32, c_void_p, POINTER(Topology)),
+    "painn_run": (c_int32, c_void_p, c_void_p, c_void_p, c_void_p, c_int32, POINTER(Outputs)),
+    "painn_read": (c_int32, c_void_p, c_int32, POINTER(Outputs)),
+}
+
+
+def library() -> ctypes.CDLL:
+    """The kernel's shared library; raises `PainnError` that says why it cannot be had."""
+    return _load(os.environ.get(LIBRARY_VARIABLE) or _installed())
+
+
+def vector_rate(instruction_set: str = "") -> float:
+    """Multiply-adds per second of one core with operands from the first-level cache; the fastest set by default."""
+    return library().painn_vector_rate(instruction_set.encode())
+
+
+def address(array: ctypes.Array) -> int:
+    """Where a ctypes array lies in memory."""
+    return ctypes.addressof(array)
+
+
+def _installed() -> str:
+    here = Path(__file__).resolve().parent
+    for suffix in EXTENSION_SUFFIXES:
+        path = here / f"_native{suffix}"
+        if path.is_file():
+            return str(path)
+    raise PainnError(
+        "the native kernel was not built when painn_ase was installed; it needs a C++17 compiler (GCC or Clang): "
+        "install one and run pip install --force-reinstall --no-deps painn-ase"
+    )
+
+
+@cache
+def _load(path: str) -> ctypes.CDLL:
+    if sys.byteorder != "little":
+        raise PainnError("the native kernel runs on little-endian machines only")
+    try:
+        loaded = ctypes.CDLL(path)
+    except OSError as error:
+        raise PainnError(f"the native kernel {path} cannot be loaded: {error}") from None
+    for name, (result, *arguments) in _SIGNATURES.items():
+        function = getattr(loaded, name)
+        function.restype, function.argtypes = result, arguments
+    if loaded.painn_abi() != ABI:
+        raise PainnError(f"the native kernel {path} belongs to another version of painn_ase; install painn_ase again")
+    return loaded
+
+
+__all__ = ["INSTRUCTION_SETS", "LIBRARY_VARIABLE", "HeadSpec", "Outputs", "Sizes", "Topology", "library", "vector_rate"]

@@ -1,0 +1,101 @@
+"""Filters of PaiNN as splines of the distance: any radial and cutoff function at the same cost.
+
+W(d) = (Linear φ(d)) fc(d) of every filter set is computed once in float64 by the model's own modules, and
+interpolated by a uniform quintic B-spline (C. de Boor, A Practical Guide to Splines, 1978) on [0, cutoff]. A force
+is then the exact derivative of the splined energy, with four continuous derivatives between 0 and the cutoff.
+"""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from scipy.linalg import solve_banded
+from torch import Tensor
+
+from painn_ase.errors import ModelError
+from painn_ase.representations import PaiNN
+
+# Largest error of a filter and of its slope, relative to the largest filter and slope of the set: at the level of
+# float32 rounding, which the rest of the network has anyway.
+FILTER_BOUND = 1e-7
+SLOPE_BOUND = 1e-6
+MAX_INTERVALS = 4096
+_NEAR_ZERO = 1e-14  # Å; radial functions have a limit at zero but may divide by the distance
+
+
+def filter_tables(representation: PaiNN) -> list[np.ndarray]:
+    """B-spline coefficients (intervals + 5, 3F) of each filter set, all with the same number of intervals.
+
+    Row k + m weighs the m-th of the six basis functions that live on interval k. The number of intervals is the
+    smallest of a growing series that meets `FILTER_BOUND` and `SLOPE_BOUND` at eight places within every interval;
+    raises `ModelError` if none up to `MAX_INTERVALS` does.
+    """
+    exact = deepcopy(representation).double().requires_grad_(False)
+    intervals = 48
+    while intervals <= MAX_INTERVALS:
+        tables = [_coefficients(exact, index, intervals) for index in range(len(exact.filters))]
+        errors = [spline_errors(exact, index, table) for index, table in enumerate(tables)]
+        if all(value <= FILTER_BOUND and slope <= SLOPE_BOUND for value, slope in errors):
+            return tables
+        intervals = int(intervals * 1.25)
+    raise ModelError(
+        f"the filters of this model vary too fast with distance to be tabulated: expected a spline of {MAX_INTERVALS} "
+        f"intervals to be right within {FILTER_BOUND:g}; use backend='torch'"
+    )
+
+
+def spline_errors(exact: PaiNN, index: int, table: np.ndarray) -> tuple[float, float]:
+    """Largest error of the splined filters and of their slopes, relative to the largest filter and slope."""
+    intervals = len(table) - 5
+    step = exact.cutoff / intervals
+    places = (np.arange(intervals)[:, None] + (np.arange(8) + 0.5) / 8).ravel()
+    values, slopes = filters_and_slopes(exact, index, torch.from_numpy(places * step))
+    knots = places.astype(int)
+    basis, dbasis = bspline(places - knots)
+    rows = np.stack([table[knots + m] for m in range(6)])  # (6, places, 3F)
+    value_error = np.abs((basis[:, :, None] * rows).sum(0) - values).max()
+    slope_error = np.abs((dbasis[:, :, None] * rows).sum(0) / step - slopes).max()
+    return float(value_error / np.abs(values).max()), float(slope_error / np.abs(slopes).max())
+
+
+def filters_and_slopes(exact: PaiNN, index: int, distances: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """W(d) and dW/dd of filter set `index`, (distances, 3F) each, by the modules of a float64 representation."""
+
+    def filters(d: Tensor) -> Tensor:
+        return exact.filters[index](exact.radial(d)) * exact.cutoff_function(d)[:, None]
+
+    distances = distances.clamp(min=_NEAR_ZERO)
+    with torch.enable_grad():
+        values, slopes = torch.func.jvp(filters, (distances,), (torch.ones_like(distances),))
+    return values.numpy(), slopes.numpy()
+
+
+def bspline(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The six quintic basis functions on one interval, 0 <= t <= 1, and their derivatives with respect to t, (6, n)."""
+    r = 1 - t
+    inner = 26 + t * (-50 + t * (20 + t * (20 + t * (-20 + t * 5))))
+    rinner = 26 + r * (-50 + r * (20 + r * (20 + r * (-20 + r * 5))))
+    middle = 66 + t**2 * (-60 + t**2 * (30 - 10 * t))
+    rmiddle = 66 + r**2 * (-60 + r**2 * (30 - 10 * r))
+    dinner = -10 + t * (8 + t * (12 + t * (-16 + t * 5)))
+    drinner = -10 + r * (8 + r * (12 + r * (-16 + r * 5)))
+    dmiddle = t * (-24 + t**2 * (24 - 10 * t))
+    drmiddle = r * (-24 + r**2 * (24 - 10 * r))
+    basis = np.stack([r**5, inner, middle, rmiddle, rinner, t**5]) / 120
+    slope = np.stack([-(r**4), dinner, dmiddle, -drmiddle, -drinner, t**4]) / 24
+    return basis, slope
+
+
+def _coefficients(exact: PaiNN, index: int, intervals: int) -> np.ndarray:
+    """The spline through W at all knots and at the middles of the two first and two last intervals."""
+    middles = [0.5, 1.5, intervals - 1.5, intervals - 0.5]
+    places = np.sort(np.concatenate([np.arange(intervals + 1), middles]))
+    knots = np.minimum(places.astype(int), intervals - 1)
+    basis, _ = bspline(places - knots)
+    values, _ = filters_and_slopes(exact, index, torch.from_numpy(places * (exact.cutoff / intervals)))
+    width = 5
+    banded = np.zeros((2 * width + 1, intervals + 5))
+    for m in range(6):
+        columns = knots + m
+        banded[width + np.arange(intervals + 5) - columns, columns] = basis[m]
+    return solve_banded((width, width), banded, values)
