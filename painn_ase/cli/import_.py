@@ -2,7 +2,7 @@
 
 import argparse
 
-DIALECTS = ("schnetpack", "curator", "neuralforcefield")
+from painn_ase.importers import DIALECTS
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
@@ -15,19 +15,17 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--dipole-unit", help="e*Ang, Debye, a.u., ... if it predicts dipoles")
     p.add_argument("--polarizability-unit", help="e^2Ang^2/eV, Ang^3, a.u., ... if it predicts polarizabilities")
     p.add_argument("--elements", help="comma-separated symbols it was trained on, e.g. C,H,O (others are refused)")
+    p.add_argument("--energy-key", help="which output is the energy (neuralforcefield with several states)")
     p.add_argument("--hyperparameters", metavar="JSON", help="network description for a bare state dict")
     p.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    from importlib import import_module
-
+    from painn_ase.importers import convert
     from painn_ase.importers.card import card
 
-    importer = import_module(f"painn_ase.importers.{options.dialect}")
-    names = ("energy_unit", "length_unit", "dipole_unit", "polarizability_unit", "hyperparameters")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    words = ("energy_unit", "length_unit", "dipole_unit", "polarizability_unit", "energy_key", "hyperparameters")
+    given = {word: getattr(options, word) for word in words if getattr(options, word) is not None}
     if options.elements:
         given["elements"] = options.elements.split(",")
-    model = importer.convert(options.checkpoint, options.folder, **given)
-    print(card(model))
+    print(card(convert(options.dialect, options.checkpoint, options.folder, **given)))

@@ -4,3 +4,35 @@ One module per dialect, each with `load(path, ...) -> Model`. A dialect translat
 `Translation` (our architecture and tensors in foreign units); `translation.build` converts the units and makes the
 model; `unpickle` and `archive` read the files.
 """
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from painn_ase.errors import InputError, closest
+
+if TYPE_CHECKING:
+    from painn_ase.model import Model
+
+DIALECTS = ("schnetpack", "curator", "neuralforcefield")
+
+
+def convert(dialect: str, path: str | Path, folder: str | Path, **keywords: Any) -> "Model":
+    """Imports the checkpoint `path` of a dialect, writes a model folder with a card, and returns the model.
+
+    `keywords` are those of the dialect's `load`. Raises `InputError` that names the ones it needs or does not know.
+    """
+    if dialect not in DIALECTS:
+        raise InputError(f"dialect: expected one of {', '.join(DIALECTS)}; got {dialect!r}{closest(dialect, DIALECTS)}")
+    load = import_module(f"painn_ase.importers.{dialect}").load
+    known = {name: p for name, p in inspect.signature(load).parameters.items() if p.kind == p.KEYWORD_ONLY}
+    missing = [name for name, p in known.items() if p.default is p.empty and name not in keywords]
+    if missing:
+        raise InputError(f"{dialect} checkpoints do not say their units: give {' and '.join(missing)}")
+    unknown = [name for name in keywords if name not in known]
+    if unknown:
+        raise InputError(f"{dialect} checkpoints do not take {', '.join(unknown)}; known: {', '.join(known)}")
+    from painn_ase.importers.card import write
+
+    return write(load(path, **keywords), folder)

@@ -1,5 +1,6 @@
 """Files of tensors: torch's zip archives, .npz and .safetensors, with every size checked before memory is taken."""
 
+import json
 import struct
 import zipfile
 import zlib
@@ -11,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from painn_ase.errors import ModelError
+from painn_ase.errors import InputError, ModelError
 from painn_ase.importers.unpickle import Name, Unpickler
 
 _DTYPES = {
@@ -191,3 +192,16 @@ def _read_npy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Tensor:
             raise ModelError(f"entry {entry.filename!r}: the header does not fit the data")
         values = np.frombuffer(file.read(), dtype).reshape(shape, order="F" if fortran else "C")
     return torch.from_numpy(values.astype(dtype.newbyteorder("="), order="C"))
+
+
+def read_hyperparameters(given: str | Path | dict[str, Any]) -> dict[str, Any]:
+    """The description of a network, from a dictionary or a JSON file. Raises `InputError`."""
+    if isinstance(given, dict):
+        return given
+    try:
+        found = json.loads(Path(given).read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"hyperparameters: expected a JSON file; got {given} ({error})") from None
+    if not isinstance(found, dict):
+        raise InputError(f"hyperparameters: expected a JSON object; {given} holds a {type(found).__name__}")
+    return found

@@ -7,6 +7,7 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
+from painn_ase.checkpoint import save_model
 from painn_ase.importers.translation import ForeignUnits
 from painn_ase.model import Model
 
@@ -52,3 +53,10 @@ with the code the checkpoint came from.
 
 Accuracy, training data and level of theory are those of the original; they are not in the checkpoint.
 """
+
+
+def write(model: Model, folder: str | Path) -> Model:
+    """Writes an imported model with its card to `folder`, whose name becomes the model's, and returns the model."""
+    model.name = Path(folder).resolve().name
+    save_model(model, folder, card=card(model))
+    return model

@@ -7,7 +7,16 @@ from torch import Tensor
 from painn_ase.errors import ModelError
 from painn_ase.importers.unpickle import Name, Record
 
-ACTIVATIONS = {"silu": "silu", "SiLU": "silu", "shifted_softplus": "shifted_softplus", "tanh": "tanh", "Tanh": "tanh"}
+# by the names that the codes give them
+ACTIVATIONS = {
+    "silu": "silu",
+    "SiLU": "silu",
+    "swish": "silu",
+    "Swish": "silu",
+    "shifted_softplus": "shifted_softplus",
+    "tanh": "tanh",
+    "Tanh": "tanh",
+}
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
 _MOST_MODULES = 10_000  # PaiNN has some dozens; a damaged pickle can share one child so often that a walk never ends
 

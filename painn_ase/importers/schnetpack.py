@@ -3,17 +3,15 @@
 SchNetPack 2.0: doi:10.1063/5.0138367. `schnetpack_modules` reads the pickled form, `schnetpack_weights` translates.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from painn_ase.checkpoint import save_model
 from painn_ase.errors import InputError, ModelError
-from painn_ase.importers.archive import read_tensors, read_torch
-from painn_ase.importers.card import card, provenance
+from painn_ase.importers.archive import read_hyperparameters, read_tensors, read_torch
+from painn_ase.importers.card import provenance
 from painn_ase.importers.schnetpack_modules import describe
 from painn_ase.importers.schnetpack_weights import translate
 from painn_ase.importers.translation import ForeignUnits, build
@@ -57,14 +55,6 @@ def load(
     return model
 
 
-def convert(path: str | Path, folder: str | Path, **keywords: Any) -> Model:
-    """Imports `path` (keywords as for `load`), writes a model folder with a card, and returns the model."""
-    model = load(path, **keywords)
-    model.name = Path(folder).resolve().name
-    save_model(model, folder, card=card(model))
-    return model
-
-
 def _read(path: Path, hyperparameters: str | Path | dict[str, Any] | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if hyperparameters is None:
         if path.suffix in (".npz", ".safetensors"):
@@ -79,11 +69,4 @@ def _read(path: Path, hyperparameters: str | Path | dict[str, Any] | None) -> tu
             return describe(root)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
-    if not isinstance(hyperparameters, dict):
-        try:
-            hyperparameters = json.loads(Path(hyperparameters).read_text())
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"hyperparameters: expected a JSON file; got {hyperparameters} ({error})") from None
-    if not isinstance(hyperparameters, dict):
-        raise InputError("hyperparameters: expected a JSON object")
-    return read_tensors(path), hyperparameters
+    return read_tensors(path), read_hyperparameters(hyperparameters)

@@ -11,10 +11,8 @@ from torch import Tensor
 
 from painn_ase.errors import ModelError
 from painn_ase.importers.translation import Translation
-from painn_ase.importers.weights import Weights, count_tensors, known_keys, take_gated, take_mlp
+from painn_ase.importers.weights import TINY, Weights, count_tensors, known_keys, take_gated, take_mlp
 
-# SchNetPack's gated blocks take |V| without ε; this one keeps the gradient finite at V = 0 and is far below rounding
-_TINY = 1e-30
 _NO_OUTPUT = ("Forces", "CastTo64", "CastTo32", "PairwiseDistances", "Strain")
 
 
@@ -106,7 +104,7 @@ def _representation(weights: Weights, given: dict[str, Any], out: Translation) -
         "shared_filters": shared_filters,
         "shared_interactions": shared,
         "activation": given.get("activation", "silu"),
-        "epsilon": max(epsilon, _TINY),
+        "epsilon": max(epsilon, TINY),
         "embeddings": embedding.shape[0],
     }
 
@@ -175,7 +173,7 @@ def _dipole(weights: Weights, prefix: str, given: dict[str, Any], features: int,
         "activation": given.get("activation", "silu"),
         "atomic_dipoles": vectors,
         "charge_correction": given.get("correct_charges", True),
-        "epsilon": _TINY,
+        "epsilon": TINY,
     }
 
 
@@ -183,7 +181,7 @@ def _polarizability(weights: Weights, prefix: str, given: dict[str, Any], featur
     known_keys(prefix[:-1], given, (), ("type", "activation"))
     hidden = take_gated(weights, prefix + "outnet.", "heads.polarizability.network.", features, out.state)
     activation = given.get("activation", "silu")
-    out.config["heads"]["polarizability"] = {"hidden": hidden, "activation": activation, "epsilon": _TINY}
+    out.config["heads"]["polarizability"] = {"hidden": hidden, "activation": activation, "epsilon": TINY}
 
 
 def _offsets(weights: Weights, prefix: str, given: dict[str, Any], energy: str, out: Translation) -> None:

@@ -156,7 +156,8 @@ def _rescale_head(head: str, config: dict[str, Any], state: dict[str, Tensor], f
         scale, vectors = factor, 1.0 / length
     else:
         scale = factor
-    state[prefix + "scale"] = torch.tensor(scale, dtype=torch.float64)
+    own = state.get(prefix + "scale", torch.ones((), dtype=torch.float64))  # a dialect may normalise its output
+    state[prefix + "scale"] = own * scale
     if prefix + "references" in state:
         state[prefix + "references"] = state[prefix + "references"].double() * scale
     mixes = [name for name in state if name.startswith(prefix + "network.blocks.") and name.endswith(".mix.weight")]

@@ -50,6 +50,7 @@ _TORCH_FUNCTIONS = {
     "torch._C._nn": {"softplus", "silu", "gelu"},
     "torch.nn.init": {"xavier_uniform_", "zeros_", "constant_", "kaiming_uniform_", "orthogonal_", "normal_"},
 }
+_PARTIAL = Name("functools", "partial")  # nff keeps its initialisers so; a record like any other, never called
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
@@ -178,7 +179,7 @@ class Unpickler:
 
     def _is_class(self, name: Name) -> bool:
         """Whether the name may stand for a class whose objects become records."""
-        if name.name in _TORCH_LAYERS.get(name.module, ()):
+        if name == _PARTIAL or name.name in _TORCH_LAYERS.get(name.module, ()):
             return True
         return name.module.partition(".")[0] in self.packages
 
@@ -204,7 +205,7 @@ class Unpickler:
 
     def _build(self, state: Any) -> None:
         target = self.stack[-1]
-        if type(target) is dict:
+        if type(target) is dict or (isinstance(target, Record) and target.kind == _PARTIAL):
             return  # attributes of an OrderedDict: the version notes of a state dict
         if not isinstance(target, Record) or type(state) is not dict:
             raise TypeError("attributes for something that is not a module")

@@ -1,11 +1,15 @@
 """The tensors of a foreign checkpoint, taken by name and shape so that none is lost unseen."""
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from painn_ase.errors import ModelError, closest
+
+# for codes that take |V| without an ε: keeps the gradient finite at V = 0 and is far below rounding
+TINY = 1e-30
 
 
 class Weights:
@@ -108,3 +112,27 @@ def known_keys(section: str, given: Any, required: tuple[str, ...], optional: tu
     for key in required:
         if key not in given:
             raise ModelError(f"{section}: key {key!r} is missing")
+
+
+def take_dense(
+    weights: Weights,
+    theirs: str,
+    ours: str,
+    shape: tuple[int, int],
+    state: dict[str, Tensor],
+    order: tuple[int, ...] = (0,),
+) -> None:
+    """Weight and bias of a dense layer (outputs, inputs), the blocks of its outputs put in `order`."""
+    state[ours + ".weight"] = reorder(weights.take(theirs + ".weight", *shape), order)
+    state[ours + ".bias"] = reorder(weights.take(theirs + ".bias", shape[0]), order)
+
+
+def reorder(tensor: Tensor, order: tuple[int, ...]) -> Tensor:
+    """The tensor with its rows, cut into equal blocks, in another order: block k of the result is block order[k]."""
+    blocks = tensor.chunk(len(order))
+    return torch.cat([blocks[k] for k in order])
+
+
+def bessel_frequencies(count: int, cutoff: float) -> Tensor:
+    """nπ/rc for n = 1 ... count, for codes that do not store them."""
+    return torch.arange(1, count + 1, dtype=torch.float64) * (math.pi / cutoff)

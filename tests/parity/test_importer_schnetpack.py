@@ -13,7 +13,7 @@ from painn_ase.backends import TorchBackend
 from painn_ase.derivatives import evaluate
 from painn_ase.ensemble import Ensemble
 from painn_ase.graph import AtomicGraph, batch
-from painn_ase.importers import schnetpack
+from painn_ase.importers import convert, schnetpack
 from painn_ase.neighbors import neighbor_list
 from painn_ase.units import BOHR, DEBYE, HARTREE, KCAL_PER_MOL, POLARIZABILITY_VOLUME
 
@@ -202,8 +202,12 @@ def test_shared_weights_are_recognised(heads, tmp_path):
 def test_an_imported_folder_loads_to_the_same_function(heads, tmp_path):
     arrays, _, hyperparameters = heads
     np.savez(tmp_path / "state.npz", **state_of(arrays))
-    model = schnetpack.convert(
-        tmp_path / "state.npz", tmp_path / "out", hyperparameters=hyperparameters, **{**EV, "length_unit": "Bohr"}
+    model = convert(
+        "schnetpack",
+        tmp_path / "state.npz",
+        tmp_path / "out",
+        hyperparameters=hyperparameters,
+        **{**EV, "length_unit": "Bohr"},
     )
     loaded = load_model(tmp_path / "out")
     graph = graph_of(arrays["f0::numbers"], arrays["f0::positions"], model.cutoff)
