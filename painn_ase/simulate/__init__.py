@@ -6,6 +6,7 @@ from painn_ase.simulate.md import run_md
 from painn_ase.simulate.optimize import Relaxation, relax
 from painn_ase.simulate.recorder import Output
 from painn_ase.simulate.run import Run
+from painn_ase.simulate.vibrations import Vibrations, vibrations
 
 __all__ = [
     "MTK",
@@ -16,6 +17,8 @@ __all__ = [
     "Output",
     "Relaxation",
     "Run",
+    "Vibrations",
     "relax",
     "run_md",
+    "vibrations",
 ]

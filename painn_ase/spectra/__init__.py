@@ -4,6 +4,13 @@ Arrays are in ASE units unless `unit` says otherwise; time steps in fs, temperat
 """
 
 from painn_ase.spectra.correlation import autocorrelation
+from painn_ase.spectra.harmonic import (
+    NormalModes,
+    infrared_intensities,
+    normal_modes,
+    raman_activities,
+    rigid_motions,
+)
 from painn_ase.spectra.infrared import dipole_rates, infrared, infrared_from_rates
 from painn_ase.spectra.peaks import Assignment, Peak, assign_peaks, find_peaks
 from painn_ase.spectra.plot import Sticks, plot_spectra
@@ -16,6 +23,7 @@ from painn_ase.spectra.transform import Transform
 __all__ = [
     "Assignment",
     "Laser",
+    "NormalModes",
     "Peak",
     "RamanSpectra",
     "Spectrum",
@@ -27,12 +35,16 @@ __all__ = [
     "find_peaks",
     "infrared",
     "infrared_from_rates",
+    "infrared_intensities",
     "load_spectra",
+    "normal_modes",
     "placzek_cross_sections",
     "plot_spectra",
     "power_spectrum",
     "quantum_correction",
     "raman",
+    "raman_activities",
     "raman_from_rates",
+    "rigid_motions",
     "save_spectra",
 ]

@@ -20,7 +20,7 @@ LAYERS = {
     "representations": 4,
     "heads": 5,
     "model": 6,
-    "derivatives": 7,
+    "derivatives": 7, "response": 7,
     "checkpoint": 8, "importers": 9, "backends": 8, "ensemble": 9, "structures": 9, "describe": 9,
     "calculator": 10, "training": 10,
     "simulate": 11, "reference": 11, "testing": 11,

@@ -1,0 +1,184 @@
+"""Harmonic vibrations with infrared and Raman strengths, from one evaluation of analytic derivatives."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.constraints import FixAtoms
+from ase.io import write
+from ase.vibrations import VibrationsData
+
+from painn_ase.errors import InputError
+from painn_ase.files import write_atomically
+from painn_ase.simulate.guards import bad
+from painn_ase.spectra.harmonic import (
+    NormalModes,
+    infrared_intensities,
+    normal_modes,
+    raman_activities,
+    rigid_motions,
+)
+
+_COLUMNS = ("mode", "wavenumber / cm⁻¹", "infrared / km/mol", "Raman activity / Å⁴/amu", "depolarisation ratio")
+
+
+@dataclass(frozen=True, eq=False)
+class Vibrations:
+    """Harmonic vibrations of a structure; `vibrations` makes them.
+
+    `infrared` and `raman` are None where the model has no dipole or polarizability, and for periodic structures.
+    """
+
+    atoms: Atoms  # a copy of the structure, without calculator
+    hessian: np.ndarray  # (3 free, 3 free) in eV/Å², of the atoms `free`
+    free: np.ndarray  # indices of the atoms that FixAtoms does not hold
+    modes: NormalModes  # of the free atoms, without translation and rotation
+    infrared: np.ndarray | None  # (modes,) km/mol
+    raman: np.ndarray | None  # (modes,) activity in Å⁴/amu
+    depolarization: np.ndarray | None  # (modes,) ρ of linearly polarised light, 0 to 3/4
+    fmax: float  # largest force on a free atom, eV/Å
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """(modes,) in cm⁻¹, ascending; negative numbers stand for imaginary ones."""
+        return self.modes.wavenumbers
+
+    @property
+    def zero_point_energy(self) -> float:
+        """½ Σ hcν̃ of the real modes in eV."""
+        return self.modes.zero_point_energy
+
+    @property
+    def data(self) -> VibrationsData:
+        """ASE's object of the same Hessian: thermochemistry, density of states, animated modes.
+
+        It keeps translation and rotation as 6 more modes near zero.
+        """
+        return VibrationsData.from_2d(self.atoms, self.hessian, indices=self.free.tolist())
+
+    def displacements(self, mode: int) -> np.ndarray:
+        """Cartesian displacements (atoms, 3) of a mode, scaled to unit length; fixed atoms do not move."""
+        moves = np.zeros((len(self.atoms), 3))
+        moves[self.free] = self.modes.displacements[mode]
+        return moves / np.linalg.norm(moves)
+
+    def table(self) -> str:
+        """One line per mode, and the zero-point energy, as text."""
+        lines = ["mode   cm⁻¹" + "     km/mol" * (self.infrared is not None)]
+        if self.raman is not None:
+            lines[0] += "   Å⁴/amu  depol."
+        for k, wavenumber in enumerate(self.frequencies):
+            line = f"{k:4d} {abs(wavenumber):8.1f}{'i' if wavenumber < 0 else ' '}"
+            if self.infrared is not None:
+                line += f"{self.infrared[k]:9.2f} "
+            if self.raman is not None and self.depolarization is not None:
+                line += f"{self.raman[k]:9.2f}{self.depolarization[k]:8.3f}"
+            lines.append(line.rstrip())
+        lines.append(f"zero-point energy {self.zero_point_energy:.4f} eV; largest force {self.fmax:.1g} eV/Å")
+        return "\n".join([*lines, *self.notes])
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Writes the table as CSV with units in its header."""
+        text = StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        columns = [range(len(self.frequencies)), self.frequencies]
+        given = [x for x in (self.infrared, self.raman, self.depolarization) if x is not None]
+        names = [n for n, x in zip(_COLUMNS[2:], (self.infrared, self.raman, self.depolarization), strict=True)
+                 if x is not None]  # fmt: skip
+        rows.writerow([*_COLUMNS[:2], *names])
+        rows.writerows(zip(*columns, *given, strict=True))
+        write_atomically(Path(path), text.getvalue())
+        return Path(path)
+
+    def save_modes(self, path: str | os.PathLike) -> Path:
+        """Writes one frame per mode as extended XYZ, its arrows in the column "forces", which viewers draw."""
+        frames = []
+        for k, wavenumber in enumerate(self.frequencies):
+            frame = Atoms(self.atoms.numbers, self.atoms.positions, cell=self.atoms.cell, pbc=self.atoms.pbc)
+            frame.arrays["forces"] = self.displacements(k)
+            frame.info |= {"mode": k, "wavenumber_per_cm": round(float(wavenumber), 2)}
+            frames.append(frame)
+        write(path, frames, format="extxyz")
+        return Path(path)
+
+    def __str__(self) -> str:
+        return self.table()
+
+
+def vibrations(atoms: Atoms, *, fmax: float = 0.01) -> Vibrations:
+    """Harmonic frequencies, infrared intensities and Raman activities of a relaxed structure.
+
+    Hessian, Born charges and ∂α/∂r are exact derivatives of the attached `PaiNNCalculator`'s model in float64; one
+    evaluation replaces the 6N + 1 of finite differences. Translation and rotation are projected out (translation
+    only for periodic structures, at the Γ point). Atoms held by `FixAtoms` do not take part; then nothing is
+    projected.
+
+    Raises `InputError` if a force exceeds `fmax` (eV/Å): away from a minimum the numbers mean little. Relax the
+    structure, or pass a larger `fmax` if that is what you want.
+    """
+    calculator, free = _calculator(atoms), _free(atoms)
+    forces = np.asarray(calculator.get_property("forces", atoms))[free]
+    if not np.isfinite(forces).all():
+        raise InputError(f"the forces on the structure are not finite (atoms {bad(forces)})")
+    largest = float(np.linalg.norm(forces, axis=1).max())
+    if largest > fmax:
+        raise InputError(
+            f"vibrations need a relaxed structure: the largest force is {largest:.3g} eV/Å, expected at most "
+            f"{fmax:g}. Relax it first, relax(atoms, fmax={min(fmax, 0.001):g}), or pass fmax={largest * 1.1:.2g}"
+        )
+    provided, periodic = set(calculator.implemented_properties), bool(atoms.pbc.any())
+    names = ["hessian"]
+    notes = []
+    if periodic:
+        notes.append("periodic: modes at the Γ point; this kind of model has no dipole or polarizability of a cell")
+    else:
+        names += ["born_effective_charges"] * ("dipole" in provided)
+        names += ["polarizability_derivatives"] * ("polarizability" in provided)
+    found = calculator.get_response(atoms, names)
+    n = len(atoms)
+    hessian = found["hessian"].reshape(n, 3, n, 3)[free][:, :, free].reshape(3 * len(free), 3 * len(free))
+    masses = atoms.get_masses()[free]
+    rigid = rigid_motions(atoms.positions, masses, periodic=periodic) if len(free) == n else None
+    modes = normal_modes(hessian, masses, rigid)
+    born, slopes = found.get("born_effective_charges"), found.get("polarizability_derivatives")
+    raman, ratio = (None, None) if slopes is None else raman_activities(modes, slopes[free])
+    imaginary = int(np.sum(modes.wavenumbers < 0))
+    if imaginary:
+        notes.append(f"{imaginary} imaginary mode(s), marked i: a saddle point or an unrelaxed structure")
+    bare = atoms.copy()
+    bare.calc = None
+    absorbed = None if born is None else infrared_intensities(modes, born[free])
+    return Vibrations(bare, hessian, free, modes, absorbed, raman, ratio, largest, tuple(notes))
+
+
+def _calculator(atoms: Atoms) -> Any:
+    if not hasattr(atoms.calc, "get_response"):
+        name = getattr(atoms.calc, "name", None) or type(atoms.calc).__name__
+        raise InputError(
+            f"vibrations: expected atoms with a PaiNNCalculator, which has analytic derivatives; got {name}. For other "
+            "calculators use finite differences: ase.vibrations.Vibrations, Infrared, StaticRamanCalculator"
+        )
+    return atoms.calc
+
+
+def _free(atoms: Atoms) -> np.ndarray:
+    """Indices of the atoms that may vibrate."""
+    free = np.ones(len(atoms), dtype=bool)
+    for constraint in atoms.constraints:
+        if not isinstance(constraint, FixAtoms):
+            raise InputError(
+                f"vibrations: only FixAtoms can be kept; the structure has {type(constraint).__name__}. Remove it: "
+                "atoms.set_constraint()"
+            )
+        free[constraint.index] = False
+    if not free.any():
+        raise InputError("vibrations: every atom is fixed, so nothing vibrates")
+    return np.flatnonzero(free)
