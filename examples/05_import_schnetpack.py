@@ -30,10 +30,9 @@ def module(kind, parts=(), buffers=(), **attributes):
     if not hasattr(home, name):
         setattr(home, name, type(name, (nn.Module,), {"__module__": package}))
     made = getattr(home, name)()
-    for part, value in dict(parts).items():
-        made.add_module(part, value)
-    for buffer, value in dict(buffers).items():
-        made.register_buffer(buffer, value)
+    for add, given in ((made.add_module, parts), (made.register_buffer, buffers)):
+        for part, value in dict(given).items():
+            add(part, value)
     vars(made).update(attributes)
     return made
 
@@ -74,7 +73,6 @@ with TemporaryDirectory() as folder:
     known = {"energy_unit": "kcal/mol", "length_unit": "Ang", "elements": ["H", "C", "O"]}
     model = convert("schnetpack", f"{folder}/best_model", f"{folder}/mine", **known)
     print(card(model))
-
     atoms = molecule("CH3CH2OH")
     atoms.calc = PaiNNCalculator(f"{folder}/mine")
     print(run_md(atoms, ensemble="nve", temperature=100, timestep=0.5, steps=200, path=f"{folder}/run"))
