@@ -30,11 +30,15 @@ def unsupported(model: Model) -> str | None:
         return f"the kernel needs features in multiples of 16 up to {MAX_FEATURES}; this model has {features}"
     if representation.config["activation"] != "silu":
         return f"the kernel knows the activation 'silu'; this model has {representation.config['activation']!r}"
+    if representation.config["mixing_bias"]:
+        return "the kernel mixes vectors without biases; this imported model has them"
     for name, head in model.heads.items():
         if type(head) not in (EnergyHead, DipoleHead, PolarizabilityHead):
             return f"the kernel does not know the head {name!r}"
         if head.config["activation"] != "silu":
             return f"the kernel knows the activation 'silu'; head {name!r} has {head.config['activation']!r}"
+        if head.config.get("mean_references", False) or head.config.get("charge_unit", 1.0) != 1.0:
+            return f"the kernel does not know averaged references and charges in other units than e; head {name!r} does"
         if len(head.config["hidden"]) >= _MAX_LAYERS:
             return f"the kernel knows heads of up to {_MAX_LAYERS - 1} hidden layers"
     return None

@@ -1,0 +1,41 @@
+"""What only imported networks have is computed alike by every backend, or refused by it: never left out."""
+
+import numpy as np
+import pytest
+from ase.build import molecule
+
+from painn_ase.backends import NativeBackend, TorchBackend
+from painn_ase.backends.native import available
+from painn_ase.graph import AtomicGraph
+from painn_ase.neighbors import neighbor_list
+from random_models import random_model
+
+TENSORS = {"dipole": {"epsilon": 1e-30}, "polarizability": {"epsilon": 1e-30}}
+OPTIONS = {
+    "vector biases": {"mixing_bias": True},
+    "averaged references": {"heads": {"energy": {"mean_references": True}}},
+    "averaged network": {"heads": {"energy": {"mean": True}}},
+    "averaged both": {"heads": {"energy": {"mean": True, "mean_references": True}}},
+    "charges in Debye/Å": {"heads": {"dipole": {"charge_unit": 0.2}}},
+    "norms without ε": {"epsilon": 1e-30, "heads": {"energy": {}, **TENSORS}},
+    "119 elements": {"embeddings": 119},
+}
+
+
+@pytest.mark.skipif(available() is not None, reason=f"no native kernel: {available()}")
+@pytest.mark.parametrize("case", OPTIONS)
+def test_the_native_backend_computes_or_refuses_what_imports_bring(case):
+    model = random_model(**OPTIONS[case])
+    if NativeBackend.supports(model) is not None:
+        return
+    atoms = molecule("CH3CH2OH")
+    pairs = neighbor_list("brute_force")(atoms.positions, np.zeros((3, 3)), (False,) * 3, model.cutoff)
+    graph = AtomicGraph.from_arrays(
+        atoms.numbers, atoms.positions, pairs.centers, pairs.neighbors, pairs.shifts, charge=1.0
+    )
+    properties = model.properties - {"stress"}
+    ours = NativeBackend(model).evaluate(graph, properties)
+    theirs = TorchBackend(model, dtype="float64").evaluate(graph, properties)
+    for name in properties:
+        # the kernel computes in float32
+        np.testing.assert_allclose(ours[name], theirs[name], atol=2e-5 * np.abs(theirs[name]).max())
