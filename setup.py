@@ -1,4 +1,4 @@
-"""Builds the native kernel: one library for every machine of an architecture. All else is in pyproject.toml.
+"""Builds the native kernel, one library for every machine of an architecture, and packs the bundled models.
 
 The kernel is a plain shared library behind a C interface; it needs neither Python's headers nor a binding library.
 Without a working compiler the installation goes on, and the package runs on its torch backend.
@@ -7,7 +7,7 @@ Without a working compiler the installation goes on, and the package runs on its
 import platform
 from glob import glob
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
@@ -47,6 +47,13 @@ class AnyPython(bdist_wheel):
 
 
 setup(
+    # the bundled models lie in models/, where people look for them, and travel inside the package
+    packages=[*find_packages(include=["painn_ase*"]), "painn_ase.bundled"],
+    package_dir={"painn_ase.bundled": "models"},
+    package_data={
+        "painn_ase": ["py.typed"],
+        "painn_ase.bundled": ["*/model.json", "*/weights.safetensors", "*/card.md", "*/structure.xyz", "*/train.toml"],
+    },
     ext_modules=[
         Extension(
             "painn_ase.backends._native",

@@ -13,7 +13,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from painn_ase.ase_polarizability import register_polarizability
-from painn_ase.backends import Backend, TorchBackend
+from painn_ase.backends import Backend, choose_backend
 from painn_ase.backends.exact import exact_response
 from painn_ase.checkpoint import load_model
 from painn_ase.ensemble import SPREAD, Ensemble
@@ -43,6 +43,11 @@ class PaiNNCalculator(Calculator):
         Precision of the network, "float32" or "float64". Geometry and sums are float64 either way.
     device
         Where the torch backend runs: "cpu", "cuda", ...
+    backend
+        "native" (compiled, float32 on the CPU), "torch" (any precision and device), or "auto": native where it can.
+        `calculator.backend.name` says which one it is.
+    threads
+        Of the backend; by default one for small structures and torch's number for large ones.
     skin
         Reserve of the neighbour list in Å: it is rebuilt only when a pair could have crossed the cutoff unseen.
     neighbors
@@ -64,13 +69,15 @@ class PaiNNCalculator(Calculator):
         charge: float | None = None,
         dtype: str = "float32",
         device: str = "cpu",
+        backend: str = "auto",
+        threads: int | None = None,
         skin: float = 0.5,
         neighbors: str = "matscipy",
     ) -> None:
         register_polarizability()
         given: Sequence[str | Path | Model] = [model] if isinstance(model, str | Path | Model) else list(model)
         loaded = [m if isinstance(m, Model) else load_model(m) for m in given]
-        backends = [_backend(m, device, dtype) for m in loaded]
+        backends = [choose_backend(m, backend, device, dtype, threads) for m in loaded]
         name = ", ".join(m.name for m in loaded)
         self._setup(name, backends[0] if len(backends) == 1 else Ensemble(backends), charge, skin, neighbors)
         log.info("model %s on the %s backend, %s, %s", name, self.backend.name, device, dtype)
@@ -80,6 +87,8 @@ class PaiNNCalculator(Calculator):
             "charge": charge,
             "dtype": dtype,
             "device": device,
+            "backend": backend,
+            "threads": threads,
             "skin": skin,
             "neighbors": neighbors,
         }
@@ -283,8 +292,3 @@ def _in_ase_shape(values: dict[str, np.ndarray]) -> dict[str, Any]:
     if "energy" in results:
         results["free_energy"] = results["energy"]
     return results
-
-
-def _backend(model: Model, device: str, dtype: str) -> Backend:
-    """What evaluates `model`."""
-    return TorchBackend(model, device, dtype)

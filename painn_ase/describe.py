@@ -7,13 +7,17 @@ import torch
 from ase.data import chemical_symbols
 
 from painn_ase import __version__
+from painn_ase.backends.library import library
+from painn_ase.backends.native import available
 from painn_ase.checkpoint import bundled_models, find_model, load_model, read_header
 from painn_ase.model import Model
 
 
 def describe_installation() -> str:
     """The package's and torch's versions and the bundled models, as text."""
-    lines = [f"painn_ase {__version__}, torch {torch.__version__}", "", "bundled models:"]
+    reason = available()
+    kernel = f"not available: {reason}" if reason else f"{library().painn_instruction_set(b'').decode()}"
+    lines = [f"painn_ase {__version__}, torch {torch.__version__}", f"native kernel: {kernel}", "", "bundled models:"]
     for name, folder in bundled_models().items():
         header = read_header(folder)
         elements = ", ".join(chemical_symbols[z] for z in header["model"]["elements"])

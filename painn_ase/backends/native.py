@@ -83,7 +83,7 @@ class NativeBackend:
                 self._follow(graph)
                 new = wanted
             else:
-                new = wanted - self._results.keys()
+                new = wanted.difference(self._results)
             if new:
                 self._compute(graph, new)
             return {name: self._results[name].copy() for name in wanted}

@@ -61,13 +61,14 @@ def spline_errors(exact: PaiNN, index: int, table: np.ndarray) -> tuple[float, f
 def filters_and_slopes(exact: PaiNN, index: int, distances: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """W(d) and dW/dd of filter set `index`, (distances, 3F) each, by the modules of a float64 representation."""
 
-    def filters(d: Tensor) -> Tensor:
-        return exact.filters[index](exact.radial(d)) * exact.cutoff_function(d)[:, None]
-
-    distances = distances.clamp(min=_NEAR_ZERO)
+    d = distances.clamp(min=_NEAR_ZERO).requires_grad_()
     with torch.enable_grad():
-        values, slopes = torch.func.jvp(filters, (distances,), (torch.ones_like(distances),))
-    return values.numpy(), slopes.numpy()
+        values = exact.filters[index](exact.radial(d)) * exact.cutoff_function(d)[:, None]
+        # Σ w dW/dd is linear in the weights w, so its derivative by w is every slope at once
+        weights = torch.ones_like(values, requires_grad=True)
+        (weighted,) = torch.autograd.grad(values, d, weights, create_graph=True)
+        (slopes,) = torch.autograd.grad(weighted.sum(), weights)
+    return values.detach().numpy(), slopes.numpy()
 
 
 def bspline(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

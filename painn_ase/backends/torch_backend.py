@@ -23,12 +23,13 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 class TorchBackend:
     """Evaluates `model` with PyTorch; the network runs in `dtype`, geometry and sums in float64.
 
-    The model is copied only if it has to be cast or moved, and its weights stop asking for gradients.
+    The model is copied only if it has to be cast or moved, and its weights stop asking for gradients. `threads` is
+    one for small structures and torch's own setting for others by default.
     """
 
     name = "torch"
 
-    def __init__(self, model: Model, device: str = "cpu", dtype: str = "float32") -> None:
+    def __init__(self, model: Model, device: str = "cpu", dtype: str = "float32", threads: int | None = None) -> None:
         if dtype not in DTYPES:
             raise InputError(f"dtype: expected one of {', '.join(DTYPES)}; got {dtype!r}")
         try:
@@ -37,6 +38,7 @@ class TorchBackend:
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from None
         self.model = _placed(model, self.device, DTYPES[dtype]).requires_grad_(False)
+        self.threads = threads
         self.cutoff = model.cutoff
         self.elements = model.elements
         self.properties = model.properties
@@ -49,7 +51,8 @@ class TorchBackend:
         derived = bool(wanted & {"forces", "stress"})
         if graph is not self._graph or self._inner is None:
             self._graph, self._inner, self._state = graph, graph.within(self.cutoff).to(self.device), None
-        with torch.no_grad(), torch_threads(1 if self._inner.n_pairs < _SMALL else 0):
+        threads = self.threads or (1 if self._inner.n_pairs < _SMALL else 0)
+        with torch.no_grad(), torch_threads(threads):
             if derived or self._state is None:
                 state = describe(self.model, self._inner, differentiable=derived)
             else:
