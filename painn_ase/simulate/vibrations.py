@@ -106,7 +106,7 @@ class Vibrations:
             frame.arrays["forces"] = self.displacements(k)
             frame.info |= {"mode": k, "wavenumber_per_cm": round(float(wavenumber), 2)}
             frames.append(frame)
-        write(path, frames, format="extxyz")
+        write(Path(path), frames, format="extxyz")
         return Path(path)
 
     def __str__(self) -> str:

@@ -1,0 +1,377 @@
+"""From a structure to its spectra: equilibrate, run independent trajectories in lock-step, transform, report."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+from ase.io.jsonio import encode
+from ase.units import fs, kB
+from tqdm import tqdm
+
+from painn_ase.errors import InputError, SimulationError, closest
+from painn_ase.files import write_atomically
+from painn_ase.simulate import lockstep
+from painn_ase.simulate.guards import Guards
+from painn_ase.simulate.report import FILES, Analysis, Recording, Report, analyse
+from painn_ase.spectra import dipole_rates
+
+KINDS = ("infrared", "raman", "power")
+_STATE, _ABOUT = "state.npz", "protocol.json"
+_SERIES = ("dipole", "dipole_rate", "polarizability", "velocities")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How the trajectories are made.
+
+    Each of `trajectories` copies starts from the given structure with momenta of its own, is equilibrated for
+    `equilibration` ps by Langevin dynamics (`friction` in fs⁻¹) at `temperature` (K), and then followed for `length`
+    ps at constant energy, by velocity Verlet with `timestep` fs. A frame is taken every `every` steps. Translation is
+    removed; a molecule keeps its rotation, which gives bands their P and R branches, unless `rotation` is False.
+    """
+
+    temperature: float = 300.0
+    trajectories: int = 20
+    length: float = 10.0
+    equilibration: float = 5.0
+    timestep: float = 0.5
+    every: int = 4
+    friction: float = 0.01
+    rotation: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "length", "timestep", "friction"):
+            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise InputError(f"{name}: expected a number above 0; got {getattr(self, name)!r}")
+        if not (np.isfinite(self.equilibration) and self.equilibration >= 0):
+            raise InputError(f"equilibration: expected zero or more ps; got {self.equilibration!r}")
+        for name in ("trajectories", "every"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name}: expected a whole number >= 1; got {value!r}")
+
+    @property
+    def equilibration_steps(self) -> int:
+        return round(self.equilibration * 1000 / self.timestep)
+
+    @property
+    def frames(self) -> int:
+        """Frames of each trajectory, both ends included."""
+        return int(self.length * 1000 / self.timestep / self.every + 1e-9) + 1
+
+    @property
+    def steps(self) -> int:
+        """Steps of each trajectory, equilibration included."""
+        return self.equilibration_steps + (self.frames - 1) * self.every
+
+
+def simulate_spectra(
+    atoms: Atoms,
+    *,
+    path: str | os.PathLike,
+    spectra: Iterable[str] = (),
+    protocol: Protocol = Protocol(),  # noqa: B008  (frozen)
+    analysis: Analysis = Analysis(),  # noqa: B008  (frozen)
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool | None = None,
+    checkpoint: float = 30.0,
+) -> Report:
+    """The report on the spectra of a structure from independent trajectories; everything goes to the folder `path`.
+
+    `spectra` are some of "infrared" (from the dipole, or from Born charges and velocities where the calculator has
+    no dipole of the structure), "raman" (from the polarizability) and "power" (the vibrational density of states,
+    from the velocities); by default all that the calculator can provide. Observables are recorded as .npy files, only
+    those needed. All trajectories advance together, in one evaluation per step with a `PaiNNCalculator`; with any
+    other ASE calculator one after the other.
+
+    Every `checkpoint` seconds the state is saved; `resume` continues a run that was stopped or killed, to the same
+    numbers. Resuming a finished run repeats only the analysis, with another `analysis` if you like.
+    Raises `InputError` for impossible requests, before anything is computed, and `SimulationError` when a
+    trajectory leaves the region where its numbers mean anything.
+    """
+    _check_atoms(atoms)
+    analysis.check_length(protocol.length, protocol.timestep * protocol.every)
+    folder = Path(path)
+    plan = _plan(atoms, tuple(dict.fromkeys(spectra)))
+    about = _about(atoms, protocol, plan)
+    run = _resumed(folder, atoms, protocol, about) if resume else _started(folder, atoms, protocol, about, overwrite)
+    run.advance(progress, checkpoint)
+    return analyse(run.recording(), plan, analysis, folder)
+
+
+def _plan(atoms: Atoms, wanted: tuple[str, ...]) -> dict[str, str]:
+    """Spectrum -> the series it is made from; `InputError` for what the calculator cannot provide."""
+    for name in wanted:
+        if name not in KINDS:
+            raise InputError(f"spectra: expected some of {', '.join(KINDS)}; got {name!r}{closest(name, KINDS)}")
+    provided = set(atoms.calc.implemented_properties)
+    sources = {
+        "infrared": {"dipole": "dipole", "born_effective_charges": "dipole_rate"},
+        "raman": {"polarizability": "polarizability"},
+        "power": {"forces": "velocities"},
+    }
+    plan = {}
+    for kind in wanted or KINDS:
+        reasons = []
+        for source, series in sources[kind].items():
+            if source not in provided:
+                reasons.append(f"{atoms.calc.name!r} has no {source}")
+                continue
+            try:
+                atoms.calc.get_property(source, atoms)
+            except NotImplementedError as error:
+                reasons.append(str(error))
+                continue
+            plan[kind] = series
+            break
+        if kind not in plan and kind in wanted:
+            raise InputError(f"spectra: {kind!r} cannot be computed: {'; '.join(reasons)}")
+    return plan
+
+
+class _Lockstep:
+    """The trajectories of a protocol: where they are, and the files that their frames go to."""
+
+    def __init__(self, folder: Path, atoms: Atoms, protocol: Protocol, plan: dict[str, str], rng: np.random.Generator):
+        self.folder, self.atoms, self.protocol, self.plan = folder, atoms, protocol, plan
+        self.masses = atoms.get_masses()
+        self.step, self.seconds, self.rng = 0, 0.0, rng
+        self.x = np.repeat(atoms.positions[None], protocol.trajectories, axis=0)
+        self.p = lockstep.draw_momenta(self.masses, protocol.trajectories, protocol.temperature, rng)
+        self.evaluate: lockstep.Evaluator = lockstep.evaluator(atoms)
+        self.series: dict[str, np.ndarray] = {}
+        spinning = 0 if atoms.pbc.any() or protocol.rotation else lockstep.rotations(atoms.positions, self.masses)
+        self.freedom = 3 * len(atoms) - 3 - spinning
+        self.hottest = Guards().limit(protocol.temperature, self.freedom)
+
+    # ---- time
+
+    def advance(self, progress: bool | None, checkpoint: float) -> None:
+        """Steps to the end, with a checkpoint now and then."""
+        total, hidden = self.protocol.steps, None if progress is None else not progress
+        if self.step > total:
+            return
+        saved = begun = monotonic()
+        before = self.seconds
+        found = self.evaluate(self.x, self._due(self.step))
+        label = f"{self.protocol.trajectories} trajectories"
+        with tqdm(total=total, initial=self.step, unit="step", desc=label, disable=hidden, file=sys.stderr) as bar:
+            while True:
+                if self.step == self.protocol.equilibration_steps:
+                    self._release()
+                self._record(found)
+                self.step += 1
+                bar.update(self.step <= total)
+                if self.step > total:
+                    break
+                found = self._move(found["forces"])
+                if monotonic() - saved > checkpoint:
+                    self.seconds = before + monotonic() - begun
+                    self.save()
+                    saved = monotonic()
+        self.seconds = before + monotonic() - begun
+        self.save()
+
+    def _move(self, forces: np.ndarray) -> dict[str, np.ndarray]:
+        """One step: velocity Verlet, with the bath of BAOAB in its middle while equilibrating."""
+        dt, mass = self.protocol.timestep * fs, self.masses[:, None]
+        heated = self.step <= self.protocol.equilibration_steps
+        self.p += 0.5 * dt * forces
+        if heated:
+            self.x += 0.5 * dt * self.p / mass
+            keep = np.exp(-self.protocol.friction * self.protocol.timestep)
+            kick = lockstep.draw_momenta(self.masses, len(self.x), self.protocol.temperature, self.rng)
+            self.p = keep * self.p + np.sqrt(1 - keep**2) * kick
+            self.x += 0.5 * dt * self.p / mass
+        else:
+            self.x += dt * self.p / mass
+        found = self.evaluate(self.x, self._due(self.step))
+        self._inspect(found)
+        self.p += 0.5 * dt * found["forces"]
+        return found
+
+    def _release(self) -> None:
+        """The beginning of constant energy: a rotation that is to be absent goes."""
+        if not self.protocol.rotation and not self.atoms.pbc.any():
+            self.p = lockstep.without_rotation(self.x, self.p, self.masses)
+
+    def _inspect(self, found: dict[str, np.ndarray]) -> None:
+        fine = np.isfinite(found["forces"]).all(axis=(1, 2)) & np.isfinite(found["energy"])
+        temperature = 2 * lockstep.kinetic_energy(self.p, self.masses) / (self.freedom * kB)
+        wrong = np.flatnonzero(~fine | ~(temperature < self.hottest))
+        if wrong.size:
+            k = int(wrong[0])
+            raise SimulationError(
+                f"step {self.step}, trajectory {k}: forces or energy not finite, or {temperature[k]:.4g} K above the "
+                f"limit of {self.hottest:.4g} K. Check that the structure is like the training data, or try a shorter "
+                "timestep"
+            )
+
+    # ---- frames
+
+    def _frame(self, step: int) -> int | None:
+        """The frame that this step is, if it is one."""
+        after = step - self.protocol.equilibration_steps
+        return after // self.protocol.every if after >= 0 and after % self.protocol.every == 0 else None
+
+    def _due(self, step: int) -> list[str]:
+        names = ["forces"]
+        if self._frame(step) is not None:
+            sources = {"dipole": "dipole", "dipole_rate": "born_effective_charges", "polarizability": "polarizability"}
+            names += [sources[series] for series in self.plan.values() if series in sources]
+        return names
+
+    def _record(self, found: dict[str, np.ndarray]) -> None:
+        frame = self._frame(self.step)
+        if frame is None:
+            return
+        velocities = self.p / self.masses[:, None]
+        energy = np.stack([found["energy"], lockstep.kinetic_energy(self.p, self.masses)], axis=1)
+        rows = {"energy": energy, "velocities": velocities} | found
+        if "born_effective_charges" in found:
+            rows["dipole_rate"] = dipole_rates(found["born_effective_charges"], velocities)
+        for name in ("energy", *self.plan.values()):
+            if name not in self.series:
+                self.series[name] = self._file(name, rows[name].shape)
+            self.series[name][:, frame] = rows[name]
+
+    def _file(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """The series on disk, (trajectories, frames, ...); it has its full size from the beginning."""
+        path, full = self.folder / f"{name}.npy", (shape[0], self.protocol.frames, *shape[1:])
+        if path.exists():
+            return np.lib.format.open_memmap(path, mode="r+")
+        kind = np.float32 if name == "velocities" else np.float64
+        return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=full)
+
+    # ---- rest
+
+    def save(self) -> None:
+        """The frames so far, then, in one step, the state that vouches for them."""
+        for series in self.series.values():
+            series.flush()  # type: ignore[attr-defined]
+        state: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "x": self.x, "p": self.p}
+        state["rng"] = json.dumps(self.rng.bit_generator.state)
+        if self.evaluate.memory is not None:
+            state["memory"] = self.evaluate.memory
+        content = io.BytesIO()
+        np.savez(content, **state)
+        write_atomically(self.folder / _STATE, content.getvalue())
+
+    def restore(self) -> None:
+        """The state of the last `save`, if there is one."""
+        if not (self.folder / _STATE).is_file():
+            return
+        with np.load(self.folder / _STATE, allow_pickle=False) as state:
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.x, self.p = state["x"], state["p"]
+            self.rng.bit_generator.state = json.loads(str(state["rng"]))
+            self.evaluate = lockstep.evaluator(self.atoms, state["memory"] if "memory" in state else None)
+
+    def recording(self) -> Recording:
+        """What was recorded, to be analysed; series stay on disk until they are read."""
+        about = self.protocol
+        energy = np.load(self.folder / "energy.npy", mmap_mode="r")
+        series = {name: np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in set(self.plan.values())}
+        times = np.arange(about.frames) * about.timestep * about.every / 1000  # ps
+        total = energy.sum(axis=2)
+        drifts = np.polyfit(times, total.T, 1)[0] * 1000 / len(self.atoms) if about.frames > 1 else np.zeros(1)
+        temperatures = 2 * energy[:, :, 1] / (self.freedom * kB)
+        per_run = temperatures.mean(axis=1)
+        turning = "kept" if about.rotation and not self.atoms.pbc.any() else "none"
+        one = len(per_run) == 1
+        facts = {
+            "structure": f"{self.atoms.get_chemical_formula()}, {len(self.atoms)} atoms",
+            "calculator": _model_name(self.atoms),
+            "trajectories": f"{about.trajectories} of {times[-1]:g} ps at constant energy, {about.timestep:g} fs steps, "
+            f"a frame every {about.timestep * about.every:g} fs",
+            "equilibration": f"{about.equilibration:g} ps each, Langevin at {about.temperature:g} K, "
+            f"friction {about.friction:g} fs⁻¹, seed {about.seed}",
+            "rotation of the whole": turning,
+            "temperature": f"{per_run.mean():.1f} K"
+            + ("" if one else f" ± {per_run.std(ddof=1) / np.sqrt(len(per_run)):.1f} K")
+            + f" (mean kinetic, {self.freedom} degrees of freedom; asked for: {about.temperature:g} K)",
+            "energy drift": f"{drifts.mean():+.2g} meV/atom/ps on average, {np.abs(drifts).max():.2g} at worst",
+            "wall time": f"{self.seconds:.0f} s for {about.trajectories * (self.step - 1)} steps",
+        }
+        mean = float(per_run.mean())
+        return Recording(series, {}, about.timestep, about.every, mean, self.masses, facts, self.atoms)
+
+
+def _started(folder: Path, atoms: Atoms, protocol: Protocol, about: dict, overwrite: bool) -> _Lockstep:
+    files = [folder / name for name in (_STATE, _ABOUT, "energy.npy", *(f"{s}.npy" for s in _SERIES), *FILES)]
+    taken = [file for file in files if file.exists()]
+    if taken and not overwrite:
+        raise InputError(
+            f"{folder} already holds a run ({taken[0].name}); continue it with resume=True (--resume), replace it with "
+            "overwrite=True (--overwrite), or choose another path"
+        )
+    for file in taken:
+        file.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / _ABOUT, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    return _Lockstep(folder, atoms, protocol, about["plan"], np.random.default_rng(protocol.seed))
+
+
+def _resumed(folder: Path, atoms: Atoms, protocol: Protocol, about: dict) -> _Lockstep:
+    if not (folder / _ABOUT).is_file():
+        raise InputError(f"resume: {folder} holds no run to continue; start one without resume (--resume)")
+    before = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    now = json.loads(json.dumps(about))
+    changed = [key for key in now if before.get(key) != now[key]]
+    if changed:
+        raise InputError(
+            f"resume: the run in {folder} was begun with other settings ({', '.join(changed)}); repeat the "
+            "command it was begun with, or start anew with overwrite=True (--overwrite)"
+        )
+    run = _Lockstep(folder, atoms, protocol, about["plan"], np.random.default_rng(protocol.seed))
+    run.restore()
+    return run
+
+
+def _about(atoms: Atoms, protocol: Protocol, plan: dict[str, str]) -> dict[str, Any]:
+    """What a run is made of; the same again is the same run."""
+    return {
+        "protocol": asdict(protocol),
+        "plan": plan,
+        "calculator": json.loads(encode(atoms.calc.todict())) if hasattr(atoms.calc, "todict") else {},
+        "symbols": atoms.get_chemical_symbols(),
+        "positions": atoms.positions.tolist(),
+        "masses": atoms.get_masses().tolist(),
+        "cell": atoms.cell.array.tolist(),
+        "pbc": atoms.pbc.tolist(),
+        "charge": str(atoms.info.get("charge", 0)),
+    }
+
+
+def _model_name(atoms: Atoms) -> str:
+    calc = atoms.calc
+    backend = f" on the {calc.backend.name} backend" if hasattr(calc, "backend") else ""
+    return f"{calc.name} {getattr(calc, 'model_name', '')}".strip() + backend
+
+
+def _check_atoms(atoms: Atoms) -> None:
+    if len(atoms) < 2:
+        raise InputError(f"a spectrum needs something that vibrates; the structure has {len(atoms)} atom(s)")
+    if not isinstance(atoms.calc, BaseCalculator):
+        raise InputError(
+            f"the structure needs an ASE calculator; got {atoms.calc!r}. Attach one: atoms.calc = "
+            "PaiNNCalculator('ethanol')"
+        )
+    if atoms.constraints:
+        raise InputError(
+            "the structure has constraints, which these trajectories do not follow: atoms.set_constraint() removes "
+            "them; or record a run with run_md and pass its file to spectra_of_run"
+        )
