@@ -25,10 +25,8 @@ class State:
     def detached(self) -> "State":
         """The same values without their history (and its memory)."""
         f = self.features
-        return State(
-            self.vectors.detach(),
-            AtomFeatures(f.scalars.detach(), None if f.vectors is None else f.vectors.detach()),
-        )
+        vectors, repulsion = (None if x is None else x.detach() for x in (f.vectors, f.repulsion))
+        return State(self.vectors.detach(), AtomFeatures(f.scalars.detach(), vectors, repulsion))
 
 
 def describe(model: Model, graph: AtomicGraph, *, differentiable: bool) -> State:

@@ -26,7 +26,7 @@ def reference(*parts: str) -> Path:
 
 
 # which class SchNetPack has at which place of the network; first match counts
-_KINDS = [
+_KINDS = (
     (r"", "schnetpack.model.base.NeuralNetworkPotential"),
     (r"representation", "schnetpack.representation.painn.PaiNN"),
     (r"representation\.embedding", "torch.nn.modules.sparse.Embedding"),
@@ -35,7 +35,7 @@ _KINDS = [
     (r".*\.(interactions|mixing)|[a-z]+_modules|postprocessors", "torch.nn.modules.container.ModuleList"),
     (r".*context_net|.*outnet|.*scalar_net", "torch.nn.modules.container.Sequential"),
     (r".*(context_net|scalar_net)\.\d+|.*filter_net|.*mu_channel_mix|.*mix_vectors", "schnetpack.nn.base.Dense"),
-]
+)
 _TORCH = {
     "ModuleList": nn.ModuleList,
     "Sequential": nn.Sequential,
@@ -51,11 +51,14 @@ class SchNetPackPickle:
     what the modules at given places carry. Change `modules` (by place) before saving to make other networks.
     """
 
+    parts: tuple[str, ...] = ("input_modules", "output_modules", "postprocessors")
+    patterns = _KINDS
+
     def __init__(self, state: dict, kinds: dict, attributes: dict) -> None:
         self.classes: dict[str, type] = {}
         self.modules: dict[str, nn.Module] = {}
         self.kinds = kinds
-        for place in ["", "input_modules", "output_modules", "postprocessors", *kinds]:
+        for place in ["", *self.parts, *kinds]:
             self.module(place)
         for name, value in state.items():
             place, _, own = name.rpartition(".")
@@ -71,7 +74,7 @@ class SchNetPackPickle:
     def kind(self, place: str) -> str:
         if place in self.kinds:
             return self.kinds[place]
-        for pattern, kind in _KINDS:
+        for pattern, kind in self.patterns:
             if re.fullmatch(pattern, place):
                 return kind
         gated = f"{place}.mix_vectors" in self.modules

@@ -32,6 +32,8 @@ def unsupported(model: Model) -> str | None:
         return f"the kernel knows the activation 'silu'; this model has {representation.config['activation']!r}"
     if representation.config["mixing_bias"]:
         return "the kernel mixes vectors without biases; this imported model has them"
+    if representation.config["repulsion"]:
+        return "the kernel does not know the pair repulsion of this imported model"
     for name, head in model.heads.items():
         if type(head) not in (EnergyHead, DipoleHead, PolarizabilityHead):
             return f"the kernel does not know the head {name!r}"
@@ -71,7 +73,7 @@ class Kernel:
         if not self._handle:
             raise MemoryError("the native kernel found no memory for the model")
         for index, table in enumerate(tables):
-            self._call("painn_set_filter", index, np.ascontiguousarray(table, dtype=np.float32))
+            self._call("painn_set_filter", index, np.ascontiguousarray(table, dtype=np.float64))
         self._set_network(representation)
         for head in model.heads.values():
             assert isinstance(head, Head)

@@ -52,4 +52,6 @@ class EnergyHead(Head):
         if self.mean_references:
             references = references / graph.counts[graph.structures]
         atomic = atomic + references
+        if features.repulsion is not None:
+            atomic = atomic + features.repulsion
         return {"energy": graph.sum_atoms(atomic), "energies": atomic}

@@ -43,8 +43,8 @@ def load(
     the training, or a dictionary with at least "cutoff". `energy_key` says which output is the energy when there are
     several; the others are left out, and the card says so.
 
-    Raises `ModelError` for damaged files, for code in them, and for parts with no equal here: excluded-volume
-    repulsion, skip connections, pooling other than sums, transformer and diabatic networks.
+    Raises `ModelError` for damaged files, for code in them, and for parts with no equal here: skip connections, pooling
+    other than sums, transformer and diabatic networks.
     """
     path = Path(path)
     foreign = ForeignUnits(energy_unit, length_unit)
@@ -83,6 +83,8 @@ def _describe(model: Module) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "activation": layer_activation(message.child("inv_message").child("inv_dense").child("layers").child("0")),
         "skip_connection": model.attributes.get("skip", False),
         "excl_vol": model.attributes.get("excl_vol", False),
+        "V_ex_power": model.attributes.get("power"),
+        "V_ex_sigma": model.attributes.get("sigma"),
     }
     pools = model.child("pool_dic").modules if "pool_dic" in model.modules else model.attributes.get("pool_dic", {})
     kinds = {key: getattr(getattr(pool, "kind", None), "name", "?") for key, pool in pools.items()}
@@ -127,8 +129,20 @@ def translate(tensors: dict[str, Tensor], given: dict[str, Any], energy_key: str
         "activation": ACTIVATIONS[activation],
         "epsilon": _EPSILON,
         "embeddings": embedding.shape[0],
+        "repulsion": _repulsion(given, out.notes),
     }
     return out
+
+
+def _repulsion(given: dict[str, Any], notes: list[str]) -> dict[str, float] | None:
+    """The excluded volume: every atom gets Σ_j (sigma/d)^power in the unit of energy, and the energy is their sum."""
+    if not given.get("excl_vol"):
+        return None
+    power, sigma = given.get("V_ex_power"), given.get("V_ex_sigma")
+    if not isinstance(power, (int, float)) or not isinstance(sigma, (int, float)):
+        raise ModelError("excluded volume: expected numbers 'V_ex_power' and 'V_ex_sigma'")
+    notes.append(f"The excluded-volume repulsion Σ ({sigma:g}/d)^{power:g} is part of the energy.")
+    return {"strength": 1.0, "sigma": float(sigma), "power": float(power)}
 
 
 def _energy_key(weights: Weights, asked: str | None) -> tuple[str, list[str]]:
@@ -141,11 +155,6 @@ def _energy_key(weights: Weights, asked: str | None) -> tuple[str, list[str]]:
 
 
 def _refuse_what_has_no_equal(given: dict[str, Any], key: str) -> None:
-    if given.get("excl_vol"):
-        raise ModelError(
-            "the network was trained beside an excluded-volume repulsion, which this package has no equal of; without "
-            "it atoms could fuse"
-        )
     skip = given.get("skip_connection", False)
     if skip.get(key, False) if isinstance(skip, dict) else skip:
         raise ModelError("skip connections (one readout for every interaction) have no equal in this package")

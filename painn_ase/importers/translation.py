@@ -85,6 +85,13 @@ def build(translation: Translation, foreign: ForeignUnits, elements: Iterable[in
     length = factors["length"]
     precision = _precision(state, length)
     _rescale_lengths(config, state, length)
+    if config["representation"].get("repulsion"):
+        r = config["representation"]["repulsion"]
+        energy = factors["energy"]
+        config["representation"] = {
+            **config["representation"],
+            "repulsion": {**r, "strength": r["strength"] * energy, "sigma": r["sigma"] * length},
+        }
     for head in heads:
         _rescale_head(head, config, state, factors[head], length)
     try:

@@ -111,6 +111,25 @@ class MollifierCutoff(CutoffFunction):
         return torch.where(near, torch.exp(1.0 - 1.0 / (1.0 - safe * safe)), 0.0)
 
 
+class Repulsion(nn.Module):
+    """strength · (sigma/d)^power: the energy that a pair adds to each of its atoms, in eV; `sigma` in Å.
+
+    Keeps atoms apart where a network has seen no data. It is cut off with the network, without an envelope.
+    """
+
+    def __init__(self, strength: float, sigma: float, power: float) -> None:
+        super().__init__()
+        if not (strength >= 0 and sigma > 0 and 1 <= power <= 64):
+            raise InputError(
+                "repulsion: expected strength >= 0 eV, sigma > 0 Å and 1 <= power <= 64; "
+                f"got {strength}, {sigma}, {power}"
+            )
+        self.strength, self.sigma, self.power = strength, sigma, power
+
+    def forward(self, distances: Tensor) -> Tensor:
+        return self.strength * (self.sigma / distances) ** self.power
+
+
 RADIAL: dict[str, type[RadialFunctions]] = {"bessel": BesselFunctions, "gaussian": GaussianFunctions}
 CUTOFFS: dict[str, type[CutoffFunction]] = {
     "cosine": CosineCutoff,

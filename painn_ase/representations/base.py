@@ -17,6 +17,7 @@ class AtomFeatures:
 
     scalars: Tensor  # (atoms, F)
     vectors: Tensor | None = None  # (atoms, 3, F)
+    repulsion: Tensor | None = None  # (atoms,) eV in float64: a fixed pair potential that the energy head adds
 
 
 class Representation(nn.Module, ABC):

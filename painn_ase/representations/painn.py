@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 from painn_ase.nn.layers import linear, mlp, safe_norm
-from painn_ase.nn.radial import build_cutoff, build_radial
+from painn_ase.nn.radial import Repulsion, build_cutoff, build_radial
 from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation
 
 
@@ -64,8 +64,8 @@ class PaiNN(Representation):
     `interactions` is T. The filters W(d) = (Linear φ(d)) fc(d) carry the cutoff function after their bias, so
     every message vanishes at the cutoff. `shared_filters` and `shared_interactions` use one set of weights in
     all rounds. `epsilon` keeps |V| differentiable at V = 0. `mixing_bias` adds a constant to each component of V and
-    U, as some networks elsewhere were trained: such a network is NOT invariant under rotations. The defaults are
-    the paper's.
+    U, as some networks elsewhere were trained: such a network is NOT invariant under rotations. `repulsion` are the
+    options of a fixed pair potential beside the network. The defaults are the paper's.
     """
 
     max_rank: ClassVar[int] = 1
@@ -84,6 +84,7 @@ class PaiNN(Representation):
         epsilon: float = 1e-8,
         embeddings: int = N_ELEMENTS,
         mixing_bias: bool = False,
+        repulsion: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         radial = dict(radial or {"kind": "bessel", "count": 20})
@@ -105,12 +106,14 @@ class PaiNN(Representation):
             "epsilon": epsilon,
             "embeddings": embeddings,
             "mixing_bias": mixing_bias,
+            "repulsion": repulsion,
         }
         self.features, self.interactions, self.cutoff = features, interactions, cutoff
         self.embedding = nn.Embedding(embeddings, features)
         # in the precision of the weights, so that the network is the same function after any later cast
         self.radial = build_radial(radial, cutoff).to(self.embedding.weight.dtype)
         self.cutoff_function = build_cutoff(cutoff_function, cutoff)
+        self.repulsion = None if repulsion is None else Repulsion(**repulsion)
         n_filters = 1 if shared_filters else interactions
         n_interactions = 1 if shared_interactions else interactions
         self.filters = nn.ModuleList(linear(self.radial.count, 3 * features) for _ in range(n_filters))
@@ -121,6 +124,10 @@ class PaiNN(Representation):
         distances = vectors.square().sum(-1).sqrt()  # (pairs,), in the precision of the geometry
         dtype = self.embedding.weight.dtype
         units = (vectors / distances[:, None]).to(dtype)  # r̂_ij, (pairs, 3)
+        repulsion = None
+        if self.repulsion is not None:  # in the precision of the geometry
+            pairs = self.repulsion(distances)
+            repulsion = pairs.new_zeros(graph.n_atoms).index_add(0, graph.centers, pairs)
         distances = distances.to(dtype)
         basis = self.radial(distances)  # (pairs, n)
         envelope = self.cutoff_function(distances)[:, None]  # (pairs, 1)
@@ -130,7 +137,7 @@ class PaiNN(Representation):
             filters = self.filters[t % len(self.filters)](basis) * envelope  # (pairs, 3F)
             s, v = self.messages[t % len(self.messages)](s, v, filters, units, graph)
             s, v = self.updates[t % len(self.updates)](s, v)
-        return AtomFeatures(scalars=s, vectors=v)
+        return AtomFeatures(scalars=s, vectors=v, repulsion=repulsion)
 
 
 def _check_size(name: str, value: int, low: int, high: int) -> None:

@@ -1,17 +1,22 @@
 """The PaiNN dialects of DTU's codes and of NeuralForceField against their formulas, written out pair by pair here."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
+from ase.calculators.fd import calculate_numerical_forces
+from foreign_checkpoints import SchNetPackPickle
 from torch import nn
 
-from painn_ase import load_model
+from painn_ase import PaiNNCalculator, load_model
 from painn_ase.derivatives import evaluate
 from painn_ase.errors import ModelError
 from painn_ase.graph import AtomicGraph
 from painn_ase.importers import convert, curator, neuralforcefield
 from painn_ase.neighbors import neighbor_list
-from painn_ase.units import KCAL_PER_MOL
+from painn_ase.units import BOHR, KCAL_PER_MOL
 
 F, ROUNDS, COUNT, CUTOFF = 6, 2, 20, 4.0
 NUMBERS = np.array([8, 1, 1, 6, 1])
@@ -263,7 +268,8 @@ def test_nff_learned_frequencies_of_every_interaction_are_kept(shared, tmp_path)
 @pytest.mark.parametrize(
     ("given", "word"),
     [
-        ({"excl_vol": True, "V_ex_power": 12, "V_ex_sigma": 1.5}, "excluded-volume"),
+        ({"excl_vol": True}, "V_ex_power"),
+        ({"excl_vol": True, "V_ex_power": 12, "V_ex_sigma": -1.5}, "sigma > 0"),
         ({"skip_connection": {"energy": True}}, "skip"),
         ({"pool_dic": {"energy": {"name": "attention"}}}, "attention"),
         ({"activation": "learnable_swish"}, "learnable_swish"),
@@ -275,6 +281,32 @@ def test_nff_networks_without_an_equal_are_refused_by_name(given, word, tmp_path
     path = nff_file(rng_state(NFF_SHAPES), tmp_path / "m.pt")
     with pytest.raises(ModelError, match=word):
         neuralforcefield.load(path, hyperparameters={"cutoff": CUTOFF} | given)
+
+
+@pytest.mark.parametrize("unit", ["Ang", "Bohr"])
+def test_nff_excluded_volume_is_added(unit, tmp_path):
+    """Σ over ordered pairs within the cutoff of (1.5/d)^12, in the energy unit of the network."""
+    state, u = rng_state(NFF_SHAPES), {"Ang": 1.0, "Bohr": BOHR}[unit]
+    given = {"cutoff": CUTOFF, "excl_vol": True, "V_ex_power": 12, "V_ex_sigma": 1.5, "stddevs": {"energy": 2.0}}
+    model = neuralforcefield.load(nff_file(state, tmp_path / "m.pt"), hyperparameters=given, length_unit=unit)
+    d = np.linalg.norm(POSITIONS[:, None] - POSITIONS, axis=-1)
+    expected = Nff(state, stddev=2.0).energy(POSITIONS) + ((1.5 / d[(d > 0) & (d < CUTOFF)]) ** 12).sum()
+    assert energy(model, POSITIONS * u) == pytest.approx(expected * KCAL_PER_MOL, rel=1e-10)
+
+
+def test_the_repulsion_survives_saving_and_is_kept_between_questions(tmp_path):
+    path = nff_file(rng_state(NFF_SHAPES), tmp_path / "m.pt")
+    given = {"cutoff": CUTOFF, "excl_vol": True, "V_ex_power": 12, "V_ex_sigma": 1.5}
+    model = convert("neuralforcefield", path, tmp_path / "out", hyperparameters=given)
+    atoms = Atoms(NUMBERS, POSITIONS)
+    atoms.calc = PaiNNCalculator(load_model(tmp_path / "out"), dtype="float64")
+    assert atoms.get_potential_energy() == pytest.approx(energy(model), rel=1e-12)
+    numerical = calculate_numerical_forces(atoms, eps=1e-4)
+    # central differences of a twelfth power: relative error of about (12 eps / d)²
+    np.testing.assert_allclose(atoms.get_forces(), numerical, atol=1e-5 * np.abs(numerical).max())
+    backend, graph = atoms.calc.backend, atoms.calc._graph
+    backend.evaluate(graph, ("forces",))  # keeps the features of the graph; the next question is answered from them
+    assert backend.evaluate(graph, ("energy",))["energy"][0] == pytest.approx(energy(model), rel=1e-12)
 
 
 def test_nff_outputs_of_several_states_need_a_choice(tmp_path):
@@ -295,3 +327,46 @@ def test_nff_state_dict_without_hyperparameters_and_other_networks_are_refused(t
     torch.save(nn.Sequential(nn.Linear(1, 1)), tmp_path / "n.pt")
     with pytest.raises(ModelError, match="Painn"):
         neuralforcefield.load(tmp_path / "n.pt")
+
+
+class NffPickle(SchNetPackPickle):
+    """A Painn that pickles as NeuralForceField's does, functools.partial in its layers included."""
+
+    parts = ("pool_dic",)
+    patterns = (
+        (r"", "nff.nn.models.painn.Painn"),
+        (r"embed_block", "nff.nn.modules.painn.EmbeddingBlock"),
+        (r"embed_block\.atom_embed", "torch.nn.modules.sparse.Embedding"),
+        (r"message_blocks\.\d+", "nff.nn.modules.painn.MessageBlock"),
+        (r"update_blocks\.\d+", "nff.nn.modules.painn.UpdateBlock"),
+        (r"readout_blocks\.\d+", "nff.nn.modules.painn.ReadoutBlock"),
+        (r".*\.f_cut", "nff.nn.layers.CosineEnvelope"),
+        (r".*\.scale_shift", "nff.nn.modules.schnet.ScaleShift"),
+        (r"pool_dic\.energy", "nff.nn.modules.schnet.SumPool"),
+        (r"pool_dic|.*_blocks|.*readoutdict", "torch.nn.modules.container.ModuleList"),
+        (r".*(layers|block|s_dense|energy)", "torch.nn.modules.container.Sequential"),
+        (r".*(inv_message|inv_dense|dist_embed)", "nff.nn.modules.painn.InvariantMessage"),
+        (r".*", "nff.nn.layers.Dense"),
+    )
+
+    def activate(self):
+        for place, module in self.modules.items():
+            if type(module).__name__ == "Dense":
+                module.bias_init = partial(nn.init.constant_, val=0.0)
+                if place.endswith((".layers.0", ".s_dense.0", ".energy.0")):
+                    module.add_module("activation", self.new("nff.nn.activations.Swish"))
+
+
+def test_a_pickled_nff_model_is_read_without_nff(tmp_path):
+    state, places = rng_state(NFF_SHAPES), [f"message_blocks.{t}.inv_message.dist_embed.f_cut" for t in range(ROUNDS)]
+    attributes = {place: {"cutoff": CUTOFF} for place in places}
+    attributes |= {"": {"skip": {"energy": False}, "excl_vol": True, "power": 12, "sigma": 1.5, "cutoff": CUTOFF}}
+    attributes |= {"readout_blocks.0.scale_shift": {"means": {"energy": -7.5}, "stddevs": {"energy": 2.0}}}
+    arrays = {name: tensor.numpy() for name, tensor in state.items()}
+    path = NffPickle(arrays, {"pool_dic.energy": "nff.nn.modules.schnet.SumPool"}, attributes).save(tmp_path / "m")
+    given = {"cutoff": CUTOFF, "excl_vol": True, "V_ex_power": 12, "V_ex_sigma": 1.5}
+    given |= {"means": {"energy": -7.5}, "stddevs": {"energy": 2.0}}
+    from_state = neuralforcefield.load(nff_file(state, tmp_path / "m.pt"), hyperparameters=given)
+    pickled = neuralforcefield.load(path)
+    assert pickled.config == from_state.config
+    assert energy(pickled) == energy(from_state)

@@ -8,6 +8,7 @@ from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.backends.native import available
 from painn_ase.graph import AtomicGraph
 from painn_ase.neighbors import neighbor_list
+
 from random_models import random_model
 
 TENSORS = {"dipole": {"epsilon": 1e-30}, "polarizability": {"epsilon": 1e-30}}
@@ -18,6 +19,7 @@ OPTIONS = {
     "averaged both": {"heads": {"energy": {"mean": True, "mean_references": True}}},
     "charges in Debye/Å": {"heads": {"dipole": {"charge_unit": 0.2}}},
     "norms without ε": {"epsilon": 1e-30, "heads": {"energy": {}, **TENSORS}},
+    "repulsion": {"repulsion": {"strength": 0.04, "sigma": 1.5, "power": 12.0}},
     "119 elements": {"embeddings": 119},
 }
 
