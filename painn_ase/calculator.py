@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ class PaiNNCalculator(Calculator):
         self.implemented_properties = sorted(implemented)
         self._graph: AtomicGraph | None = None
         self._pairs: Pairs | None = None
+        self._graph_charge = 0.0
 
     def clone(self) -> "PaiNNCalculator":
         """A calculator of its own (cache and neighbour list) that shares the weights: one per NEB image."""
@@ -161,17 +163,30 @@ class PaiNNCalculator(Calculator):
         if old is None:
             return list(all_changes)
         changes = []
-        if not np.array_equal(old.numbers, atoms.numbers):
-            changes.append("numbers")
-        if not np.array_equal(old.positions, atoms.positions):
+        if not _same(old.arrays["positions"], atoms.arrays["positions"]):
             changes.append("positions")
-        if not np.array_equal(old.cell.array, atoms.cell.array):
+        if not _same(old.arrays["numbers"], atoms.arrays["numbers"]):
+            changes.append("numbers")
+        if not _same(old.cell.array, atoms.cell.array):
             changes.append("cell")
-        if not np.array_equal(old.pbc, atoms.pbc):
+        if not _same(old.pbc, atoms.pbc):
             changes.append("pbc")
         if self.charge is None and old.info.get("charge") != atoms.info.get("charge"):
             changes.append("charge")
         return changes
+
+    def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
+        """The property `name`, from the cache while nothing changed; a copy, as everything ASE gets.
+
+        Does what ASE's own method does without its copy of all of the Atoms at every step.
+        """
+        changes = [] if atoms is None else self.check_state(atoms)
+        if changes or name not in self.results:
+            if not allow_calculation and name in self.implemented_properties:
+                return None
+            self.calculate(atoms, [name], changes)
+        result = self.results[name]
+        return result.copy() if isinstance(result, np.ndarray) else result
 
     def calculate(
         self,
@@ -180,15 +195,7 @@ class PaiNNCalculator(Calculator):
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
         """Fills `results`: energy and forces always (stress too where it is defined), the rest when asked for."""
-        if atoms is None:
-            atoms = self.atoms
-        else:
-            if system_changes or self.atoms is None:
-                self.atoms = atoms.copy()
-        if atoms is None:
-            raise InputError(
-                "calculate: expected Atoms; got none. Attach the calculator first: atoms.calc = calculator"
-            )
+        atoms = self._remembered(atoms, system_changes)
         if system_changes or self._graph is None:
             # whatever goes wrong from here on, nothing of the last structure may answer for this one
             self.results, previous, self._graph = {}, self._graph, None
@@ -217,6 +224,21 @@ class PaiNNCalculator(Calculator):
 
     # ---- parts
 
+    def _remembered(self, atoms: Atoms | None, changes: Sequence[str]) -> Atoms:
+        """The calculator's own copy of `atoms`, which later calls are compared with."""
+        mine = self.atoms
+        if atoms is None:
+            if mine is None:
+                raise InputError(
+                    "calculate: expected Atoms; got none. Attach the calculator first: atoms.calc = calculator"
+                )
+            return mine
+        if list(changes) == ["positions"] and mine is not None and len(mine) == len(atoms):
+            mine.arrays["positions"] = atoms.positions.copy()  # all that molecular dynamics changes
+        elif changes or mine is None:
+            mine = self.atoms = atoms.copy()
+        return mine
+
     def _refuse_undefined(self, atoms: Atoms, properties: Iterable[str]) -> None:
         for asked in properties:
             name = asked.removesuffix(SPREAD)
@@ -240,7 +262,7 @@ class PaiNNCalculator(Calculator):
 
     def _check_finite(self, values: dict[str, np.ndarray]) -> None:
         """Raises a plain error instead of letting NaN into a trajectory."""
-        if all(np.isfinite(value).all() for value in values.values()):
+        if all(isfinite(value.sum()) for value in values.values()):  # NaN and infinity survive a sum
             return
         assert self._graph is not None
         assert self._pairs is not None
@@ -253,20 +275,17 @@ class PaiNNCalculator(Calculator):
     def _build_graph(self, atoms: Atoms, old: AtomicGraph | None) -> AtomicGraph:
         """The graph of `atoms`; everything but positions and cell is the `old` object's while the pairs are."""
         charge = self._charge_of(atoms)
-        near = self.neighbor_list.update(atoms.positions, atoms.cell.array, atoms.pbc)
-        if (
-            old is not None
-            and near.pairs is self._pairs
-            and old.charges[0] == charge
-            and np.array_equal(old.numbers.numpy(), atoms.numbers)
-        ):
-            cells = torch.as_tensor(atoms.cell.array.copy()).reshape(1, 3, 3)
-            return replace(old, positions=torch.as_tensor(near.positions), cells=cells)
-        check_elements(self.model_name, self.backend.elements, atoms.numbers)
-        pairs = self._pairs = near.pairs
-        cell, pbc = atoms.cell.array.copy(), atoms.pbc.copy()
+        numbers, cell = atoms.arrays["numbers"], atoms.cell.array
+        near = self.neighbor_list.update(atoms.positions, cell, atoms.pbc)
+        kept = old is not None and near.pairs is self._pairs and charge == self._graph_charge
+        if kept and old is not None and _same(old.numbers.numpy(), numbers):
+            positions, cells = torch.from_numpy(near.positions), torch.from_numpy(cell[None].copy())
+            return replace(old, positions=positions, cells=cells)
+        check_elements(self.model_name, self.backend.elements, numbers)
+        pairs, pbc = near.pairs, atoms.pbc.copy()
+        self._pairs, self._graph_charge = pairs, charge
         return AtomicGraph.from_arrays(
-            atoms.numbers, near.positions, pairs.centers, pairs.neighbors, pairs.shifts, cell, pbc, charge
+            numbers.copy(), near.positions, pairs.centers, pairs.neighbors, pairs.shifts, cell.copy(), pbc, charge
         )
 
     def _charge_of(self, atoms: Atoms) -> float:
@@ -278,6 +297,11 @@ class PaiNNCalculator(Calculator):
         if not np.isfinite(charge):
             raise InputError(f"total charge: expected a number in e in atoms.info['charge']; got {given!r}")
         return charge
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Equal to the last bit; NaN equals nothing, so broken positions are looked at again."""
+    return one.shape == other.shape and bool((one == other).all())
 
 
 def _in_ase_shape(values: dict[str, np.ndarray]) -> dict[str, Any]:
