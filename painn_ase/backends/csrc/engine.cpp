@@ -177,7 +177,7 @@ void Engine::collect_gradient(const Pass& p, const Head& head, double* forces) {
             for (int b = 0; b < p.net->blocks; b++)
                 for (int k = 0; k < 4; k++) sum[k] += p.gradient[4 * (b * p.entries + e) + k];
             const double* shift_free = p.positions + 3 * (int64_t)p.pairs[e].neighbor;
-            const int32_t* n = p.rows.shift + 3 * (p.rows.start[i] + p.origin[e]);
+            const int32_t* n = p.rows.shift + 3 * (p.rows.start[i] + p.pairs[e].entry);
             const double* h = p.cells + 9 * owner;
             double square = 0;
             for (int d = 0; d < 3; d++) {

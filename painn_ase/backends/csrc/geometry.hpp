@@ -4,22 +4,26 @@
 
 namespace {
 
-// Uniform quintic B-spline on one interval, 0 <= t < 1 (de Boor 1978): weights and their derivatives per interval.
-PAINN_INLINE void spline(float t, float per_length, float* basis, float* slope) {
-    const float c = 1.0f / 120.0f, r = 1.0f - t, t2 = t * t, r2 = r * r;
-    basis[0] = c * r2 * r2 * r;
-    basis[1] = c * (26 + t * (-50 + t * (20 + t * (20 + t * (-20 + t * 5)))));
-    basis[2] = c * (66 + t2 * (-60 + t2 * (30 - t * 10)));
-    basis[3] = c * (66 + r2 * (-60 + r2 * (30 - r * 10)));
-    basis[4] = c * (26 + r * (-50 + r * (20 + r * (20 + r * (-20 + r * 5)))));
-    basis[5] = c * t2 * t2 * t;
-    const float d = per_length / 24.0f;
-    slope[0] = -d * r2 * r2;
-    slope[1] = d * (-10 + t * (8 + t * (12 + t * (-16 + t * 5))));
-    slope[2] = d * t * (-24 + t2 * (24 - t * 10));
-    slope[3] = -d * r * (-24 + r2 * (24 - r * 10));
-    slope[4] = -d * (-10 + r * (8 + r * (12 + r * (-16 + r * 5))));
-    slope[5] = d * t2 * t2;
+// Uniform B-splines on one interval of length h, 0 <= t < 1 (de Boor 1978): the quartic weights, and h times the tails
+// N_m+1 + ... + N_5 of the quintic ones.
+PAINN_INLINE void spline(float t, float h, float* rise, float* basis) {
+    const float r = 1.0f - t, t2 = t * t, r2 = r * r;
+    const float c = h / 120.0f;
+    const float n1 = c * (26 + t * (-50 + t * (20 + t * (20 + t * (-20 + t * 5)))));
+    const float n2 = c * (66 + t2 * (-60 + t2 * (30 - t * 10)));
+    const float n3 = c * (66 + r2 * (-60 + r2 * (30 - r * 10)));
+    const float n4 = c * (26 + r * (-50 + r * (20 + r * (20 + r * (-20 + r * 5)))));
+    rise[4] = c * t2 * t2 * t;
+    rise[3] = rise[4] + n4;
+    rise[2] = rise[3] + n3;
+    rise[1] = rise[2] + n2;
+    rise[0] = rise[1] + n1;
+    const float d = 1.0f / 24.0f;
+    basis[0] = d * r2 * r2;
+    basis[1] = d * (11 + t * (-12 + t * (-6 + t * (12 - t * 4))));
+    basis[2] = d * (11 + t * (12 + t * (-6 + t * (-12 + t * 6))));
+    basis[3] = d * (11 + r * (-12 + r * (-6 + r * (12 - r * 4))));
+    basis[4] = d * t2 * t2;
 }
 
 // r_ij = R_j - R_i + S·h of entry e of row i.
@@ -43,12 +47,12 @@ void geometry(const Pass& p, int64_t first, int64_t last) {
             if (square >= limit) continue;  // a NaN stays and reaches the energy
             const double distance = __builtin_sqrt(square), inverse = 1.0 / distance, place = distance * per_length;
             const int knot = place < p.net->intervals ? (int)place : p.net->intervals - 1;
-            Pair& pair = p.pairs[out];
-            spline((float)(place - knot), (float)per_length, pair.basis, p.slopes[out].basis);
+            Pair& pair = p.pairs[out++];
+            spline((float)(place - knot), (float)(1.0 / per_length), pair.rise, pair.basis);
             for (int d = 0; d < 3; d++) pair.unit[d] = (float)(r[d] * inverse);
             pair.neighbor = p.rows.neighbor[e];
             pair.knot = knot;
-            p.origin[out++] = (int32_t)(e - p.rows.start[i]);
+            pair.entry = (int32_t)(e - p.rows.start[i]);
         }
         p.count[i] = out - p.rows.start[i];
     }

@@ -17,30 +17,26 @@ double seconds() {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-// Best of several runs of y += a·x with x in the first-level cache, sums in registers.
+// Best of several runs of y += a·x with x in the first-level cache and sums in registers.
 double vector_rate() {
-    alignas(64) float x[16 * LANES];
-    for (float& value : x) value = 1e-3f;
     constexpr int SUMS = 10, REPEATS = 20000;
+    alignas(64) static float x[SUMS * LANES] = {};
     double best = 1e30;
-    vec sum[SUMS] = {};
     for (int trial = 0; trial < 50; trial++) {
+        vec sum[SUMS] = {};
+        const vec a = all((float)trial);
         const double start = seconds();
         for (int r = 0; r < REPEATS; r++) {
-#pragma GCC unroll 10
-            for (int k = 0; k < SUMS; k++) {
-                sum[k] += load(x + k * LANES) * load(x + 15 * LANES);
-#if defined(__x86_64__)
-                __asm__ volatile("" : "+x"(sum[k]));
-#endif
-            }
-            __asm__ volatile("" ::: "memory");
+            for (int k = 0; k < SUMS; k++) sum[k] += a * load(x + k * LANES);
+            __asm__ volatile("" ::: "memory");  // x may have changed: load it again
         }
         const double spent = seconds() - start;
+        vec total = {};
+        for (int k = 0; k < SUMS; k++) total += sum[k];
+        volatile float keep = total[0];
+        (void)keep;
         if (spent < best) best = spent;
     }
-    volatile float keep = 0;
-    for (int k = 0; k < SUMS; k++) keep = keep + sum[k][0];
     return (double)REPEATS * SUMS * LANES / best;
 }
 

@@ -10,19 +10,20 @@ struct Filters {
     vec s, vs, vv;
 };
 
-// Σ_m basis_m · table row (knot + m): filters at one distance, or their derivatives.
+// w + Σ_m weight_m · row m of the slopes: filters at one distance, or their derivatives.
 template <bool WITH_S, bool WITH_VV>
-PAINN_INLINE Filters look_up(const float* row, const float* basis) {
-    Filters w = {};
-#pragma GCC unroll 6
+PAINN_INLINE Filters look_up(Filters w, const float* row, const float* weight) {
+#pragma GCC unroll 5
     for (int m = 0; m < ORDER; m++, row += ROW) {
-        const vec b = all(basis[m]);
+        const vec b = all(weight[m]);
         if (WITH_S) w.s += b * load(row);
         w.vs += b * load(row + BLOCK);
         if (WITH_VV) w.vv += b * load(row + 2 * BLOCK);
     }
     return w;
 }
+
+PAINN_INLINE Filters load_filters(const float* row) { return {load(row), load(row + BLOCK), load(row + 2 * BLOCK)}; }
 
 struct Node {  // [x_s, x_vs, x_vv] and v of one atom
     vec s, vs, vv, v[3];
@@ -40,12 +41,12 @@ PAINN_INLINE Node load_node(const float* p) {
     return a;
 }
 
-// Δs = x_s W_s;  Δv = x_vs W_vs r̂ + x_vv W_vv v; v is zero before the first message.
-template <bool FIRST>
+// Δs = x_s W_s;  Δv = x_vs W_vs r̂ + x_vv W_vv v; v is zero before the first message. `unit` is r̂ or, with BACK, -r̂.
+template <bool FIRST, bool BACK>
 PAINN_INLINE void hear(const Node& from, const Filters& w, const vec* unit, vec& s, vec* v) {
     s += w.s * from.s;
     const vec along = w.vs * from.vs;
-    for (int d = 0; d < 3; d++) v[d] += along * unit[d];
+    for (int d = 0; d < 3; d++) v[d] = BACK ? v[d] - along * unit[d] : v[d] + along * unit[d];
     if (!FIRST) {
         const vec carried = w.vv * from.vv;
         for (int d = 0; d < 3; d++) v[d] += carried * from.v[d];
@@ -53,10 +54,11 @@ PAINN_INLINE void hear(const Node& from, const Filters& w, const vec* unit, vec&
 }
 
 template <bool FIRST>
-void message_forward_rows(const Pass& p, const float* nodes0, const float* table, int block, int64_t first, int64_t last) {
+void message_forward_rows(const Pass& p, int t, int block, int64_t first, int64_t last) {
     const int64_t n = p.rows.atoms;
+    const float *anchor = p.net->anchor(t, block), *slope = p.net->slope(t, block);
     for (int lane = 0; lane < BLOCK; lane += LANES) {
-        const float* nodes = nodes0 + block * n * 6 * BLOCK + lane;
+        const float* nodes = p.layers[t].node + block * n * 6 * BLOCK + lane;
         float* s = p.s + block * n * BLOCK + lane;
         float* v = p.v + block * n * 3 * BLOCK + lane;
         for (int64_t i = first; i < last; i++) {
@@ -66,15 +68,15 @@ void message_forward_rows(const Pass& p, const float* nodes0, const float* table
             const Node here = load_node<FIRST>(nodes + i * 6 * BLOCK);
             vec ds = {}, dv[3] = {};
             for (; pair != end; pair++) {
-                const Filters w = look_up<true, !FIRST>(table + lane + (int64_t)pair->knot * ROW, pair->basis);
+                const int64_t row = (int64_t)pair->knot * ROW + lane;
+                const Filters w = look_up<true, !FIRST>(load_filters(anchor + row), slope + row, pair->rise);
                 const int64_t j = pair->neighbor;
                 const Node there = load_node<FIRST>(nodes + j * 6 * BLOCK);
                 const vec unit[3] = {all(pair->unit[0]), all(pair->unit[1]), all(pair->unit[2])};
-                hear<FIRST>(there, w, unit, ds, dv);
+                hear<FIRST, false>(there, w, unit, ds, dv);
                 float *sj = s + j * BLOCK, *vj = v + j * 3 * BLOCK;
-                const vec back[3] = {-unit[0], -unit[1], -unit[2]};
                 vec s_there = load(sj), v_there[3] = {load(vj), load(vj + BLOCK), load(vj + 2 * BLOCK)};
-                hear<FIRST>(here, w, back, s_there, v_there);
+                hear<FIRST, true>(here, w, unit, s_there, v_there);
                 store(sj, s_there);
                 for (int d = 0; d < 3; d++) store(vj + d * BLOCK, v_there[d]);
             }
@@ -103,27 +105,29 @@ struct Slopes {  // factors of the derivatives of the three filters in dE/d|r|
 
 PAINN_INLINE vec dot(const vec* a, const vec* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
-// What the message from the sender to the receiver with adjoint g contributes; `unit` points to the sender.
-template <bool FIRST>
+// What the message from the sender to the receiver with adjoint g contributes; `unit`, or -unit with BACK, points to
+// the sender.
+template <bool FIRST, bool BACK>
 PAINN_INLINE void answer(const Node& sender, const Adjoint& g, const Filters& w, const vec* unit, Heard& heard, Slopes& y) {
-    const vec along = dot(g.v, unit);
+    const vec projection = dot(g.v, unit);
     y.s += sender.s * g.s;
-    y.vs += sender.vs * along;
+    y.vs = BACK ? y.vs - sender.vs * projection : y.vs + sender.vs * projection;
     if (!FIRST) {
         y.vv += sender.vv * dot(sender.v, g.v);
         heard.s += w.s * g.s;
-        heard.vs += w.vs * along;
+        heard.vs = BACK ? heard.vs - w.vs * projection : heard.vs + w.vs * projection;
         for (int d = 0; d < 3; d++) heard.v[d] += w.vv * g.v[d];
     }
 }
 
 template <bool FIRST>
-void message_backward_rows(const Pass& p, const float* nodes0, const float* table, int block, int64_t first, int64_t last,
-                           bool fresh) {
+void message_backward_rows(const Pass& p, int t, int block, int64_t first, int64_t last) {
     const int64_t n = p.rows.atoms;
+    const float *anchor = p.net->anchor(t, block), *slope = p.net->slope(t, block);
+    const bool fresh = t + 1 == p.net->T;  // nothing to add to yet
     float* gradients = p.gradient + block * p.entries * 4;
     for (int lane = 0; lane < BLOCK; lane += LANES) {
-        const float* nodes = nodes0 + block * n * 6 * BLOCK + lane;
+        const float* nodes = p.layers[t].node + block * n * 6 * BLOCK + lane;
         const float* g_s = p.g_s + block * n * BLOCK + lane;
         const float* g_v = p.g_v + block * n * 3 * BLOCK + lane;
         float* heard = p.heard + block * n * 5 * BLOCK + lane;
@@ -136,22 +140,21 @@ void message_backward_rows(const Pass& p, const float* nodes0, const float* tabl
             Heard sum = {};
             for (int64_t e = start; e < end; e++) {
                 const Pair& pair = p.pairs[e];
-                const float* row = table + lane + (int64_t)pair.knot * ROW;
-                const Filters w = look_up<!FIRST, !FIRST>(row, pair.basis);
-                const Filters dw = look_up<true, !FIRST>(row, p.slopes[e].basis);
+                const int64_t row = (int64_t)pair.knot * ROW + lane;
+                const Filters w = look_up<!FIRST, !FIRST>(load_filters(anchor + row), slope + row, pair.rise);
+                const Filters dw = look_up<true, !FIRST>(Filters{}, slope + row, pair.basis);
                 const int64_t j = pair.neighbor;
                 const Node there = load_node<FIRST>(nodes + j * 6 * BLOCK);
                 const Adjoint g_there = load_adjoint(g_s + j * BLOCK, g_v + j * 3 * BLOCK);
                 const vec unit[3] = {all(pair.unit[0]), all(pair.unit[1]), all(pair.unit[2])};
-                const vec back[3] = {-unit[0], -unit[1], -unit[2]};
                 Slopes y = {};
                 float* hj = heard + j * 5 * BLOCK;
                 Heard sum_there;
                 if (!FIRST) {
                     sum_there = {load(hj), load(hj + BLOCK), {load(hj + 2 * BLOCK), load(hj + 3 * BLOCK), load(hj + 4 * BLOCK)}};
                 }
-                answer<FIRST>(there, g_here, w, unit, sum_there, y);
-                answer<FIRST>(here, g_there, w, back, sum, y);
+                answer<FIRST, false>(there, g_here, w, unit, sum_there, y);
+                answer<FIRST, true>(here, g_there, w, unit, sum, y);
                 if (!FIRST) {
                     store(hj, sum_there.s);
                     store(hj + BLOCK, sum_there.vs);
@@ -174,23 +177,14 @@ void message_backward_rows(const Pass& p, const float* nodes0, const float* tabl
     }
 }
 
-const float* block_table(const Pass& p, int t, int block) {
-    return p.net->table(t) + (ptrdiff_t)block * (p.net->intervals + ORDER - 1) * ROW;
-}
-
 void message_forward(const Pass& pass, int t, int block, int64_t first, int64_t last) {
-    if (t == 0)
-        message_forward_rows<true>(pass, pass.layers[t].node, block_table(pass, t, block), block, first, last);
-    else
-        message_forward_rows<false>(pass, pass.layers[t].node, block_table(pass, t, block), block, first, last);
+    const auto run = t ? message_forward_rows<false> : message_forward_rows<true>;
+    run(pass, t, block, first, last);
 }
 
 void message_backward(const Pass& pass, int t, int block, int64_t first, int64_t last) {
-    const bool fresh = t == pass.net->T - 1;
-    if (t == 0)
-        message_backward_rows<true>(pass, pass.layers[t].node, block_table(pass, t, block), block, first, last, fresh);
-    else
-        message_backward_rows<false>(pass, pass.layers[t].node, block_table(pass, t, block), block, first, last, fresh);
+    const auto run = t ? message_backward_rows<false> : message_backward_rows<true>;
+    run(pass, t, block, first, last);
 }
 
 }  // namespace

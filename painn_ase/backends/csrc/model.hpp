@@ -8,7 +8,7 @@
 namespace painn {
 
 constexpr int BLOCK = 16;     // channels per block: every array is stored in blocks of 16 channels (one cache line)
-constexpr int ORDER = 6;      // coefficients a quintic B-spline touches at once
+constexpr int ORDER = 5;      // slopes that a quintic spline touches at once
 constexpr int FILTERS = 3;    // W_s, W_vs, W_vv
 constexpr int ROW = FILTERS * BLOCK;  // floats of one table row of one block
 constexpr int CHUNK = 24;     // atoms a thread takes through the dense layers at a time
@@ -52,26 +52,28 @@ struct Network {
     double cutoff;
     Interaction* sets;       // interaction t uses sets[t % n_sets]
     int n_sets;
-    const float** tables;    // filter t: tables[t % n_filters], [block][intervals + 5][3][16]
+    const float** anchors;   // filter t: anchors[t % n_filters], coefficients [block][intervals][3][16]
+    const float** slopes;    // and slopes[t % n_filters], their differences [block][intervals + 4][3][16]
     int n_filters;
     const float* embedding;  // [element][F]
     const float* context;    // [element][3][F]
 
     const Interaction& set(int t) const { return sets[t % n_sets]; }
-    const float* table(int t) const { return tables[t % n_filters]; }
+    const float* anchor(int t, int block) const { return anchors[t % n_filters] + (ptrdiff_t)block * intervals * ROW; }
+    const float* slope(int t, int block) const {
+        return slopes[t % n_filters] + (ptrdiff_t)block * (intervals + ORDER - 1) * ROW;
+    }
 };
 
-// One undirected pair within the cutoff; i is the row it is stored in.
+// One undirected pair within the cutoff; i is the row it is stored in. On interval `knot` of the tables
+// W = anchor[knot] + Σ_m rise_m slope[knot + m] and dW/dr = Σ_m basis_m slope[knot + m].
 struct Pair {
-    float basis[ORDER];  // B-spline weights of the table rows knot ... knot + 5
-    float unit[3];       // r_ij / |r_ij|
-    int32_t neighbor;    // j
+    float rise[ORDER];
+    float basis[ORDER];
+    float unit[3];     // r_ij / |r_ij|
+    int32_t neighbor;  // j
     int32_t knot;
-    int32_t unused;
-};
-
-struct Slope {
-    float basis[ORDER];  // derivatives of Pair::basis with respect to the distance
+    int32_t entry;     // place in the row of the list that still has the pairs of the skin
 };
 
 // Half pair list of one group of structures; atoms are numbered within the group.
@@ -102,8 +104,6 @@ struct Pass {
     const double* cells;      // (structures, 3, 3)
     int64_t* count;           // (atoms) pairs of row i within the cutoff
     Pair* pairs;              // at rows.start[i] ... + count[i]
-    Slope* slopes;
-    int32_t* origin;          // entry of the row that the pair came from
     float* gradient;          // [b][entries][4]: dE/d|r|, dE/dr̂
     int64_t entries;
     float* s;                 // [b][atom]

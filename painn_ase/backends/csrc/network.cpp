@@ -31,7 +31,7 @@ std::vector<int> places(const Axis& axis) {  // where each index goes once the p
 }  // namespace
 
 Weights::Weights(const PainnSizes& sizes, const Kernels* kernels)
-    : kernels_(kernels), sets_(sizes.sets), tables_(sizes.filters) {
+    : kernels_(kernels), sets_(sizes.sets), anchors_(sizes.filters), slopes_(sizes.filters) {
     net.F = sizes.features;
     net.T = sizes.interactions;
     net.blocks = sizes.features / BLOCK;
@@ -41,7 +41,8 @@ Weights::Weights(const PainnSizes& sizes, const Kernels* kernels)
     net.cutoff = sizes.cutoff;
     net.sets = sets_.data();
     net.n_sets = sizes.sets;
-    net.tables = tables_.data();
+    net.anchors = anchors_.data();
+    net.slopes = slopes_.data();
     net.n_filters = sizes.filters;
 }
 
@@ -117,15 +118,24 @@ bool Weights::set_linear(int which, int set, const float* weight, const float* b
     }
 }
 
-void Weights::set_filter(int set, const float* coefficients) {
-    const int rows = net.intervals + ORDER - 1, F = net.F;
-    float* table = floats_.emplace_back((size_t)rows * FILTERS * F).data();
+// With coefficients c and B-spline weights N, W = Σ_m c_k+m N_m = c_k + Σ_m (c_k+m+1 - c_k+m) (N_m+1 + ... + N_5), and
+// dW/dr is a quartic spline of the same differences. They are taken before rounding: differences of rounded
+// coefficients would lose as many digits as a filter changes little over one interval.
+void Weights::set_filter(int set, const double* coefficients) {
+    const int rows = net.intervals + ORDER, F = net.F;
+    const double per_length = net.intervals / net.cutoff;
+    float* anchor = floats_.emplace_back((size_t)net.intervals * FILTERS * F).data();
+    float* slope = floats_.emplace_back((size_t)(rows - 1) * FILTERS * F).data();
+    anchors_[set] = anchor;
+    slopes_[set] = slope;
     for (int b = 0; b < net.blocks; b++)
-        for (int r = 0; r < rows; r++)
+        for (int r = 0; r + 1 < rows; r++)
             for (int c = 0; c < FILTERS; c++)
-                std::copy_n(coefficients + ((size_t)r * FILTERS + c) * F + b * BLOCK, BLOCK,
-                            table + (((size_t)b * rows + r) * FILTERS + c) * BLOCK);
-    tables_[set] = table;
+                for (int k = b * BLOCK; k < (b + 1) * BLOCK; k++) {
+                    const double* here = coefficients + ((size_t)r * FILTERS + c) * F + k;
+                    if (r < net.intervals) *anchor++ = (float)*here;
+                    *slope++ = (float)((here[FILTERS * F] - *here) * per_length);
+                }
 }
 
 void Weights::set_embedding(const float* embedding, const float* context) {

@@ -22,7 +22,7 @@ class Weights {
     std::vector<Head> heads;
 
     bool set_linear(int which, int set, const float* weight, const float* bias);
-    void set_filter(int set, const float* coefficients);
+    void set_filter(int set, const double* coefficients);
     void set_embedding(const float* embedding, const float* context);
     void add_head(const PainnHeadSpec& spec);
     const Head* head(int kind) const;
@@ -38,7 +38,7 @@ class Weights {
     std::deque<std::vector<Linear>> layers_;
     std::deque<std::vector<Gated>> gated_;
     std::vector<Interaction> sets_;
-    std::vector<const float*> tables_;
+    std::vector<const float*> anchors_, slopes_;
 };
 
 }  // namespace painn

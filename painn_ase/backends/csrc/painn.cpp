@@ -75,7 +75,7 @@ int painn_set_linear(PainnModel* model, int32_t which, int32_t set, const float*
     return guarded(model, [&](painn::Engine& engine) { engine.weights.set_linear(which, set, weight, bias); });
 }
 
-int painn_set_filter(PainnModel* model, int32_t set, const float* coefficients) {
+int painn_set_filter(PainnModel* model, int32_t set, const double* coefficients) {
     return guarded(model, [&](painn::Engine& engine) { engine.weights.set_filter(set, coefficients); });
 }
 

@@ -74,8 +74,8 @@ PAINN_API PainnModel* painn_new(const PainnSizes* sizes, const char* instruction
 PAINN_API void painn_free(PainnModel* model);
 PAINN_API const char* painn_error(const PainnModel* model);
 PAINN_API int painn_set_linear(PainnModel* model, int32_t which, int32_t set, const float* weight, const float* bias);
-/* B-spline coefficients (intervals + 5, 3, F) of filter set `set`: W_s, W_vs, W_vv. */
-PAINN_API int painn_set_filter(PainnModel* model, int32_t set, const float* coefficients);
+/* Coefficients (intervals + 5, 3, F) of the quintic B-splines of filter set `set`: W_s, W_vs, W_vv. */
+PAINN_API int painn_set_filter(PainnModel* model, int32_t set, const double* coefficients);
 /* Embedding (elements, F), and the first layer's context (elements, 3, F), which depends on the element only. */
 PAINN_API int painn_set_embedding(PainnModel* model, const float* embedding, const float* context);
 PAINN_API int painn_add_head(PainnModel* model, const PainnHeadSpec* head);

@@ -20,8 +20,6 @@ void Workspace::reserve(const Network& net, int64_t atoms, int64_t entries, bool
     positions_.grow(3 * atoms);
     count_.grow(atoms);
     pairs_.grow(entries);
-    slopes_.grow(entries);
-    origin_.grow(entries);
     layers_.resize(net.T);
     layer_floats_.grow((size_t)net.T * 17 * net.F * atoms);
     if (!gradient) return;
@@ -39,8 +37,6 @@ Pass Workspace::prepare(const Network& net, const Topology& topology, const Grou
     p.positions = positions_.data();
     p.count = count_.data();
     p.pairs = pairs_.data();
-    p.slopes = slopes_.data();
-    p.origin = origin_.data();
     p.gradient = gradient_.data();
     Cursor layer{layer_floats_.data(), net.F * group.atoms};
     for (LayerState& state : layers_)

@@ -18,8 +18,6 @@ class Workspace {
     Buffer<float> layer_floats_, adjoints_, gradient_;
     Buffer<double> positions_;
     Buffer<Pair> pairs_;
-    Buffer<Slope> slopes_;
-    Buffer<int32_t> origin_;
     Buffer<int64_t> count_;
     std::vector<LayerState> layers_;
 };
