@@ -1,0 +1,32 @@
+"""`painn-ase label`: energies, forces, dipoles and polarizabilities by quantum chemistry."""
+
+import argparse
+
+
+def add_parser(verbs: argparse._SubParsersAction) -> None:
+    p = verbs.add_parser("label", help="label structures by quantum chemistry", description=__doc__)
+    p.add_argument("frames", nargs="+", help="files of structures that ASE reads")
+    p.add_argument("--level", required=True, metavar="FUNCTIONAL/BASIS", help="e.g. pbe0/def2-svpd")
+    text = "energy forces dipole polarizability (default: energy forces)"
+    p.add_argument("--properties", nargs="+", default=["energy", "forces"], metavar="PROPERTY", help=text)
+    text = "extended XYZ; if it exists, only what it lacks is computed (default: %(default)s)"
+    p.add_argument("--output", default="labelled.extxyz", metavar="PATH", help=text)
+    p.add_argument("--processes", type=int, default=1, help="structures computed at the same time (%(default)s)")
+    p.add_argument("--threads", type=int, default=1, help="threads of each process (default: %(default)s)")
+    p.add_argument("--compact-basis", action="store_true", help="allow polarizabilities without diffuse functions")
+    p.add_argument("--overwrite", action="store_true", help="forget an existing output")
+    p.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from painn_ase.reference import Level, label
+    from painn_ase.training import read_frames
+
+    chosen = ("properties", "processes", "threads", "overwrite")
+    outcome = label(
+        read_frames(options.frames),
+        Level.parse(options.level, compact_basis=options.compact_basis),
+        options.output,
+        **{name: getattr(options, name) for name in chosen},
+    )
+    print(outcome)

@@ -1,0 +1,86 @@
+"""Reference data: propose geometries, label them with quantum chemistry, select the ones worth training on.
+
+Needs the extra `[reference]` (PySCF and tblite) where an engine runs. Names are loaded when first used, so that the
+worker processes of `label` can set their thread counts before anything numerical is imported.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from painn_ase.reference.calculator import KohnShamCalculator
+    from painn_ase.reference.harmonic import Derivatives, derivatives, displaced_frames
+    from painn_ase.reference.labelling import Labelled, label
+    from painn_ase.reference.level import Level
+    from painn_ase.reference.sampling import (
+        Plan,
+        far_apart,
+        gfn2_xtb,
+        modes_of,
+        sample,
+        sample_md,
+        sample_modes,
+        scan_modes,
+    )
+    from painn_ase.reference.selection import (
+        disagreement,
+        distance_descriptors,
+        farthest_points,
+        model_descriptors,
+        most_disagreed,
+        select,
+    )
+
+_HOME = {
+    "Derivatives": "harmonic",
+    "KohnShamCalculator": "calculator",
+    "Labelled": "labelling",
+    "Level": "level",
+    "Plan": "sampling",
+    "derivatives": "harmonic",
+    "disagreement": "selection",
+    "displaced_frames": "harmonic",
+    "distance_descriptors": "selection",
+    "far_apart": "sampling",
+    "farthest_points": "selection",
+    "gfn2_xtb": "sampling",
+    "label": "labelling",
+    "model_descriptors": "selection",
+    "modes_of": "sampling",
+    "most_disagreed": "selection",
+    "sample": "sampling",
+    "sample_md": "sampling",
+    "sample_modes": "sampling",
+    "scan_modes": "sampling",
+    "select": "selection",
+}
+
+__all__ = [
+    "Derivatives",
+    "KohnShamCalculator",
+    "Labelled",
+    "Level",
+    "Plan",
+    "derivatives",
+    "disagreement",
+    "displaced_frames",
+    "distance_descriptors",
+    "far_apart",
+    "farthest_points",
+    "gfn2_xtb",
+    "label",
+    "model_descriptors",
+    "modes_of",
+    "most_disagreed",
+    "sample",
+    "sample_md",
+    "sample_modes",
+    "scan_modes",
+    "select",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"painn_ase.reference.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'painn_ase.reference' has no attribute {name!r}")

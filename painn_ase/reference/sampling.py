@@ -1,0 +1,238 @@
+"""Geometries worth labelling: thermal, quantum-harmonic and along normal modes. info["source"] names each origin."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import BaseCalculator
+from ase.data import covalent_radii
+from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary, ZeroRotation
+
+from painn_ase.errors import InputError, MissingPackageError
+from painn_ase.reference.level import charge_and_spin
+from painn_ase.simulate import relax
+from painn_ase.spectra.harmonic import NormalModes, normal_modes, rigid_motions
+
+log = logging.getLogger(__name__)
+
+_HBAR = units._hbar * units.J * units.s  # eV and ASE's unit of time
+_INVERSE_CM = units.invcm  # eV per cm⁻¹, of hcν̃
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many frames `sample` proposes, and how."""
+
+    md: int = 0  # frames of dynamics per conformer and temperature
+    temperatures: tuple[float, ...] = (300.0, 500.0, 800.0)  # K
+    every: int = 40  # steps of 0.5 fs between frames
+    quantum: int = 0  # quantum-harmonic frames per conformer
+    quantum_temperature: float = 300.0  # K
+    scan: int = 0  # points to either side per conformer and mode
+
+
+def sample(
+    conformers: Sequence[Atoms],
+    driver: Callable[[Atoms], BaseCalculator],
+    plan: Plan,
+    *,
+    seed: int = 0,
+    name: str = "gfn2",
+) -> list[Atoms]:
+    """Geometries around `conformers` as `plan` says, made with the calculators that `driver` attaches.
+
+    `driver` is `gfn2_xtb`, or lambda atoms: PaiNNCalculator("ethanol"). Each conformer is first relaxed with it.
+    Frames with colliding atoms are left out (`far_apart`). info["source"] reads like "gfn2_md_800K_min0"; charge and
+    multiplicity are kept. Every part draws from its own random numbers: more of one leaves the others as they were.
+
+    Raises `InputError` for a plan that asks for nothing, and if a relaxation or what it needs fails.
+    """
+    if not conformers or not (plan.md or plan.quantum or plan.scan):
+        raise InputError("sample: expected conformers, and a plan with some of md, quantum and scan above zero")
+    frames: list[Atoms] = []
+    for index, conformer in enumerate(conformers):
+        minimum = _relaxed(conformer, driver)
+        for number, temperature in enumerate(plan.temperatures if plan.md else ()):
+            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 0, number)))
+            source = f"{name}_md_{temperature:g}K_min{index}"
+            frames += sample_md(
+                minimum, temperature=temperature, count=plan.md, rng=rng, every=plan.every, source=source
+            )
+        if not (plan.quantum or plan.scan):
+            continue
+        modes = modes_of(minimum)
+        if plan.quantum:
+            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 1)))
+            kelvin = plan.quantum_temperature
+            source = f"{name}_wigner_{kelvin:g}K_min{index}"
+            frames += sample_modes(minimum, modes, temperature=kelvin, count=plan.quantum, rng=rng, source=source)
+        if plan.scan:
+            frames += scan_modes(minimum, modes, points=plan.scan, source=f"{name}_scan_min{index}")
+    kept = far_apart(frames)
+    log.info("%d of %d sampled frames have no colliding atoms", len(kept), len(frames))
+    return kept
+
+
+def gfn2_xtb(atoms: Atoms) -> BaseCalculator:
+    """tblite's GFN2-xTB for the charge and multiplicity in the structure's info: cheap geometries, never labels.
+
+    Bannwarth, Ehlert and Grimme, J. Chem. Theory Comput. 15, 1652 (2019), doi:10.1021/acs.jctc.8b01176.
+    """
+    try:
+        from tblite.ase import TBLite
+    except ImportError:
+        raise MissingPackageError("tblite", "GFN2-xTB", "reference") from None
+    charge, unpaired = charge_and_spin(atoms)
+    return TBLite(method="GFN2-xTB", charge=charge, multiplicity=unpaired + 1, verbosity=0)
+
+
+def sample_md(
+    atoms: Atoms,
+    *,
+    temperature: float,
+    count: int,
+    rng: np.random.Generator,
+    every: int = 40,
+    timestep: float = 0.5,
+    equilibrate: int = 1000,
+    source: str = "md",
+) -> list[Atoms]:
+    """`count` frames of Langevin dynamics with the attached calculator at `temperature` (K), one per `every` steps.
+
+    `timestep` in fs; friction 0.01/fs; the first `equilibrate` steps are left out. The drift of the centre of mass
+    is taken out of the frames.
+    """
+    _check(atoms, count)
+    moving = _plain(atoms)
+    moving.calc = atoms.calc
+    MaxwellBoltzmannDistribution(moving, temperature_K=temperature, rng=rng)
+    Stationary(moving)
+    if not moving.pbc.any():
+        ZeroRotation(moving)
+    center, friction = moving.get_center_of_mass(), 0.01 / units.fs
+    with Langevin(
+        moving, timestep * units.fs, temperature_K=temperature, friction=friction, fixcm=False, rng=rng
+    ) as driver:
+        driver.run(equilibrate)
+        frames = []
+        for _ in range(count):
+            driver.run(every)
+            frames.append(_tagged(moving, moving.positions - moving.get_center_of_mass() + center, source))
+    return frames
+
+
+def modes_of(atoms: Atoms, step: float = 0.005) -> NormalModes:
+    """Normal modes of a relaxed molecule, its Hessian by central differences of the attached calculator's forces."""
+    _check(atoms)
+    moved = _plain(atoms)
+    moved.calc = atoms.calc
+    rows = []
+    for index, axis in np.ndindex(len(atoms), 3):
+        forces = []
+        for by in (step, -step):
+            moved.positions = atoms.positions
+            moved.positions[index, axis] += by
+            forces.append(moved.get_forces().ravel().copy())
+        rows.append((forces[1] - forces[0]) / (2 * step))
+    hessian = np.array(rows)
+    masses = atoms.get_masses()
+    return normal_modes(0.5 * (hessian + hessian.T), masses, rigid_motions(atoms.positions, masses))
+
+
+def sample_modes(
+    atoms: Atoms,
+    modes: NormalModes,
+    *,
+    temperature: float,
+    count: int,
+    rng: np.random.Generator,
+    above: float = 400.0,
+    source: str = "wigner",
+) -> list[Atoms]:
+    """`count` frames with the quantum-harmonic distribution of positions at `temperature` (K, 0 for zero point).
+
+    Each mode above `above` cm⁻¹ gets a normal coordinate with variance ħ/(2ω)·coth(ħω/2k_BT), the position marginal
+    of its Wigner function (Hillery et al., Phys. Rep. 106, 121 (1984), doi:10.1016/0370-1573(84)90160-1). Softer
+    modes are no harmonic motions (torsions) and stay; molecular dynamics samples them.
+    """
+    _check(atoms, count, calculator=False)
+    stiff = modes.wavenumbers > above
+    if not stiff.any():
+        raise InputError(f"sampling of modes: expected some above {above:g} cm⁻¹; the structure has none")
+    widths = coordinate_widths(modes.wavenumbers[stiff], temperature)
+    shifts = np.einsum("nk,kia->nia", rng.normal(size=(count, len(widths))) * widths, modes.displacements[stiff])
+    return [_tagged(atoms, atoms.positions + shift, source) for shift in shifts]
+
+
+def coordinate_widths(wavenumbers: np.ndarray, temperature: float) -> np.ndarray:
+    """Standard deviations of normal coordinates in Å√amu, √(ħ/(2ω)·coth(ħω/2k_BT)), for `wavenumbers` in cm⁻¹."""
+    energy = wavenumbers * _INVERSE_CM  # ħω
+    thermal = 1.0 if temperature == 0 else 1 / np.tanh(energy / (2 * units.kB * temperature))
+    return _HBAR * np.sqrt(thermal / (2 * energy))
+
+
+def scan_modes(
+    atoms: Atoms, modes: NormalModes, *, points: int, reach: float = 3.0, source: str = "scan"
+) -> list[Atoms]:
+    """Frames along each mode, 2·`points` per mode: ± equal steps up to `reach` zero-point widths.
+
+    Displacements are straight lines; soft modes (below 100 cm⁻¹) count as 100 cm⁻¹, whose lines still make sense.
+    """
+    _check(atoms, points, calculator=False)
+    widths = coordinate_widths(np.maximum(modes.wavenumbers, 100.0), 0.0)
+    amounts = reach * np.arange(1, points + 1) / points
+    return [
+        _tagged(atoms, atoms.positions + amount * width * move, f"{source}_{index}")
+        for index, (width, move) in enumerate(zip(widths, modes.displacements, strict=True))
+        for amount in np.concatenate([-amounts[::-1], amounts])
+    ]
+
+
+def far_apart(frames: Iterable[Atoms], fraction: float = 0.6) -> list[Atoms]:
+    """The frames in which no two atoms are closer than `fraction` of the sum of their covalent radii.
+
+    0.6 means 0.64 Å for C-H and 0.58 Å for O-H: what is shorter is no geometry of a molecule but an accident.
+    """
+    kept = []
+    for atoms in frames:
+        distances = atoms.get_all_distances(mic=bool(atoms.pbc.any()))
+        np.fill_diagonal(distances, np.inf)
+        radii = covalent_radii[atoms.numbers]
+        if (distances > fraction * (radii[:, None] + radii)).all():
+            kept.append(atoms)
+    return kept
+
+
+def _relaxed(atoms: Atoms, driver: Callable[[Atoms], BaseCalculator], fmax: float = 0.005) -> Atoms:
+    """A copy at the nearest minimum of the driver's calculator, which stays attached."""
+    copy = _plain(atoms)
+    copy.calc = driver(copy)
+    outcome = relax(copy, fmax=fmax, optimizer="BFGS", progress=False)
+    if not outcome.converged:
+        raise InputError(f"sampling starts from minima; the relaxation ended with forces of {outcome.fmax:.2g} eV/Å")
+    return copy
+
+
+def _plain(atoms: Atoms) -> Atoms:
+    """Elements, positions, cell, charge and multiplicity."""
+    info = {key: atoms.info[key] for key in ("charge", "multiplicity") if key in atoms.info}
+    return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, info=info)
+
+
+def _tagged(atoms: Atoms, positions: np.ndarray, source: str) -> Atoms:
+    frame = _plain(atoms)
+    frame.positions = positions
+    frame.info["source"] = source
+    return frame
+
+
+def _check(atoms: Atoms, count: int = 1, calculator: bool = True) -> None:
+    if calculator and atoms.calc is None:
+        raise InputError("sampling needs a calculator to move the atoms; attach one: atoms.calc = gfn2_xtb(atoms)")
+    if count < 1:
+        raise InputError(f"sampling: expected a number of frames >= 1; got {count}")
