@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from ctypes import byref, c_void_p
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from painn_ase.representations import PaiNN
 
 MAX_FEATURES = 256
 _MAX_LAYERS = 16
+_KINDS: dict[type, int] = {EnergyHead: c.ENERGY, PolarizabilityHead: c.POLARIZABILITY, DipoleHead: c.DIPOLE}
 
 
 def unsupported(model: Model) -> str | None:
@@ -34,8 +36,9 @@ def unsupported(model: Model) -> str | None:
         return "the kernel mixes vectors without biases; this imported model has them"
     if representation.config["repulsion"]:
         return "the kernel does not know the pair repulsion of this imported model"
-    for name, head in model.heads.items():
-        if type(head) not in (EnergyHead, DipoleHead, PolarizabilityHead):
+    heads: Any = model.heads
+    for name, head in heads.items():
+        if type(head) not in _KINDS:
             return f"the kernel does not know the head {name!r}"
         if head.config["activation"] != "silu":
             return f"the kernel knows the activation 'silu'; head {name!r} has {head.config['activation']!r}"
@@ -96,12 +99,13 @@ class Kernel:
 
     def _set_network(self, painn: PaiNN) -> None:
         embedding = painn.embedding.weight.detach().cpu()
-        first = painn.messages[0].context
+        first: Any = painn.messages[0].context
         with torch.no_grad():  # the first context depends on the element only: a table, in float64
             hidden = nn.functional.silu(_affine(embedding.double(), first[0]))
             context = _affine(hidden, first[2])
         self._call("painn_set_embedding", _array(embedding), _array(context))
-        for index, (message, update) in enumerate(zip(painn.messages, painn.updates, strict=True)):
+        rounds: Any = zip(painn.messages, painn.updates, strict=True)
+        for index, (message, update) in enumerate(rounds):
             for which, layer in (
                 (c.CONTEXT_1, message.context[0]),
                 (c.CONTEXT_2, message.context[2]),
@@ -113,21 +117,27 @@ class Kernel:
                 self._call("painn_set_linear", which, index, weight, bias[0] if bias else None)
 
     def _add_head(self, head: Head, features: int) -> None:
-        network = head.network
-        kind = {EnergyHead: c.ENERGY, PolarizabilityHead: c.POLARIZABILITY, DipoleHead: c.DIPOLE}[type(head)]  # type: ignore[index]
+        network: Any = head.network
+        kinds: dict[type[Head], int] = {
+            EnergyHead: c.ENERGY,
+            PolarizabilityHead: c.POLARIZABILITY,
+            DipoleHead: c.DIPOLE,
+        }
+        kind = kinds[type(head)]
         flag = getattr(head, "mean", False) or getattr(head, "charge_correction", False)
         epsilon = 0.0
         if isinstance(network, GatedEquivariantNetwork):
-            layers = [layer for block in network.blocks for layer in (block.mix, block.gate[0], block.gate[2])]
-            epsilon = network.blocks[0].epsilon
+            blocks: Any = network.blocks
+            layers = [layer for block in blocks for layer in (block.mix, block.gate[0], block.gate[2])]
+            epsilon = blocks[0].epsilon
         else:
             layers = [layer for layer in network if isinstance(layer, nn.Linear)]
             kind = c.ENERGY if kind == c.ENERGY else c.CHARGES
         arrays = _tensors(layers)
         pointers = (c_void_p * len(arrays))(*(_pointer(a) for a in arrays))
         widths = np.array([features, *head.config["hidden"], 1], dtype=np.int32)
-        references = head.references.detach().cpu().double().numpy().copy()
-        masses = head.masses.detach().cpu().double().numpy().copy() if hasattr(head, "masses") else None
+        references = _exact(head.references)
+        masses = _exact(head.masses) if isinstance(head, DipoleHead | PolarizabilityHead) else None
         spec = c.HeadSpec(
             kind,
             len(widths) - 1,
@@ -157,6 +167,10 @@ class Kernel:
 
 def _affine(x: Tensor, layer: nn.Linear) -> Tensor:
     return x @ layer.weight.detach().cpu().double().T + layer.bias.detach().cpu().double()
+
+
+def _exact(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().double().numpy().copy()
 
 
 def _array(tensor: Tensor) -> np.ndarray:

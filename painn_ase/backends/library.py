@@ -63,8 +63,7 @@ class Topology(Structure):
 
 class Outputs(Structure):
     _fields_ = tuple(
-        (name, c_void_p)
-        for name in ("energy", "energies", "forces", "stress", "dipole", "charges", "polarizability")
+        (name, c_void_p) for name in ("energy", "energies", "forces", "stress", "dipole", "charges", "polarizability")
     )
 
 

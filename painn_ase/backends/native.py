@@ -130,13 +130,22 @@ class NativeBackend:
         self._topology = ()
         arrays = [
             tensor.contiguous()
-            for tensor in (graph.numbers, graph.structures, graph.centers, graph.neighbors, graph.shifts, graph.positions)
+            for tensor in (
+                graph.numbers,
+                graph.structures,
+                graph.centers,
+                graph.neighbors,
+                graph.shifts,
+                graph.positions,
+            )
         ]
         sizes = (graph.n_atoms, graph.n_pairs, graph.n_structures)
         self._kernel.set_topology(Topology(*sizes, *(tensor.data_ptr() for tensor in arrays)))
         self._topology = topology
         per = {"atom": graph.n_atoms, "structure": graph.n_structures}
-        self._buffers = {name: np.zeros((per[PROPERTIES[name].per], *PROPERTIES[name].shape)) for name in self.properties}
+        self._buffers = {
+            name: np.zeros((per[PROPERTIES[name].per], *PROPERTIES[name].shape)) for name in self.properties
+        }
         self._outputs = {}
 
     def _refuse(self, wanted: frozenset[str]) -> None:

@@ -1,0 +1,86 @@
+"""Random models on random structures: the native kernel against the torch backend in float64, without a mismatch."""
+
+import numpy as np
+import pytest
+from native_systems import RUNNABLE, graph_of
+
+from painn_ase.backends import NativeBackend, TorchBackend
+from painn_ase.backends.native import available
+from painn_ase.graph import batch
+
+from random_models import random_model
+from systems import random_system
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(available() is not None, reason=str(available()))]
+
+MODELS, STRUCTURES = 60, 40  # 2400 cases
+
+
+def random_options(rng: np.random.Generator) -> dict:
+    radial = [
+        {"kind": "bessel", "count": int(rng.integers(1, 21))},
+        {"kind": "gaussian", "count": int(rng.integers(2, 26))},
+        {"kind": "gaussian", "count": int(rng.integers(2, 12)), "start": 0.5, "centered": True},
+    ]
+    cutoff_function = [{"kind": "cosine"}, {"kind": "polynomial", "p": int(rng.integers(2, 9))}, {"kind": "mollifier"}]
+    return {
+        "features": 16 * int(rng.integers(1, 9)),
+        "interactions": int(rng.integers(1, 4)),
+        "cutoff": float(rng.uniform(2.0, 5.5)),
+        "radial": radial[rng.integers(3)],
+        "cutoff_function": cutoff_function[rng.integers(3)],
+        "shared_filters": bool(rng.random() < 0.3),
+        "shared_interactions": bool(rng.random() < 0.3),
+    }
+
+
+def random_heads(rng: np.random.Generator) -> dict:
+    def hidden() -> list[int]:
+        return [int(n) for n in rng.integers(1, 80, rng.integers(0, 4))]
+
+    heads = {"energy": {"hidden": hidden(), "mean": bool(rng.random() < 0.2)}}
+    if rng.random() < 0.5:
+        atomic = bool(rng.random() < 0.7)
+        heads["dipole"] = {"hidden": hidden(), "atomic_dipoles": atomic, "charge_correction": bool(rng.random() < 0.5)}
+    if rng.random() < 0.5:
+        heads["polarizability"] = {"hidden": hidden()}
+    return heads
+
+
+def random_batch(rng: np.random.Generator, cutoff: float, kind: str):
+    graphs = []
+    for _ in range(int(rng.choice([1, 1, 1, 2, 5]))):
+        atoms = random_system(rng)
+        if kind == "molecules":
+            atoms.pbc = False
+        elif kind == "crystals":
+            atoms.pbc = True
+            atoms.cell = atoms.cell.complete() if atoms.cell.volume > 1 else np.eye(3) * 6.0
+        graphs.append(graph_of(atoms, cutoff + rng.choice([0.0, 0.5]), charge=float(rng.integers(-1, 2))))
+    return batch(graphs)
+
+
+@pytest.mark.parametrize("seed", range(MODELS))
+def test_random_models_on_random_structures_agree(seed):
+    rng = np.random.default_rng(seed)
+    model = random_model(seed=seed, heads=random_heads(rng), **random_options(rng))
+    native = NativeBackend(model, threads=int(rng.integers(1, 4)), instruction_set=str(rng.choice(RUNNABLE)))
+    exact = TorchBackend(model, dtype="float64")
+    rounded = TorchBackend(model, dtype="float32")
+    for case in range(STRUCTURES):
+        kind = str(rng.choice(["molecules", "crystals", "any"]))
+        graph = random_batch(rng, model.cutoff, kind)
+        names = {"energy", "energies", "forces"}
+        if kind == "molecules":
+            names |= model.properties - {"stress"}
+        elif kind == "crystals":
+            names.add("stress")
+        found, expected = native.evaluate(graph, names), exact.evaluate(graph, names)
+        float32 = rounded.evaluate(graph, names)
+        for name in names:
+            # Atoms nearly on top of each other and random weights make values of any size that cancel to any
+            # degree; what float32 can do for such a case, torch's own float32 shows.
+            scale = max(1.0, np.abs(expected[name]).max())
+            allowed = max(1e-5 * scale, 5 * np.abs(float32[name] - expected[name]).max())
+            worst = np.abs(found[name] - expected[name]).max()
+            assert worst <= allowed, f"case {case}, {kind}, {name}: {worst:.2e} > {allowed:.2e}"

@@ -1,0 +1,130 @@
+"""The native kernel says what the torch backend says in float64, to the rounding of float32."""
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from native_systems import RUNNABLE, graph_of, pulled, water_box
+
+from painn_ase.backends import NativeBackend, TorchBackend
+from painn_ase.backends.native import available
+from painn_ase.graph import batch
+
+from random_models import ARCHITECTURES, random_model
+from systems import NASTY
+
+pytestmark = pytest.mark.skipif(available() is not None, reason=str(available()))
+
+# Of the largest force, dipole, ... of the system. Where those cancel, rounding is relative to their terms, which are
+# of order one (eV/Å, e·Å, e²Å²/eV, eV/Å³) in these random models.
+TOLERANCE = 3e-6
+
+
+def properties_of(atoms: Atoms) -> list[str]:
+    names = ["energy", "energies", "forces"]
+    if atoms.pbc.all():
+        names.append("stress")
+    if not atoms.pbc.any():
+        names += ["dipole", "polarizability"]
+    return names
+
+
+def assert_agree(found: dict, expected: dict, amplified: float = 1.0) -> None:
+    for name, value in expected.items():
+        scale = max(1.0, np.abs(value).max(initial=0.0))
+        if name == "energy":  # a sum of atomic energies, of which each is rounded
+            scale = max(1.0, np.abs(expected["energies"]).sum())
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=TOLERANCE * amplified * scale, err_msg=name)
+
+
+@pytest.fixture(scope="module", params=sorted(ARCHITECTURES))
+def model(request):
+    return random_model(request.param)
+
+
+@pytest.fixture(scope="module")
+def exact(model):
+    return TorchBackend(model, dtype="float64")
+
+
+@pytest.fixture(scope="module", params=RUNNABLE)
+def native(request, model):
+    return NativeBackend(model, instruction_set=request.param)
+
+
+@pytest.mark.parametrize("name", sorted(NASTY))
+def test_native_agrees_with_torch_in_float64(native, exact, name):
+    atoms = NASTY[name]()
+    graph = graph_of(atoms, native.cutoff + 0.5)
+    names = properties_of(atoms)
+    assert_agree(native.evaluate(graph, names), exact.evaluate(graph, names))
+
+
+def test_batches_agree_structure_by_structure(native, exact):
+    kinds = [graph_of(NASTY[name](), native.cutoff) for name in ("molecule", "single_atom", "hydrogen", "far_molecule")]
+    graphs = [pulled(kinds[k % 4], seed=k) for k in range(32)]  # more atoms than one group holds
+    names = properties_of(Atoms("H"))
+    together = native.evaluate(batch(graphs), names)
+    assert_agree(together, exact.evaluate(batch(graphs), names))
+    alone = [native.evaluate(graph, names) for graph in graphs]
+    for name in names:
+        np.testing.assert_array_equal(together[name], np.concatenate([a[name] for a in alone]))
+
+
+def test_sizes_may_change_from_call_to_call(native, exact):
+    for name in ("molecule", "single_atom", "triclinic", "hydrogen", "slab", "molecule", "crystal_atom"):
+        atoms = NASTY[name]()
+        graph = graph_of(atoms, native.cutoff)
+        names = properties_of(atoms)
+        for _ in range(2):
+            graph = pulled(graph)
+            assert_agree(native.evaluate(graph, names), exact.evaluate(graph, names))
+
+
+def test_water_in_thousands_of_atoms_agrees(native, exact):
+    atoms = water_box(9)  # 2187 atoms: sorted in space inside the kernel
+    graph = graph_of(atoms, native.cutoff)
+    names = ["energy", "energies", "forces", "stress"]
+    assert_agree(native.evaluate(graph, names), exact.evaluate(graph, names))
+
+
+@pytest.mark.parametrize(
+    ("features", "interactions", "hidden"), [(16, 1, []), (48, 4, [24, 8]), (80, 2, None), (256, 1, None)]
+)
+@pytest.mark.parametrize("instruction_set", RUNNABLE)
+def test_every_width_and_depth_agrees(instruction_set, features, interactions, hidden):
+    heads = {"energy": {"hidden": hidden, "mean": True}, "polarizability": {"hidden": [24, 5]}}
+    heads["dipole"] = {"atomic_dipoles": False}
+    model = random_model(features=features, interactions=interactions, heads=heads)
+    native = NativeBackend(model, instruction_set=instruction_set)
+    graph = graph_of(NASTY["molecule"](), model.cutoff)
+    names = ["energy", "energies", "forces", "dipole", "charges", "polarizability"]
+    # every interaction of a random network amplifies the rounding before it
+    amplified = 2.0 ** max(0, interactions - 2)
+    assert_agree(native.evaluate(graph, names), TorchBackend(model, dtype="float64").evaluate(graph, names), amplified)
+
+
+@pytest.mark.parametrize("correction", [True, False])
+def test_charged_molecules_agree(correction):
+    model = random_model(heads={"dipole": {"charge_correction": correction}, "energy": {}})
+    graph = graph_of(NASTY["far_molecule"](), model.cutoff, charge=-2.0)
+    native, exact = NativeBackend(model), TorchBackend(model, dtype="float64")
+    assert_agree(native.evaluate(graph, ["dipole"]), exact.evaluate(graph, ["dipole"]))
+
+
+def test_a_model_without_energy_agrees():
+    model = random_model(heads={"dipole": {}, "polarizability": {}})
+    graph = graph_of(NASTY["molecule"](), model.cutoff)
+    names = ["dipole", "polarizability"]
+    native, exact = NativeBackend(model), TorchBackend(model, dtype="float64")
+    assert_agree(native.evaluate(graph, names), exact.evaluate(graph, names))
+
+
+def test_float32_weights_agree_too():
+    model = random_model("gaussian-polynomial", features=64, interactions=3).float()
+    atoms = water_box(3)
+    graph = graph_of(atoms, model.cutoff)
+    names = properties_of(atoms)
+    exact = TorchBackend(model, dtype="float64").evaluate(graph, names)
+    assert_agree(NativeBackend(model).evaluate(graph, names), exact)
+    assert model.dtype == torch.float32
