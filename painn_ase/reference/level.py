@@ -1,6 +1,7 @@
 """A level of theory: its name, its numerical settings, and what it can be asked for."""
 
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -81,9 +82,13 @@ class Level:
         for number in sorted(numbers):
             symbol = chemical_symbols[number]
             try:
-                library.load(self.basis, symbol)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # PySCF's advice to install more basis sets; ours is below
+                    library.load(self.basis, symbol)
             except (BasisNotFoundError, KeyError):
-                raise InputError(f"basis: PySCF has no {self.basis!r} for {symbol}") from None
+                raise InputError(
+                    f"basis: PySCF has no {self.basis!r} for {symbol}; more with: pip install basis-set-exchange"
+                ) from None
 
 
 def charge_and_spin(atoms: Atoms, where: str = "structure") -> tuple[int, int]:

@@ -11,7 +11,6 @@ from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
 from ase.data import covalent_radii
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary, ZeroRotation
 
 from painn_ase.errors import InputError, MissingPackageError
 from painn_ase.reference.level import charge_and_spin
@@ -110,10 +109,8 @@ def sample_md(
     _check(atoms, count)
     moving = _plain(atoms)
     moving.calc = atoms.calc
-    MaxwellBoltzmannDistribution(moving, temperature_K=temperature, rng=rng)
-    Stationary(moving)
-    if not moving.pbc.any():
-        ZeroRotation(moving)
+    spread = np.sqrt(units.kB * temperature * moving.get_masses())[:, None]
+    moving.set_momenta(spread * rng.normal(size=(len(moving), 3)))
     center, friction = moving.get_center_of_mass(), 0.01 / units.fs
     with Langevin(
         moving, timestep * units.fs, temperature_K=temperature, friction=friction, fixcm=False, rng=rng

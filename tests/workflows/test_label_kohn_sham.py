@@ -1,0 +1,129 @@
+"""Labels of Kohn-Sham theory are derivatives of its energy, and those of the bundled data."""
+
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.units import Bohr, Hartree
+
+from painn_ase.cli import main
+from painn_ase.errors import SimulationError
+from painn_ase.reference import KohnShamCalculator, Level
+from painn_ase.reference.kohn_sham import compute, self_consistent_field
+
+pytest.importorskip("pyscf")
+
+ETHANOL = Path(__file__).parents[2] / "models" / "ethanol" / "data"
+TIGHT = {"scf_tolerance": 1e-11, "response_tolerance": 1e-9}
+
+
+@pytest.mark.slow
+def test_the_bundled_data_are_reproduced(tmp_path, monkeypatch):
+    """Three frames, labelled before this code existed, through the command line."""
+    monkeypatch.chdir(tmp_path)
+    indices = (0, 7, 33)
+    given = [ase.io.read(ETHANOL / "test.extxyz", index) for index in indices]
+    ase.io.write("given.xyz", given, format="extxyz")
+    words = (
+        "label given.xyz --level PBE0/def2-SVPD --properties energy forces dipole polarizability --output out.extxyz"
+    )
+    assert main(words.split()) == 0
+    for new, old in zip(ase.io.read("new.extxyz", ":"), given, strict=True):
+        assert abs(new.get_potential_energy() - old.get_potential_energy()) < 1e-5
+        assert np.abs(new.get_forces() - old.get_forces()).max() < 1e-4
+        assert np.abs(new.get_dipole_moment() - old.get_dipole_moment()).max() < 1e-5
+        assert np.abs(new.info["polarizability"] - old.info["polarizability"]).max() < 1e-3
+        assert new.info["source"] == old.info["source"]
+
+
+def amide(charge):
+    """NH2 or its anion: open and closed shell, neither degenerate."""
+    atoms = molecule("NH2")
+    atoms.rotate(40, (1, 2, 3))
+    atoms.translate([0.1, 0.2, 0.3])
+    atoms.info["charge"] = charge
+    return atoms
+
+
+def with_field(atoms, level, field):
+    """Dipole (3,) in e·Å in a static field (3,) in atomic units: an independent way to polarizabilities."""
+    scf = self_consistent_field(atoms, level)
+    core = scf.get_hcore() + np.einsum("x,xpq->pq", field, scf.mol.intor("int1e_r"))
+    scf.get_hcore = lambda *arguments: core
+    scf.kernel()
+    density = scf.make_rdm1()
+    density = density if density.ndim == 2 else density.sum(axis=0)
+    return -np.einsum("xpq,qp->x", scf.mol.intor("int1e_r"), density) * Bohr
+
+
+@pytest.mark.parametrize("charge", [0, -1], ids=["open shell", "closed shell"])
+def test_polarizability_is_the_response_of_the_dipole_to_a_field(charge):
+    """Both spin cases; the response kernel on the grid of the ground state, so that the two ways agree."""
+    level = Level("pbe0", "6-31g", response_grid=3, compact_basis=True, **TIGHT)
+    atoms, strength = amide(charge), 2e-3
+    alpha = compute(atoms, level, ["polarizability"])["polarizability"]
+    for axis in range(3):
+        field = strength * np.eye(3)[axis]
+        slope = (with_field(atoms, level, field) - with_field(atoms, level, -field)) / (2 * strength)
+        assert np.abs(slope * Bohr**2 - alpha[axis]).max() < 1e-3 * np.abs(alpha).max()  # hyperpolarizability E²
+
+
+def test_forces_are_minus_the_energys_gradient():
+    level = Level("hf", "6-31g", **TIGHT)  # no grid, whose missing response would show as 1 meV/Å
+    atoms = amide(0)
+    forces = compute(atoms, level, ["forces"])["forces"]
+    for axis in range(3):
+        slopes = []
+        for step in (0.005, 0.01):
+            energies = []
+            for by in (-step, step):
+                moved = atoms.copy()
+                moved.positions[1, axis] += by
+                energies.append(compute(moved, level, ["energy"])["energy"])
+            slopes.append((energies[0] - energies[1]) / (2 * step))
+        fourth_order = (4 * slopes[0] - slopes[1]) / 3
+        assert fourth_order == pytest.approx(forces[1, axis], abs=5e-6)  # rounding of 1.5 keV over 0.01 Å
+
+
+def test_dipoles_of_molecules_ignore_where_they_are_and_those_of_ions_refer_to_the_centre_of_mass():
+    level = Level("hf", "6-31g")
+    for charge in (0, -1):
+        here, there = amide(charge), amide(charge)
+        there.positions += [3.0, -2.0, 1.0]
+        first, second = (compute(a, level, ["dipole"])["dipole"] for a in (here, there))
+        assert np.abs(first - second).max() < 1e-5  # convergence of the density
+
+
+def test_water_has_its_polarizability_and_a_basis_without_diffuse_functions_has_not():
+    """1.41 Å³ in def2-SVPD, 0.78 in def2-SVP; experiment 1.45 (Murphy, J. Chem. Phys. 67, 5831 (1977))."""
+    for basis, expected in (("def2-svpd", 1.41), ("def2-svp", 0.78)):
+        alpha = compute(molecule("H2O"), Level("pbe0", basis), ["polarizability"])["polarizability"]
+        assert np.trace(alpha) / 3 == pytest.approx(expected, abs=0.01)
+
+
+def test_a_field_that_does_not_converge_is_an_error_not_a_label(monkeypatch):
+    from painn_ase.reference import kohn_sham
+
+    monkeypatch.setattr(kohn_sham, "_MAX_CYCLES", 1)
+    with pytest.raises(SimulationError, match="did not converge in 1 cycles"):
+        compute(amide(0), Level("pbe0", "6-31g"), ["energy"])
+
+
+def test_heavy_elements_get_their_effective_core():
+    """The dipole counts the cores that def2 leaves out: HI has 0.09 e·Å, not 28 electrons' worth more."""
+    atoms = Atoms("IH", [[0, 0, 0], [0, 0, 1.609]])
+    assert 0.05 < np.linalg.norm(compute(atoms, Level("pbe0", "def2-svp"), ["dipole"])["dipole"]) < 0.2
+
+
+def test_the_calculator_gives_what_labels_hold_whatever_came_before():
+    atoms, fresh = amide(-1), amide(-1)
+    atoms.calc = KohnShamCalculator(Level("pbe0", "6-31g", **TIGHT))
+    atoms.get_potential_energy()
+    for moved in (atoms, fresh):
+        moved.positions[1] += 0.02
+    expected = compute(fresh, atoms.calc.level, ["energy", "forces"])
+    assert atoms.get_potential_energy() == pytest.approx(expected["energy"], abs=1e-9 * Hartree)
+    assert np.abs(atoms.get_forces() - expected["forces"]).max() < 1e-5  # eV/Å; density converged to about 1e-6
