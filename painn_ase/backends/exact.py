@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,8 @@ def exact_response(backend: Backend, graph: AtomicGraph, names: Iterable[str]) -
     rounding, without the rounding.
     """
     names = frozenset(names)
-    models: list[Model] = [member.model for member in getattr(backend, "members", (backend,))]
+    members: tuple[Any, ...] = getattr(backend, "members", (backend,))
+    models: list[Model] = [member.model for member in members]
     answers = [_response(model, graph, names) for model in models]
     return {name: np.mean([answer[name] for answer in answers], axis=0) for name in names}
 

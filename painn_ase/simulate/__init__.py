@@ -5,20 +5,27 @@ from painn_ase.simulate.guards import Guards
 from painn_ase.simulate.md import run_md
 from painn_ase.simulate.optimize import Relaxation, relax
 from painn_ase.simulate.recorder import Output
+from painn_ase.simulate.report import Analysis, Report, spectra_of_run
 from painn_ase.simulate.run import Run
+from painn_ase.simulate.spectrum import Protocol, simulate_spectra
 from painn_ase.simulate.vibrations import Vibrations, vibrations
 
 __all__ = [
     "MTK",
+    "Analysis",
     "Bussi",
     "Guards",
     "Langevin",
     "NoseHooverChain",
     "Output",
+    "Protocol",
     "Relaxation",
+    "Report",
     "Run",
     "Vibrations",
     "relax",
     "run_md",
+    "simulate_spectra",
+    "spectra_of_run",
     "vibrations",
 ]

@@ -23,7 +23,7 @@ from painn_ase.errors import InputError, SimulationError, closest
 from painn_ase.files import write_atomically
 from painn_ase.simulate import lockstep
 from painn_ase.simulate.guards import Guards
-from painn_ase.simulate.report import FILES, Analysis, Recording, Report, analyse
+from painn_ase.simulate.report import FILES, Analysis, Recording, Report, analyse, check_plotting
 from painn_ase.spectra import dipole_rates
 
 KINDS = ("infrared", "raman", "power")
@@ -82,7 +82,7 @@ def simulate_spectra(
     *,
     path: str | os.PathLike,
     spectra: Iterable[str] = (),
-    protocol: Protocol = Protocol(),  # noqa: B008  (frozen)
+    protocol: Protocol = Protocol(),
     analysis: Analysis = Analysis(),  # noqa: B008  (frozen)
     resume: bool = False,
     overwrite: bool = False,
@@ -103,6 +103,7 @@ def simulate_spectra(
     trajectory leaves the region where its numbers mean anything.
     """
     _check_atoms(atoms)
+    check_plotting()
     analysis.check_length(protocol.length, protocol.timestep * protocol.every)
     folder = Path(path)
     plan = _plan(atoms, tuple(dict.fromkeys(spectra)))
@@ -240,7 +241,7 @@ class _Lockstep:
             return
         velocities = self.p / self.masses[:, None]
         energy = np.stack([found["energy"], lockstep.kinetic_energy(self.p, self.masses)], axis=1)
-        rows = {"energy": energy, "velocities": velocities} | found
+        rows = found | {"energy": energy, "velocities": velocities}
         if "born_effective_charges" in found:
             rows["dipole_rate"] = dipole_rates(found["born_effective_charges"], velocities)
         for name in ("energy", *self.plan.values()):
@@ -278,7 +279,7 @@ class _Lockstep:
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
             self.x, self.p = state["x"], state["p"]
             self.rng.bit_generator.state = json.loads(str(state["rng"]))
-            self.evaluate = lockstep.evaluator(self.atoms, state["memory"] if "memory" in state else None)
+            self.evaluate = lockstep.evaluator(self.atoms, state.get("memory"))
 
     def recording(self) -> Recording:
         """What was recorded, to be analysed; series stay on disk until they are read."""
@@ -295,8 +296,8 @@ class _Lockstep:
         facts = {
             "structure": f"{self.atoms.get_chemical_formula()}, {len(self.atoms)} atoms",
             "calculator": _model_name(self.atoms),
-            "trajectories": f"{about.trajectories} of {times[-1]:g} ps at constant energy, {about.timestep:g} fs steps, "
-            f"a frame every {about.timestep * about.every:g} fs",
+            "trajectories": f"{about.trajectories} of {times[-1]:g} ps at constant energy, {about.timestep:g} fs steps,"
+            f" a frame every {about.timestep * about.every:g} fs",
             "equilibration": f"{about.equilibration:g} ps each, Langevin at {about.temperature:g} K, "
             f"friction {about.friction:g} fs⁻¹, seed {about.seed}",
             "rotation of the whole": turning,

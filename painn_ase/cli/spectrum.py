@@ -1,0 +1,40 @@
+"""`painn-ase spectrum`: infrared and Raman spectra from molecular dynamics, or of a recorded run."""
+
+import argparse
+
+from painn_ase.cli.common import add_output, add_structure_and_model, structure_with_calculator
+
+
+def add_parser(verbs: argparse._SubParsersAction) -> None:
+    p = verbs.add_parser("spectrum", help="IR, Raman and power spectra from dynamics", description=__doc__)
+    add_structure_and_model(p)
+    for kind, name in (("infrared", "ir"), ("raman", "raman"), ("power", "vdos")):
+        text = f"{kind} spectrum (default: all that the model or the recorded run provides)"
+        p.add_argument(f"--{name}", dest="spectra", action="append_const", const=kind, help=text)
+    p.add_argument("--temperature", type=float, default=300.0, help="K (default: %(default)s)")
+    p.add_argument("--trajectories", type=int, default=20, help="independent ones (default: %(default)s)")
+    p.add_argument("--length", type=float, default=10.0, help="ps each (default: %(default)s)")
+    p.add_argument("--equilibration", type=float, default=5.0, help="ps each (default: %(default)s)")
+    p.add_argument("--timestep", type=float, default=0.5, help="fs (default: %(default)s)")
+    p.add_argument("--every", type=int, default=4, help="steps between frames (default: %(default)s)")
+    p.add_argument("--no-rotation", dest="rotation", action="store_false", help="molecules do not turn: sharper bands")
+    p.add_argument("--resolution", type=float, default=10.0, help="cm⁻¹ (default: %(default)s)")
+    p.add_argument("--laser", type=float, default=532.0, help="nm (default: %(default)s)")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--resume", action="store_true", help="continue an interrupted run, to the same result")
+    add_output(p, "spectrum")
+    p.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from painn_ase.simulate import Analysis, Protocol, simulate_spectra, spectra_of_run
+
+    given = vars(options)
+    analysis = Analysis(options.resolution, options.laser)
+    common = {"path": options.output, "spectra": options.spectra or (), "analysis": analysis}
+    if options.structure.endswith(".h5"):
+        print(spectra_of_run(options.structure, overwrite=options.overwrite, **common))
+        return
+    protocol = Protocol(**{name: given[name] for name in Protocol.__dataclass_fields__ if name in given})
+    atoms = structure_with_calculator(options)
+    print(simulate_spectra(atoms, protocol=protocol, resume=options.resume, overwrite=options.overwrite, **common))

@@ -1,0 +1,98 @@
+"""Dynamics at 30 K and the Hessian tell the same story: `vibrations` beside spectra of trajectories."""
+
+import numpy as np
+import pytest
+from ase.units import fs, kB
+
+from painn_ase import PaiNNCalculator, load_model, relax
+from painn_ase.simulate import vibrations
+from painn_ase.simulate.lockstep import Batched
+from painn_ase.spectra import find_peaks, infrared, power_spectrum
+from painn_ase.structures import read_structure
+
+TEMPERATURE, TIMESTEP, EVERY, RESOLUTION = 30.0, 0.5, 4, 9.0
+
+
+def smooth_ethanol():
+    """The bundled network with ε >= 0.01 under its norms |V| = √(v² + ε).
+
+    With ε = 1e-8 a network may bend within 1e-4 Å, where no atom of a moving molecule ever sits: then there is no
+    harmonic limit at 30 K (amplitudes of 0.02 Å) to be compared with.
+    """
+    model = load_model("ethanol")
+    for module in model.modules():
+        if hasattr(module, "epsilon"):
+            module.epsilon = max(module.epsilon, 0.01)
+    for part in (model.representation, *model.heads.values()):
+        if "epsilon" in part.config:
+            part.config["epsilon"] = max(part.config["epsilon"], 0.01)
+    return model
+
+
+@pytest.fixture(scope="module")
+def harmonic():
+    atoms = read_structure("ethanol")
+    atoms.rattle(0.02, seed=0)
+    atoms.calc = PaiNNCalculator(smooth_ethanol(), dtype="float64")
+    assert relax(atoms, fmax=2e-4, optimizer="BFGS", steps=1000).converged
+    return vibrations(atoms)
+
+
+@pytest.fixture(scope="module")
+def trajectory(harmonic):
+    """Dipoles, velocities and temperature of four runs at constant energy with exactly kT in every mode.
+
+    Sampled momenta would give each mode an energy that scatters by 100 %: a hundred runs for 10 % intensities.
+    """
+    atoms, modes = harmonic.atoms.copy(), harmonic.modes
+    atoms.calc = PaiNNCalculator(smooth_ethanol())
+    mass = atoms.get_masses()[:, None]
+    signs = np.random.default_rng(0).choice([-1, 1], size=(4, len(modes)))
+    p = mass * np.einsum("mk,kia->mia", signs * np.sqrt(2 * kB * TEMPERATURE), modes.displacements)
+    x, dt = np.repeat(atoms.positions[None], 4, axis=0), TIMESTEP * fs
+    evaluate = Batched(atoms)
+    found, dipoles, velocities = evaluate(x, ["forces", "dipole"]), [], []
+    for step in range(12_001):
+        if step % EVERY == 0:
+            dipoles.append(found["dipole"])
+            velocities.append(p / mass)
+        p = p + 0.5 * dt * found["forces"]
+        x = x + dt * p / mass
+        found = evaluate(x, ["forces", "dipole"] if (step + 1) % EVERY == 0 else ["forces"])
+        p = p + 0.5 * dt * found["forces"]
+    v = np.stack(velocities, axis=1)
+    temperature = float((mass * v**2).sum((2, 3)).mean() / (len(modes) * kB))
+    return np.stack(dipoles, axis=1), v, temperature
+
+
+@pytest.mark.slow
+def test_low_temperature_dynamics_shows_the_harmonic_frequencies(harmonic, trajectory):
+    """Every mode above 400 cm⁻¹ within 5 cm⁻¹ of a band of the density of states."""
+    _, velocities, temperature = trajectory
+    density = power_spectrum(
+        velocities, harmonic.atoms.get_masses(), timestep=TIMESTEP, every=EVERY,
+        temperature=temperature, resolution=RESOLUTION,
+    )  # fmt: skip
+    assert density.area()[0] == pytest.approx(21, rel=0.01)
+    bands = np.array([peak.wavenumber for peak in find_peaks(density, prominence=0.01, significance=0)])
+    wavenumbers = harmonic.frequencies[harmonic.frequencies > 400]
+    shifts = np.abs(bands[None] - wavenumbers[:, None]).min(axis=1)
+    print("\n".join(f"{w:8.1f} {s:5.1f}" for w, s in zip(wavenumbers, shifts, strict=True)))
+    assert shifts.max() < 5
+
+
+@pytest.mark.slow
+def test_low_temperature_dynamics_shows_the_harmonic_infrared_intensities(harmonic, trajectory):
+    """Relative strengths of the strong bands within 15 %, modes closer than 25 cm⁻¹ counted together."""
+    dipoles, _, temperature = trajectory
+    spectrum = infrared(dipoles, timestep=TIMESTEP, every=EVERY, temperature=temperature, resolution=RESOLUTION)
+    wavenumbers, strengths = harmonic.frequencies, harmonic.infrared
+    groups = np.split(np.arange(len(wavenumbers)), np.flatnonzero(np.diff(wavenumbers) > 25) + 1)
+    groups = [g for g in groups if wavenumbers[g[0]] > 400]
+    expected = np.array([strengths[g].sum() for g in groups])
+    seen = np.array([spectrum.area(wavenumbers[g[0]] - 12, wavenumbers[g[-1]] + 12)[0] for g in groups])
+    strong = expected > 0.3 * expected.max()
+    assert strong.sum() >= 3
+    ratio = (seen / seen[strong].sum())[strong] / (expected / expected[strong].sum())[strong]
+    print(ratio)
+    np.testing.assert_allclose(ratio, 1, atol=0.15)
