@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from painn_ase.errors import InputError
+from painn_ase.reference.journal import stored
 from painn_ase.simulate.vibrations import Vibrations
 from painn_ase.spectra.harmonic import infrared_intensities, normal_modes, raman_activities, rigid_motions
 from painn_ase.units import POLARIZABILITY_VOLUME
@@ -82,10 +83,10 @@ def derivatives(frames: Sequence[Atoms]) -> Derivatives:
 
 
 def _label(atoms: Atoms, name: str) -> np.ndarray:
-    value = atoms.info.get(name) if name == "polarizability" else getattr(atoms.calc, "results", {}).get(name)
+    value = stored(atoms, name)
     if value is None:
         raise InputError(f"derivatives: a frame has no {name}; label with forces, dipole and polarizability")
-    return np.asarray(value, dtype=float)
+    return value
 
 
 def _frame(atoms: Atoms, source: str) -> Atoms:

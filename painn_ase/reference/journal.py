@@ -113,7 +113,20 @@ def _complete(text: str) -> str:
 
 
 def _relabelled(atoms: Atoms) -> Atoms:
-    """A frame as it was written: ASE reads nine numbers as a matrix, which it would write in another form."""
-    if "polarizability" in atoms.info:
-        atoms.info["polarizability"] = np.asarray(atoms.info["polarizability"]).reshape(9)
+    """A frame as it was written: with the polarizability as nine numbers in info, wherever ASE put it."""
+    value = stored(atoms, "polarizability")
+    if value is not None:
+        atoms.info["polarizability"] = value.reshape(9)
+        atoms.calc.results.pop("polarizability", None)
     return atoms
+
+
+def stored(atoms: Atoms, name: str) -> np.ndarray | None:
+    """The label `name` of a frame that was read; None if it has none.
+
+    ASE reads a polarizability into info, but into the calculator's results once `PaiNNCalculator` has told it of
+    the property.
+    """
+    value = getattr(atoms.calc, "results", {}).get(name)
+    value = atoms.info.get(name) if value is None else value
+    return None if value is None else np.asarray(value, dtype=float)

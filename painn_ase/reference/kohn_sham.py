@@ -109,7 +109,7 @@ def polarizability(scf, level: Level) -> np.ndarray:
     start = -fields / spins.gaps
     x = lib.krylov(coupling, start, tol=level.response_tolerance, max_cycle=_MAX_CYCLES)
     residual = np.linalg.norm(x + coupling(x) - start)
-    if not residual < 1e-3 * np.linalg.norm(start):
+    if not residual < 1e-4 * np.linalg.norm(start):
         raise SimulationError(f"the coupled-perturbed equations did not converge (residual {residual:.1e})")
     alpha = -(4 if restricted else 2) * fields @ x.T
     return 0.5 * (alpha + alpha.T) * _POLARIZABILITY
