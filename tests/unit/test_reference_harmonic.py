@@ -66,9 +66,7 @@ def test_differences_of_a_models_labels_are_its_exact_derivatives():
     found, plain = derivatives(frames), Atoms(atoms.numbers, atoms.positions)
     for name in ("hessian", "born_effective_charges", "polarizability_derivatives"):
         exact = calculator.get_response(plain, [name])[name]
-        assert (
-            np.abs(getattr(found, name) - exact).max() < 1e-3 * np.abs(exact).max()
-        )  # step²/6 · E⁗
+        assert np.abs(getattr(found, name) - exact).max() < 1e-3 * np.abs(exact).max()  # step²/6 · E⁗
 
 
 def test_the_stored_reference_of_ethanol_obeys_the_sum_rules():
