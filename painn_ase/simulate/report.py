@@ -43,6 +43,7 @@ FILES = (
     *("raman.h5", "raman.png", HARMONIC, TEXT, PAGE),
 )
 _TITLES = {"infrared": "Infrared", "raman": "Raman", "power": "Vibrational density of states"}
+_SIGNIFICANCE = 2.0  # standard errors by which a band stands out
 _LARGEST = 60  # atoms; beyond that harmonic modes are too many to tell bands apart by
 
 
@@ -124,6 +125,8 @@ class Report:
             columns = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
             lines += ["", f"{_TITLES[kind]} bands"]
             lines += ["  ".join(cell.rjust(n) for cell, n in zip(row, columns, strict=True)) for row in rows]
+            if len(rows) == 1:
+                lines.append(f"none stands out by {_SIGNIFICANCE:g} standard errors; more trajectories will help")
         return "\n".join([*lines, "", f"files: {self.folder}"])
 
 
@@ -312,7 +315,7 @@ def _totals(kind: str, spectrum: Spectrum | RamanSpectra, modes: Vibrations | No
 
 def _bands(kind: str, spectrum: Spectrum, modes: Vibrations | None) -> list[tuple[str, ...]]:
     """Rows: wavenumber, intensity and error, width, and the harmonic modes below the band; the first is the header."""
-    peaks = find_peaks(spectrum, prominence=0.02)
+    peaks = find_peaks(spectrum, prominence=0.02, significance=_SIGNIFICANCE)
     head = ("cm⁻¹", spectrum.unit, "±", "width / cm⁻¹")
     if modes is None:
         return [head, *(_row(p) for p in peaks)]
