@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from native_systems import RUNNABLE, graph_of
 
 from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.backends.native import available
-from painn_ase.graph import batch
+from painn_ase.graph import AtomicGraph, batch
+from painn_ase.neighbors import neighbor_list
 
 from random_models import random_model
-from systems import random_system
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(available() is not None, reason=str(available()))]
 
@@ -47,16 +48,27 @@ def random_heads(rng: np.random.Generator) -> dict:
     return heads
 
 
-def random_batch(rng: np.random.Generator, cutoff: float, kind: str):
+def random_structure(rng: np.random.Generator, kind: str) -> Atoms:
+    """Atoms of which no two are closer than 0.9 Å; `kind` is "molecules", "crystals" or "any" (any directions)."""
+    find = neighbor_list("matscipy")
+    while True:
+        n = int(rng.integers(1, 13))
+        edges = (n * rng.uniform(8.0, 20.0)) ** (1 / 3) * rng.uniform(0.8, 1.25, 3)
+        cell = np.diag(edges) + np.tril(rng.uniform(-0.7, 0.7, (3, 3)) * edges[:, None], -1)
+        cell = cell @ np.linalg.qr(rng.normal(size=(3, 3)))[0]
+        pbc = {"molecules": np.zeros(3, bool), "crystals": np.ones(3, bool)}.get(kind, rng.random(3) < 0.5)
+        positions = rng.random((n, 3)) @ cell
+        if len(find(positions, cell * pbc[:, None], pbc, 0.9)) == 0:
+            break
+    images = (rng.integers(-3, 4, (n, 3)) * pbc) @ cell if rng.random() < 0.4 else 0.0  # unwrapped
+    return Atoms(rng.choice(["H", "C", "O"], n), positions + images, cell=cell, pbc=pbc)
+
+
+def random_batch(rng: np.random.Generator, cutoff: float, kind: str) -> AtomicGraph:
     graphs = []
     for _ in range(int(rng.choice([1, 1, 1, 2, 5]))):
-        atoms = random_system(rng)
-        if kind == "molecules":
-            atoms.pbc = False
-        elif kind == "crystals":
-            atoms.pbc = True
-            atoms.cell = atoms.cell.complete() if atoms.cell.volume > 1 else np.eye(3) * 6.0
-        graphs.append(graph_of(atoms, cutoff + rng.choice([0.0, 0.5]), charge=float(rng.integers(-1, 2))))
+        skin = float(rng.choice([0.0, 0.5]))
+        graphs.append(graph_of(random_structure(rng, kind), cutoff + skin, charge=float(rng.integers(-1, 2))))
     return batch(graphs)
 
 
