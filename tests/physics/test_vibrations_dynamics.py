@@ -76,7 +76,7 @@ def spectra(harmonic, trajectory):
 def test_low_temperature_dynamics_shows_the_harmonic_frequencies(harmonic, trajectory):
     """Every mode above 400 cm⁻¹ within 5 cm⁻¹ of a band of the density of states."""
     _, density = spectra(harmonic, trajectory)
-    assert density.area()[0] == pytest.approx(21, rel=0.02)
+    assert density.area()[0] == pytest.approx(21, rel=0.01)
     bands = np.array([peak.wavenumber for peak in find_peaks(density, prominence=0.01, significance=0)])
     wavenumbers = harmonic.frequencies[harmonic.frequencies > 400]
     shifts = np.abs(bands[None] - wavenumbers[:, None]).min(axis=1)

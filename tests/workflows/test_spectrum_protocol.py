@@ -140,7 +140,9 @@ def test_equilibration_reaches_the_temperature_and_energy_is_conserved_after_it(
 def test_rotation_is_kept_unless_told_otherwise(tmp_path):
     for rotation, freedom in ((True, 15), (False, 12)):
         protocol = Protocol(**{**vars(SHORT), "rotation": rotation})
-        report = simulate_spectra(cluster(), path=tmp_path / f"{rotation}", protocol=protocol, analysis=COARSE)
+        report = simulate_spectra(
+            cluster(), path=tmp_path / f"{rotation}", protocol=protocol, analysis=COARSE, spectra=["power"]
+        )
         assert f"{freedom} degrees" in report.facts["temperature"]
         assert report.facts["rotation of the whole"] == ("kept" if rotation else "none")
         velocities = np.load(tmp_path / f"{rotation}" / "velocities.npy")[:, 0]
@@ -183,7 +185,9 @@ def test_a_stopped_run_resumes_to_the_same_numbers(build, call, tmp_path, monkey
     """Stopped while equilibrating, at the change to constant energy, while recording: not a bit differs."""
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     protocol = Protocol(**{**vars(SHORT), "timestep": 0.5, "length": 0.3, "equilibration": 0.05})
-    arguments = {"protocol": protocol, "analysis": Analysis(180, harmonic=False)}
+    arguments = {"protocol": protocol, "analysis": Analysis(180)}
+    # the analysis only reads these files
+    monkeypatch.setattr("painn_ase.simulate.spectrum.analyse", lambda recording, *_: recording.facts)
     expected = simulate_spectra(build(), path=whole, **arguments)
     with monkeypatch.context() as patch:
         interrupted_at(call, patch)
@@ -192,8 +196,7 @@ def test_a_stopped_run_resumes_to_the_same_numbers(build, call, tmp_path, monkey
     found = simulate_spectra(build(), path=pieces, resume=True, **arguments)
     for name in ("energy", "dipole", "polarizability", "velocities"):
         np.testing.assert_array_equal(np.load(pieces / f"{name}.npy"), np.load(whole / f"{name}.npy"))
-    np.testing.assert_array_equal(found.infrared.intensity, expected.infrared.intensity)
-    assert found.facts.keys() == expected.facts.keys()
+    assert found | {"wall time": ""} == expected | {"wall time": ""}
 
 
 def test_a_killed_process_resumes_to_the_same_numbers(tmp_path):
@@ -234,19 +237,20 @@ def test_a_finished_run_can_be_analysed_again_without_a_step(tmp_path):
 
 def test_resuming_something_else_is_refused(tmp_path):
     out = tmp_path / "out"
+    arguments = {"path": out, "analysis": COARSE, "spectra": ["infrared"]}
     with pytest.raises(InputError, match="no run to continue"):
-        simulate_spectra(cluster(), path=out, protocol=SHORT, analysis=COARSE, resume=True)
-    simulate_spectra(cluster(), path=out, protocol=SHORT, analysis=COARSE)
+        simulate_spectra(cluster(), protocol=SHORT, resume=True, **arguments)
+    simulate_spectra(cluster(), protocol=SHORT, **arguments)
     with pytest.raises(InputError, match="--resume"):
-        simulate_spectra(cluster(), path=out, protocol=SHORT, analysis=COARSE)
+        simulate_spectra(cluster(), protocol=SHORT, **arguments)
     other = Protocol(**{**vars(SHORT), "seed": 1})
     with pytest.raises(InputError, match=r"other settings \(protocol\)"):
-        simulate_spectra(cluster(), path=out, protocol=other, analysis=COARSE, resume=True)
+        simulate_spectra(cluster(), protocol=other, resume=True, **arguments)
     moved = cluster()
     moved.positions[0, 0] += 0.01
     with pytest.raises(InputError, match=r"other settings \(positions\)"):
-        simulate_spectra(moved, path=out, protocol=SHORT, analysis=COARSE, resume=True)
-    simulate_spectra(cluster(), path=out, protocol=other, analysis=COARSE, overwrite=True)
+        simulate_spectra(moved, protocol=SHORT, resume=True, **arguments)
+    simulate_spectra(cluster(), protocol=other, overwrite=True, **arguments)
     assert json.loads((out / "protocol.json").read_text())["protocol"]["seed"] == 1
 
 
