@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from painn_ase.backends import library as c
-from painn_ase.backends.tables import filter_tables
+from painn_ase.backends.tables import filter_tables, radial_table
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.heads import DipoleHead, EnergyHead, PolarizabilityHead
 from painn_ase.heads.base import Head
@@ -77,6 +77,8 @@ class Kernel:
             raise MemoryError("the native kernel found no memory for the model")
         for index, table in enumerate(tables):
             self._call("painn_set_filter", index, np.ascontiguousarray(table, dtype=np.float64))
+        coefficients, weights = radial_table(representation, self.intervals)
+        self._call("painn_set_radial", len(weights), coefficients, weights)
         self._set_network(representation)
         for head in model.heads.values():
             assert isinstance(head, Head)

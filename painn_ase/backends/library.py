@@ -10,7 +10,7 @@ from pathlib import Path
 
 from painn_ase.errors import PainnError
 
-ABI = 1
+ABI = 2
 INSTRUCTION_SETS = ("portable", "avx2", "avx512")
 # Another build of the kernel to load instead of the installed one (the sanitizer run uses it).
 LIBRARY_VARIABLE = "PAINN_ASE_NATIVE_LIBRARY"
@@ -76,6 +76,7 @@ _SIGNATURES: dict[str, tuple] = {
     "painn_error": (c_char_p, c_void_p),
     "painn_set_linear": (c_int32, c_void_p, c_int32, c_int32, c_void_p, c_void_p),
     "painn_set_filter": (c_int32, c_void_p, c_int32, c_void_p),
+    "painn_set_radial": (c_int32, c_void_p, c_int32, c_void_p, c_void_p),
     "painn_set_embedding": (c_int32, c_void_p, c_void_p, c_void_p),
     "painn_add_head": (c_int32, c_void_p, POINTER(HeadSpec)),
     "painn_set_topology": (c_int32, c_void_p, POINTER(Topology)),

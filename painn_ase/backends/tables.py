@@ -5,7 +5,9 @@ interpolated by a uniform quintic B-spline (C. de Boor, A Practical Guide to Spl
 is then the exact derivative of the splined energy, with four continuous derivatives between 0 and the cutoff.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,6 +60,23 @@ def spline_errors(exact: PaiNN, index: int, table: np.ndarray) -> tuple[float, f
     return float(value_error / np.abs(values).max()), float(slope_error / np.abs(slopes).max())
 
 
+def radial_table(representation: PaiNN, intervals: int) -> tuple[np.ndarray, np.ndarray]:
+    """The radial functions of the first filter set as splines, and the filters as their sums.
+
+    Returns the coefficients (intervals + 5, n + 1) of [φ_1 fc, ..., φ_n fc, fc], and the weights (n + 1, 2F) they have
+    in W_s and W_vs; the last is the bias.
+    """
+    exact = deepcopy(representation).double().requires_grad_(False)
+
+    def radial(distances: Tensor) -> np.ndarray:
+        envelope = exact.cutoff_function(distances)[:, None]
+        return torch.cat([exact.radial(distances) * envelope, envelope], 1).numpy()
+
+    layer: Any = exact.filters[0]
+    weights = torch.cat([layer.weight, layer.bias[:, None]], 1)[: 2 * exact.features].T
+    return _interpolate(radial, exact.cutoff, intervals), np.ascontiguousarray(weights.numpy())
+
+
 def filters_and_slopes(exact: PaiNN, index: int, distances: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """W(d) and dW/dd of filter set `index`, (distances, 3F) each, by the modules of a float64 representation."""
 
@@ -88,15 +107,19 @@ def bspline(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _coefficients(exact: PaiNN, index: int, intervals: int) -> np.ndarray:
-    """The spline through W at all knots and at the middles of the two first and two last intervals."""
+    return _interpolate(lambda d: filters_and_slopes(exact, index, d)[0], exact.cutoff, intervals)
+
+
+def _interpolate(function: Callable[[Tensor], np.ndarray], cutoff: float, intervals: int) -> np.ndarray:
+    """The spline through `function` at all knots and at the middles of the two first and two last intervals."""
     middles = [0.5, 1.5, intervals - 1.5, intervals - 0.5]
     places = np.sort(np.concatenate([np.arange(intervals + 1), middles]))
     knots = np.minimum(places.astype(int), intervals - 1)
     basis, _ = bspline(places - knots)
-    values, _ = filters_and_slopes(exact, index, torch.from_numpy(places * (exact.cutoff / intervals)))
+    values = function(torch.from_numpy(places * (cutoff / intervals)).clamp(min=_NEAR_ZERO))
     width = 5
     banded = np.zeros((2 * width + 1, intervals + 5))
     for m in range(6):
         columns = knots + m
         banded[width + np.arange(intervals + 5) - columns, columns] = basis[m]
-    return solve_banded((width, width), banded, values)
+    return np.ascontiguousarray(solve_banded((width, width), banded, values))

@@ -104,6 +104,20 @@ def test_every_width_and_depth_agrees(instruction_set, features, interactions, h
     assert_agree(native.evaluate(graph, names), TorchBackend(model, dtype="float64").evaluate(graph, names), amplified)
 
 
+@pytest.mark.parametrize("instruction_set", RUNNABLE)
+@pytest.mark.parametrize("name", ["molecule", "hydrogen", "single_atom", "triclinic", "crystal_atom"])
+def test_first_message_through_radial_sums_agrees(instruction_set, name):
+    """With few elements and many features the kernel takes another way through the first message."""
+    atoms = NASTY[name]()
+    names = properties_of(atoms)
+    for interactions in (1, 2):
+        model = random_model("gaussian-polynomial", features=64, interactions=interactions)
+        native = NativeBackend(model, instruction_set=instruction_set)
+        graph = graph_of(atoms, model.cutoff)
+        exact = TorchBackend(model, dtype="float64")
+        assert_agree(native.evaluate(graph, names), exact.evaluate(graph, names))
+
+
 @pytest.mark.parametrize("correction", [True, False])
 def test_charged_molecules_agree(correction):
     model = random_model(heads={"dipole": {"charge_correction": correction}, "energy": {}})

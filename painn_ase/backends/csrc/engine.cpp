@@ -30,6 +30,7 @@ void Engine::set_topology(const PainnTopology& given) {
             topology_ = Topology();
             throw std::runtime_error("atomic numbers: expected rows of the embedding; got " + std::to_string(z));
         }
+    first_ = weights.moments(topology_.elements);
     features_.grow((size_t)4 * weights.net.F * topology_.atoms);
     outputs_.grow(4 * topology_.atoms);
     energies_.resize(topology_.atoms);
@@ -63,7 +64,8 @@ void Engine::run(const double* positions, const double* cells, const double* cha
         atoms = std::max(atoms, group.atoms);
         entries = std::max(entries, group.entries);
     }
-    for (Workspace& workspace : workspaces_) workspace.reserve(weights.net, atoms, entries, gradient);
+    for (Workspace& workspace : workspaces_) 
+        workspace.reserve(weights.net, atoms, entries, first_ ? first_->size() : 0, gradient);
     if (out.forces) std::fill(out.forces, out.forces + 3 * topology_.atoms, 0.0);
     std::fill(virial_.begin(), virial_.end(), 0.0);
 
@@ -71,6 +73,7 @@ void Engine::run(const double* positions, const double* cells, const double* cha
         Pass pass = workspace.prepare(weights.net, topology_, group, positions_.data());
         const Pass own = features(group);
         pass.cells = cells_.data();
+        pass.first = first_;
         pass.s = own.s;
         pass.v = own.v;
         pass.outputs = own.outputs;
@@ -152,7 +155,7 @@ void Engine::backward(const Task& task) {
 // Channels never meet in a message: each thread takes some blocks of them over all pairs.
 void Engine::messages(const Task& task, int t, bool reverse) const {
     const Pass& p = task.pass;
-    const int B = p.net->blocks;
+    const int B = t == 0 && p.first ? p.first->blocks : p.net->blocks;
     const auto message = reverse ? kernels_.message_backward : kernels_.message_forward;
     for (int64_t first = 0; first < p.rows.atoms; first += TILE)
         for (int b = B * task.rank / task.threads; b < B * (task.rank + 1) / task.threads; b++)
@@ -168,13 +171,14 @@ void Engine::collect_energies(const Pass& p, const Head& head, int64_t first, in
 
 // With d = |r|, u = r/d:  g = ∂E/∂r = E_d u + (E_u - (E_u·u) u)/d;  F_i += g, F_j -= g, virial += r ⊗ g.
 void Engine::collect_gradient(const Pass& p, const Head& head, double* forces) {
+    const int blocks = p.net->T == 1 && p.first ? p.first->blocks : p.net->blocks;  // those that messages filled
     for (int64_t i = 0; i < p.rows.atoms; i++) {
         const int64_t owner = p.rows.owner[i];
         const double scale = head.scale * (head.flag ? 1.0 / (double)topology_.counts[owner] : 1.0);
         double force[3] = {}, *virial = virial_.data() + 9 * owner;
         for (int64_t e = p.rows.start[i]; e < p.rows.start[i] + p.count[i]; e++) {
             double sum[4] = {}, r[3], g[3];
-            for (int b = 0; b < p.net->blocks; b++)
+            for (int b = 0; b < blocks; b++)
                 for (int k = 0; k < 4; k++) sum[k] += p.gradient[4 * (b * p.entries + e) + k];
             const double* shift_free = p.positions + 3 * (int64_t)p.pairs[e].neighbor;
             const int32_t* n = p.rows.shift + 3 * (p.rows.start[i] + p.pairs[e].entry);

@@ -44,6 +44,7 @@ class Engine {
 
     const Kernels& kernels_;
     Topology topology_;
+    const Moments* first_ = nullptr;
     Pool pool_;
     std::vector<Workspace> workspaces_;
     Buffer<float> features_, scratch_, outputs_;

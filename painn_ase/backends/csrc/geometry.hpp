@@ -58,15 +58,21 @@ void geometry(const Pass& p, int64_t first, int64_t last) {
     }
 }
 
-// s = embedding, v = 0, and the context of the first message from its table.
+// s = embedding, v = 0, and the context of the first message from its table or empty moments.
 void embed(const Pass& p, int64_t first, int64_t last) {
     const int64_t n = p.rows.atoms;
     const int F = p.net->F;
+    if (p.first)
+        for (int b = 0; b < p.first->blocks; b++) {
+            const int64_t size = 4 * p.first->elements * BLOCK;
+            memset(p.moments + (b * n + first) * size, 0, (last - first) * size * sizeof(float));
+        }
     for (int b = 0; b < p.net->blocks; b++)
         for (int64_t i = first; i < last; i++) {
             const int64_t z = p.rows.number[i];
             float* node = p.layers[0].node + (b * n + i) * 6 * BLOCK;
             memcpy(p.s + (b * n + i) * BLOCK, p.net->embedding + z * F + b * BLOCK, BLOCK * sizeof(float));
+            if (p.first) continue;
             memset(p.v + (b * n + i) * 3 * BLOCK, 0, 3 * BLOCK * sizeof(float));
             for (int k = 0; k < FILTERS; k++)
                 memcpy(node + k * BLOCK, p.net->context + (z * FILTERS + k) * F + b * BLOCK, BLOCK * sizeof(float));

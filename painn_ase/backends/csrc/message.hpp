@@ -2,7 +2,7 @@
 // One call handles one block of channels of all pairs in its rows: channels never meet here, so blocks can run in
 // parallel, and both directions of a pair share one look-up of the filters.
 #pragma once
-#include "vec.hpp"
+#include "moments.hpp"
 
 namespace {
 
@@ -178,11 +178,13 @@ void message_backward_rows(const Pass& p, int t, int block, int64_t first, int64
 }
 
 void message_forward(const Pass& pass, int t, int block, int64_t first, int64_t last) {
+    if (t == 0 && pass.first) return moments_forward(pass, block, first, last);
     const auto run = t ? message_forward_rows<false> : message_forward_rows<true>;
     run(pass, t, block, first, last);
 }
 
 void message_backward(const Pass& pass, int t, int block, int64_t first, int64_t last) {
+    if (t == 0 && pass.first) return moments_backward(pass, block, first, last);
     const auto run = t ? message_backward_rows<false> : message_backward_rows<true>;
     run(pass, t, block, first, last);
 }

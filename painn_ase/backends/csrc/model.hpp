@@ -29,6 +29,18 @@ struct Interaction {  // weights of one message and update
     Linear update_1, update_2;                            // [s, |V|] -> F -> [a_ss, a_sv, a_vv]
 };
 
+// The first message, in which s and x depend on the element only, as a linear map of radial sums (moments):
+// A_e,n = Σ_{j of element e} ρ_n(d_ij) and B_e,n = Σ_j ρ_n(d_ij) r̂_ij, with ρ the radial functions times the cutoff
+// function. Worth it while there are fewer moments than features.
+struct Moments {
+    int radial = 0, blocks = 0;       // radial functions, the constant one of the bias included; blocks they fill
+    int elements = 0;                 // in the structures at hand
+    const float* anchors = nullptr;   // [block][intervals][16], as Network::anchors
+    const float* slopes = nullptr;    // [block][intervals + 4][16]
+    Linear scalars, vectors, mixed;   // A -> Δs;  B -> Δv;  B -> [V, U]
+    int64_t size() const { return (int64_t)blocks * 4 * elements * BLOCK; }  // floats per atom
+};
+
 struct Gated {  // one gated equivariant block
     Linear mix, gate_1, gate_2;  // inputs -> [V, W]; [s, |V|] -> inputs -> [s', g]
     int inputs = 0, outputs = 0; // padded
@@ -84,6 +96,7 @@ struct Rows {
     const int32_t* shift;     // (entries, 3)
     const int32_t* owner;     // (atoms) structure
     const int32_t* number;    // (atoms)
+    const int32_t* species;   // (atoms) place of the element among those at hand
     const int64_t* order;     // (atoms) place of the atom in the caller's arrays
 };
 
@@ -99,6 +112,7 @@ struct LayerState {
 // Everything one evaluation of one group of structures reads and writes.
 struct Pass {
     const Network* net;
+    const Moments* first;     // null: the first message is like the others
     Rows rows;
     const double* positions;  // (atoms, 3) in the group's order
     const double* cells;      // (structures, 3, 3)
@@ -112,6 +126,7 @@ struct Pass {
     float* g_v;               // [b][atom][3]: ∂E/∂v
     float* heard;             // [b][atom][A_s, A_vs, S_x, S_y, S_z]: sums over neighbours of the reverse pass
     LayerState* layers;
+    float* moments;           // [radial block][atom][A, B_x, B_y, B_z][element]; in the reverse pass their gradients
     float* outputs;           // (atoms, 4) of the head at work: value, vector
     bool vectors_read;        // a head reads v, so the last update must make it
 };

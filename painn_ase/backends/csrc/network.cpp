@@ -100,6 +100,7 @@ bool Weights::set_linear(int which, int set, const float* weight, const float* b
             w.context_2_all = linear(weight, nullptr, {F, F, F}, {F}, REVERSE);
             return true;
         case PAINN_MIX:
+            if (set == 0) first_mix_.assign(weight, weight + 2 * (size_t)F * F);
             w.mix = linear(weight, nullptr, {F, F}, {F}, BOTH);
             return true;
         case PAINN_UPDATE_1:
@@ -121,21 +122,62 @@ bool Weights::set_linear(int which, int set, const float* weight, const float* b
 // With coefficients c and B-spline weights N, W = Σ_m c_k+m N_m = c_k + Σ_m (c_k+m+1 - c_k+m) (N_m+1 + ... + N_5), and
 // dW/dr is a quartic spline of the same differences. They are taken before rounding: differences of rounded
 // coefficients would lose as many digits as a filter changes little over one interval.
-void Weights::set_filter(int set, const double* coefficients) {
-    const int rows = net.intervals + ORDER, F = net.F;
+void Weights::tabulate(const double* coefficients, int filters, int width, const float** anchors, const float** slopes) {
+    const int rows = net.intervals + ORDER, size = padded(width);
     const double per_length = net.intervals / net.cutoff;
-    float* anchor = floats_.emplace_back((size_t)net.intervals * FILTERS * F).data();
-    float* slope = floats_.emplace_back((size_t)(rows - 1) * FILTERS * F).data();
-    anchors_[set] = anchor;
-    slopes_[set] = slope;
-    for (int b = 0; b < net.blocks; b++)
+    float* anchor = floats_.emplace_back((size_t)net.intervals * filters * size).data();
+    float* slope = floats_.emplace_back((size_t)(rows - 1) * filters * size).data();
+    *anchors = anchor;
+    *slopes = slope;
+    for (int b = 0; b < size / BLOCK; b++)
         for (int r = 0; r + 1 < rows; r++)
-            for (int c = 0; c < FILTERS; c++)
+            for (int c = 0; c < filters; c++)
                 for (int k = b * BLOCK; k < (b + 1) * BLOCK; k++) {
-                    const double* here = coefficients + ((size_t)r * FILTERS + c) * F + k;
-                    if (r < net.intervals) *anchor++ = (float)*here;
-                    *slope++ = (float)((here[FILTERS * F] - *here) * per_length);
+                    const double* here = coefficients + ((size_t)r * filters + c) * width + k;
+                    if (r < net.intervals) *anchor++ = k < width ? (float)*here : 0.0f;
+                    *slope++ = k < width ? (float)((here[filters * width] - *here) * per_length) : 0.0f;
                 }
+}
+
+void Weights::set_filter(int set, const double* coefficients) {
+    tabulate(coefficients, FILTERS, net.F, &anchors_[set], &slopes_[set]);
+}
+
+void Weights::set_radial(int radial, const double* coefficients, const double* weights) {
+    radial_.radial = radial;
+    radial_.blocks = padded(radial) / BLOCK;
+    tabulate(coefficients, 1, radial, &radial_.anchors, &radial_.slopes);
+    radial_weights_.assign(weights, weights + (size_t)radial * 2 * net.F);
+}
+
+// Column (e, n) of the maps: x_s(e) ∘ W_n for Δs, x_vs(e) ∘ W_n for Δv, and the update's mixing of the latter.
+const Moments* Weights::moments(const std::vector<int32_t>& elements) {
+    const int F = net.F, width = (int)elements.size() * radial_.radial;
+    if (!width || radial_.blocks > net.blocks || 4 * padded(width) > 3 * F) return nullptr;
+    const auto known = moments_.find(elements);
+    if (known != moments_.end()) return &known->second;
+    std::vector<float> scalars((size_t)F * width), vectors((size_t)F * width), mixed((size_t)2 * F * width);
+    std::vector<double> column(F);
+    for (int k = 0; k < width; k++) {
+        const float* x = net.context + (size_t)elements[k / radial_.radial] * FILTERS * F;
+        const double* w = radial_weights_.data() + (size_t)(k % radial_.radial) * 2 * F;
+        for (int f = 0; f < F; f++) {
+            scalars[(size_t)f * width + k] = (float)(x[f] * w[f]);
+            column[f] = x[F + f] * w[F + f];
+            vectors[(size_t)f * width + k] = (float)column[f];
+        }
+        for (int o = 0; o < 2 * F; o++) {
+            double sum = 0;
+            for (int f = 0; f < F; f++) sum += first_mix_[(size_t)o * F + f] * column[f];
+            mixed[(size_t)o * width + k] = (float)sum;
+        }
+    }
+    Moments m = radial_;
+    m.elements = (int)elements.size();
+    m.scalars = linear(scalars.data(), nullptr, {F}, {width}, BOTH);
+    m.vectors = linear(vectors.data(), nullptr, {F}, {width}, BOTH);
+    m.mixed = linear(mixed.data(), nullptr, {F, F}, {width}, BOTH);
+    return &moments_.emplace(elements, m).first->second;
 }
 
 void Weights::set_embedding(const float* embedding, const float* context) {

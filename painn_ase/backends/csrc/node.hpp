@@ -1,7 +1,7 @@
 // What happens within each atom: the update (PaiNN, eqs. 9 and 10), the context network of the next message, and
 // their reverse passes. Rows first ... last of atoms at a time; `scratch` holds the intermediate blocks.
 #pragma once
-#include "gemm.hpp"
+#include "moments.hpp"
 
 namespace {
 
@@ -62,6 +62,30 @@ struct Strip {
     const float* U(const LayerState& l, int b, int64_t i, int lane) const { return V(l, b + blocks, i, lane); }
 };
 
+// s += Δs, v = Δv and [V, U] of the rows from their moments.
+void first_message(const Pass& p, int64_t first, int rows, float* mixed, float* memory) {
+    const Moments& m = *p.first;
+    const ptrdiff_t stride = p.rows.atoms * BLOCK;
+    gather_moments(p, first, rows, 0, 1, memory);
+    multiply({memory, rows * BLOCK}, rows, m.scalars.weight, m.scalars.inputs, m.scalars.inputs, m.scalars.outputs, nullptr,
+             Start::output, {p.s + first * BLOCK, stride});
+    gather_moments(p, first, rows, 1, 3, memory);
+    forward(m.vectors, {memory, 3 * rows * BLOCK}, 3 * rows, {p.v + first * 3 * BLOCK, 3 * stride});
+    forward(m.mixed, {memory, 3 * rows * BLOCK}, 3 * rows, {mixed, 3 * stride});
+}
+
+// Gradients of the rows' moments from those of s, v and [V, U].
+void first_message_backward(const Pass& p, int64_t first, int rows, const float* g_mixed, float* memory) {
+    const Moments& m = *p.first;
+    const ptrdiff_t stride = p.rows.atoms * BLOCK;
+    backward(m.scalars, {p.g_s + first * BLOCK, stride}, rows, {memory, rows * BLOCK});
+    scatter_moments(p, first, rows, 0, 1, memory);
+    const Output out{memory, 3 * rows * BLOCK};
+    backward(m.mixed, {g_mixed, 3 * rows * BLOCK}, 3 * rows, out);
+    if (p.net->T > 1) backward(m.vectors, {p.g_v + first * 3 * BLOCK, 3 * stride}, 3 * rows, out, Start::output);
+    scatter_moments(p, first, rows, 1, 3, memory);
+}
+
 void update_forward(const Pass& p, int t, int64_t first, int64_t last, float* memory) {
     const Network& net = *p.net;
     const Interaction& w = net.set(t);
@@ -75,7 +99,10 @@ void update_forward(const Pass& p, int t, int64_t first, int64_t last, float* me
     float* hidden = scratch.take(net.F * rows);
 
     float* mixed = state.mixed + first * 3 * BLOCK;
-    forward(w.mix, {p.v + first * 3 * BLOCK, 3 * stride}, 3 * rows, {mixed, 3 * stride});
+    if (t == 0 && p.first)
+        first_message(p, first, rows, mixed, memory);
+    else
+        forward(w.mix, {p.v + first * 3 * BLOCK, 3 * stride}, 3 * rows, {mixed, 3 * stride});
     scalars_and_norms(p.s + first * BLOCK, stride, B, mixed, 3 * stride, B, rows, net.epsilon, joined);
     forward(w.update_1, {joined, rows * BLOCK}, rows, {hidden, rows * BLOCK});
     activate(hidden, B, rows, state.slope_2 + first * BLOCK, stride);
@@ -171,6 +198,7 @@ void update_backward(const Pass& p, int t, int64_t first, int64_t last, float* m
                 }
                 store(g_s, load(g_s) + load(g_joined + local(b, i, lane)));
             }
+    if (t == 0 && p.first) return first_message_backward(p, first, rows, g_mixed, memory);
     backward(w.mix, {g_mixed, rows * 3 * BLOCK}, 3 * rows, {p.g_v + first * 3 * BLOCK, 3 * stride},
              final ? Start::zero : Start::output);
     for (int b = 0; b < B && t > 0; b++)

@@ -79,6 +79,10 @@ int painn_set_filter(PainnModel* model, int32_t set, const double* coefficients)
     return guarded(model, [&](painn::Engine& engine) { engine.weights.set_filter(set, coefficients); });
 }
 
+int painn_set_radial(PainnModel* model, int32_t radial, const double* coefficients, const double* weights) {
+    return guarded(model, [&](painn::Engine& engine) { engine.weights.set_radial(radial, coefficients, weights); });
+}
+
 int painn_set_embedding(PainnModel* model, const float* embedding, const float* context) {
     return guarded(model, [&](painn::Engine& engine) { engine.weights.set_embedding(embedding, context); });
 }

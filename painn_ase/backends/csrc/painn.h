@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 #define PAINN_API __attribute__((visibility("default")))
-#define PAINN_ABI 1 /* raised with every change of this file; the Python side refuses another number */
+#define PAINN_ABI 2 /* raised with every change of this file; the Python side refuses another number */
 
 typedef struct PainnModel PainnModel;
 
@@ -76,6 +76,9 @@ PAINN_API const char* painn_error(const PainnModel* model);
 PAINN_API int painn_set_linear(PainnModel* model, int32_t which, int32_t set, const float* weight, const float* bias);
 /* Coefficients (intervals + 5, 3, F) of the quintic B-splines of filter set `set`: W_s, W_vs, W_vv. */
 PAINN_API int painn_set_filter(PainnModel* model, int32_t set, const double* coefficients);
+/* The radial functions themselves, for the first message: coefficients (intervals + 5, radial) of the splines of
+   [φ_n fc ..., fc], and what they weigh in W_s and W_vs of the first filter set, weights (radial, 2, F). Optional. */
+PAINN_API int painn_set_radial(PainnModel* model, int32_t radial, const double* coefficients, const double* weights);
 /* Embedding (elements, F), and the first layer's context (elements, 3, F), which depends on the element only. */
 PAINN_API int painn_set_embedding(PainnModel* model, const float* embedding, const float* context);
 PAINN_API int painn_add_head(PainnModel* model, const PainnHeadSpec* head);

@@ -47,6 +47,12 @@ std::string Topology::set(const PainnTopology& given) {
         number[i] = (int32_t)given.numbers[order[i]];
         owner[i] = (int32_t)given.owner[order[i]];
     }
+    elements = number;
+    std::sort(elements.begin(), elements.end());
+    elements.erase(std::unique(elements.begin(), elements.end()), elements.end());
+    species.resize(atoms);
+    for (int64_t i = 0; i < atoms; i++)
+        species[i] = (int32_t)(std::lower_bound(elements.begin(), elements.end(), number[i]) - elements.begin());
     return make_rows(given);
 }
 
@@ -129,6 +135,7 @@ Rows Topology::rows(const Group& group) const {
             shift_.data() + 3 * group.first_entry,
             owner.data() + group.first_atom,
             number.data() + group.first_atom,
+            species.data() + group.first_atom,
             order.data() + group.first_atom};
 }
 

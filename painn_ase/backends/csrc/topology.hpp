@@ -23,7 +23,8 @@ class Topology {
     int64_t atoms = 0, structures = 0;
     std::vector<Group> groups;
     std::vector<int64_t> order;  // place in the caller's arrays
-    std::vector<int32_t> number, owner;
+    std::vector<int32_t> number, owner, species;
+    std::vector<int32_t> elements;  // atomic numbers at hand, ascending
     std::vector<int64_t> counts;  // atoms of each structure
 
   private:

@@ -16,11 +16,12 @@ struct Cursor {  // hands out arrays of so many floats per channel block entry
 
 }  // namespace
 
-void Workspace::reserve(const Network& net, int64_t atoms, int64_t entries, bool gradient) {
+void Workspace::reserve(const Network& net, int64_t atoms, int64_t entries, int64_t moments, bool gradient) {
     positions_.grow(3 * atoms);
     count_.grow(atoms);
     pairs_.grow(entries);
     layers_.resize(net.T);
+    moments_.grow((size_t)moments * atoms);
     layer_floats_.grow((size_t)net.T * 17 * net.F * atoms);
     if (!gradient) return;
     gradient_.grow((size_t)4 * net.blocks * entries);
@@ -42,6 +43,7 @@ Pass Workspace::prepare(const Network& net, const Topology& topology, const Grou
     for (LayerState& state : layers_)
         state = {layer.take(6), layer.take(6), layer.take(3), layer.take(1), layer.take(1)};
     p.layers = layers_.data();
+    p.moments = moments_.data();
     Cursor adjoint{adjoints_.data(), net.F * group.atoms};
     p.g_s = adjoint.take(1);
     p.g_v = adjoint.take(3);
