@@ -44,8 +44,6 @@ void tile(const float* x, ptrdiff_t stride, int K, const float* panel, float* y,
     for (int k0 = 0; k0 < K; k0 += BLOCK, x += stride) {
 #pragma GCC unroll 4
         for (int k = 0; k < BLOCK; k++, panel += BLOCKS * BLOCK) {
-            __builtin_prefetch(panel + 32 * BLOCKS * BLOCK);
-            if (BLOCKS * BLOCK > 16) __builtin_prefetch(panel + 32 * BLOCKS * BLOCK + 16);
             vec w[N];
             for (int n = 0; n < N; n++) w[n] = load(panel + n * LANES);
             for (int r = 0; r < ROWS; r++) {
