@@ -28,6 +28,29 @@ def describe_installation() -> str:
     return "\n".join(lines)
 
 
+def models_table() -> str:
+    """The bundled models as the README lists them, in Markdown: elements, properties, size, errors on test data."""
+    rows = []
+    for name, folder in bundled_models().items():
+        header = read_header(folder)
+        network = header["model"]["representation"]
+        shown = [p for p in ("energy", "forces", "dipole", "polarizability") if p in header["properties"]]
+        test = header["errors"].get("test", {}).get("properties", {})
+        errors = ", ".join(f"{p} {test[p]['mae']:.2g} {test[p]['unit']}" for p in shown if p in test)
+        about = header["provenance"].get("about", {})
+        rows.append((
+            f"[{name}](models/{name}/card.md)",
+            ", ".join(chemical_symbols[z] for z in header["model"]["elements"]),
+            ", ".join(shown),
+            about.get("level of theory", ""),
+            f"F = {network['features']}, T = {network['interactions']}",
+            errors,
+        ))  # fmt: skip
+    return _table(
+        ("model", "elements", "properties", "level of theory", "network", "MAE on held-out trajectories"), rows
+    )
+
+
 def describe_model(name_or_path: str) -> str:
     """One model as text: its folder, then its card."""
     folder = find_model(name_or_path)

@@ -120,11 +120,12 @@ def _load(path: str) -> ctypes.CDLL:
         loaded = ctypes.CDLL(path)
     except OSError as error:
         raise PainnError(f"the native kernel {path} cannot be loaded: {error}") from None
+    missing = [name for name in _SIGNATURES if not hasattr(loaded, name)]
+    if missing or loaded.painn_abi() != ABI:
+        raise PainnError(f"the native kernel {path} belongs to another version of painn_ase; install painn_ase again")
     for name, (result, *arguments) in _SIGNATURES.items():
         function = getattr(loaded, name)
         function.restype, function.argtypes = result, arguments
-    if loaded.painn_abi() != ABI:
-        raise PainnError(f"the native kernel {path} belongs to another version of painn_ase; install painn_ase again")
     return loaded
 
 

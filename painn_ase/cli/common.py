@@ -16,6 +16,7 @@ def add_structure_and_model(p: argparse.ArgumentParser) -> None:
     p.add_argument("--ensemble", nargs="+", metavar="MODEL", help="several models instead: their mean drives")
     p.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="precision of the network")
     p.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: %(default)s)")
+    p.add_argument("--backend", choices=("auto", "native", "torch"), default="auto", help="(default: native if it can)")
     p.add_argument("--charge", type=float, help="total charge in e (default: from the file, else 0)")
 
 
@@ -32,5 +33,6 @@ def structure_with_calculator(options: argparse.Namespace) -> Atoms:
 
     atoms = read_structure(options.structure)
     model = options.ensemble or options.model or options.structure
-    atoms.calc = PaiNNCalculator(model, dtype=options.dtype, device=options.device, charge=options.charge)
+    chosen = ("dtype", "device", "backend", "charge")
+    atoms.calc = PaiNNCalculator(model, **{name: getattr(options, name) for name in chosen})
     return atoms

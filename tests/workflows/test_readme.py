@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from painn_ase.cli import parser
+from painn_ase.describe import models_table
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,6 +24,10 @@ def test_tour_runs_as_printed(tmp_path, monkeypatch, capsys):
     exec(compile(tour, "README.md", "exec"), {})
     assert "ethanol_300K.h5" in capsys.readouterr().out
     assert (tmp_path / "ethanol_300K.traj").exists()
+
+
+def test_table_of_models_is_what_their_headers_say():
+    assert models_table() in README
 
 
 def test_commands_are_accepted_by_the_parser():
