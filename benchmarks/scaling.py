@@ -15,10 +15,8 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from _systems import graph_of, random_model, water
-
 from painn_ase.backends import NativeBackend
+from painn_ase.bench import graph_of, random_model, water
 from painn_ase.graph import AtomicGraph
 
 SHAPES = [(1, 1, 3), (2, 2, 2), (4, 4, 4), (6, 6, 6), (10, 10, 10), (16, 16, 16), (24, 24, 24), (32, 32, 33)]

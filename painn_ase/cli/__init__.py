@@ -10,7 +10,20 @@ from importlib import import_module
 from painn_ase import __version__
 from painn_ase.errors import PainnError
 
-VERBS = ("info", "md", "relax", "vibrations", "spectrum", "train", "evaluate", "import_", "sample", "label", "select")
+VERBS = (
+    "info",
+    "md",
+    "relax",
+    "vibrations",
+    "spectrum",
+    "train",
+    "evaluate",
+    "import_",
+    "sample",
+    "label",
+    "select",
+    "bench",
+)
 
 
 def parser() -> argparse.ArgumentParser:

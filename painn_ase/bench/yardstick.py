@@ -5,12 +5,16 @@ the positions, all in float32). It must not become faster when the torch backend
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
+from painn_ase.nn.radial import GaussianFunctions
+from painn_ase.representations import PaiNN
 
 
 class PlainPaiNN(nn.Module):
@@ -19,12 +23,17 @@ class PlainPaiNN(nn.Module):
     def __init__(self, model: Model) -> None:
         super().__init__()
         painn = model.representation
-        self.painn, self.head = painn, model.heads["energy"].network
+        if not (isinstance(painn, PaiNN) and isinstance(painn.radial, GaussianFunctions)):
+            raise InputError(f"the yardstick is PaiNN with Gaussian radial functions; got {type(painn).__name__}")
+        head: Any = model.heads["energy"]
+        self.painn, self.head = painn, head.network
+        self.rounds: list[Any] = list(zip(painn.messages, painn.updates, strict=True))
         self.features, self.cutoff = painn.features, painn.cutoff
         self.filters = nn.Linear(painn.radial.count, 3 * self.features * painn.interactions)
+        layers: list[Any] = list(painn.filters)
         with torch.no_grad():
-            self.filters.weight.copy_(torch.cat([layer.weight for layer in painn.filters]))
-            self.filters.bias.copy_(torch.cat([layer.bias for layer in painn.filters]))
+            self.filters.weight.copy_(torch.cat([layer.weight for layer in layers]))
+            self.filters.bias.copy_(torch.cat([layer.bias for layer in layers]))
 
     def forward(self, positions: Tensor, numbers: Tensor, i: Tensor, j: Tensor, offsets: Tensor) -> Tensor:
         F = self.features
@@ -36,7 +45,7 @@ class PlainPaiNN(nn.Module):
         filters = (self.filters(basis) * envelope).split(3 * F, dim=-1)
         s = self.painn.embedding(numbers)
         v = s.new_zeros(s.shape[0], 3, F)
-        for message, update, w in zip(self.painn.messages, self.painn.updates, filters, strict=True):
+        for (message, update), w in zip(self.rounds, filters, strict=True):
             x = w * message.context(s)[j]
             ds, along, carried = x.split(F, dim=-1)
             dv = along[:, None] * unit[..., None] + carried[:, None] * v[j]

@@ -1,5 +1,6 @@
 """The structures and the model that the benchmarks run on."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
+from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph, batch
 from painn_ase.model import Model
 from painn_ase.neighbors import neighbor_list
@@ -16,7 +18,6 @@ CUTOFF = 5.0  # Å
 
 def random_model(features: int = 128, interactions: int = 3) -> Model:
     """PaiNN with the settings of the paper and Gaussian radial functions, random weights, an energy head."""
-    torch.manual_seed(0)
     representation = {
         "kind": "painn",
         "features": features,
@@ -24,10 +25,12 @@ def random_model(features: int = 128, interactions: int = 3) -> Model:
         "cutoff": CUTOFF,
         "radial": {"kind": "gaussian", "count": 20},
     }
-    model = Model.from_config({"representation": representation, "heads": {"energy": {}}, "elements": [1, 6, 8]})
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias"):
-            torch.nn.init.normal_(parameter, std=0.1)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        model = Model.from_config({"representation": representation, "heads": {"energy": {}}, "elements": [1, 6, 8]})
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                torch.nn.init.normal_(parameter, std=0.1)
     return model.eval()
 
 
@@ -75,14 +78,22 @@ def beads(graph: AtomicGraph, count: int) -> AtomicGraph:
     return batch([replace(graph, positions=graph.positions + noise[k]) for k in range(count)])
 
 
-def systems(names: list[str] | None = None) -> dict[str, AtomicGraph]:
-    """Graphs by name, from one molecule to 3000 atoms of water."""
-    builders = {
-        "ethanol": lambda: graph_of(molecule("CH3CH2OH")),
-        "aspirin": lambda: graph_of(aspirin()),
-        "64 beads": lambda: beads(graph_of(aspirin()), 64),
-        "water 192": lambda: graph_of(water((4, 4, 4))),
-        "water 648": lambda: graph_of(water((6, 6, 6))),
-        "water 3000": lambda: graph_of(water((10, 10, 10))),
-    }
-    return {name: build() for name, build in builders.items() if names is None or name in names}
+SYSTEMS: dict[str, Callable[[], AtomicGraph]] = {
+    "ethanol": lambda: graph_of(molecule("CH3CH2OH")),
+    "aspirin": lambda: graph_of(aspirin()),
+    "64 beads": lambda: beads(graph_of(aspirin()), 64),
+    "water 192": lambda: graph_of(water((4, 4, 4))),
+    "water 648": lambda: graph_of(water((6, 6, 6))),
+    "water 3000": lambda: graph_of(water((10, 10, 10))),
+}
+"""What makes the graph of a system, by name, from one molecule to 3000 atoms of water."""
+
+
+def systems(names: Sequence[str] | None = None) -> dict[str, AtomicGraph]:
+    """Graphs by name, all of `SYSTEMS` by default; `InputError` for a name it does not hold."""
+    chosen = list(SYSTEMS) if names is None else list(names)
+    for name in chosen:
+        if name not in SYSTEMS:
+            have = ", ".join(map(repr, SYSTEMS))
+            raise InputError(f"benchmark systems: expected some of {have}; got {name!r}{closest(name, SYSTEMS)}")
+    return {name: SYSTEMS[name]() for name in chosen}
