@@ -2,12 +2,18 @@
 
     python benchmarks/speed.py [--systems ethanol "water 192"] [--seconds 20] [--json result.json]
 
-This is `painn-ase bench`.
+This is `painn-ase bench`, and then benchmarks/schnetpack_step.py where SchNetPack can be imported.
 """
 
 import sys
+from importlib.util import find_spec
 
 from painn_ase.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["bench", *sys.argv[1:]]))
+    code = main(["bench", *sys.argv[1:]])
+    if code == 0 and find_spec("schnetpack"):
+        from schnetpack_step import CHECKPOINT, compare
+
+        compare(CHECKPOINT, seconds=30.0)
+    sys.exit(code)
