@@ -15,5 +15,8 @@ if __name__ == "__main__":
     if code == 0 and find_spec("schnetpack"):
         from schnetpack_step import CHECKPOINT, compare
 
-        compare(CHECKPOINT, seconds=30.0)
+        if CHECKPOINT.is_file():
+            compare(CHECKPOINT, seconds=30.0)
+        else:
+            print(f"SchNetPack is left out: {CHECKPOINT} is absent; PAINN_ASE_DATA names the folder of reference data")
     sys.exit(code)
