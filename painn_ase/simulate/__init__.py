@@ -2,13 +2,13 @@
 
 from painn_ase.simulate.ensembles import MTK, Bussi, Langevin, NoseHooverChain
 from painn_ase.simulate.guards import Guards
+from painn_ase.simulate.harmonic import Vibrations, vibrations
 from painn_ase.simulate.md import run_md
 from painn_ase.simulate.optimize import Relaxation, relax
 from painn_ase.simulate.recorder import Output
 from painn_ase.simulate.report import Analysis, Report, spectra_of_run
 from painn_ase.simulate.run import Run
 from painn_ase.simulate.spectrum import Protocol, simulate_spectra
-from painn_ase.simulate.vibrations import Vibrations, vibrations
 
 __all__ = [
     "MTK",

@@ -15,9 +15,9 @@ from ase import Atoms
 
 from painn_ase.errors import InputError, MissingPackageError, closest
 from painn_ase.files import write_atomically
+from painn_ase.simulate.harmonic import Vibrations, vibrations
 from painn_ase.simulate.optimize import relax
 from painn_ase.simulate.run import Run
-from painn_ase.simulate.vibrations import Vibrations, vibrations
 from painn_ase.spectra import (
     Peak,
     RamanSpectra,
