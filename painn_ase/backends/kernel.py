@@ -16,6 +16,7 @@ from painn_ase.heads.base import Head
 from painn_ase.model import Model
 from painn_ase.nn.layers import GatedEquivariantNetwork
 from painn_ase.representations import PaiNN
+from painn_ase.threads import torch_threads
 
 MAX_FEATURES = 256
 _MAX_LAYERS = 16
@@ -60,7 +61,8 @@ class Kernel:
         if found is None:
             raise InputError(f"instruction set: this machine has no {instruction_set!r}; expected another, or None")
         self.instruction_set = found.decode()
-        tables = filter_tables(representation)
+        with torch_threads(1):  # small matrices: on a busy machine several threads take ten times as long
+            tables = filter_tables(representation)
         sizes = c.Sizes(
             representation.features,
             representation.interactions,
