@@ -109,7 +109,7 @@ class PaiNN(Representation):
             "repulsion": repulsion,
         }
         self.features, self.interactions, self.cutoff = features, interactions, cutoff
-        self.embedding = _embedding(embeddings, features)
+        self.embedding = nn.Embedding(embeddings, features)
         # in the precision of the weights, so that the network is the same function after any later cast
         self.radial = build_radial(radial, cutoff).to(self.embedding.weight.dtype)
         self.cutoff_function = build_cutoff(cutoff_function, cutoff)
@@ -138,14 +138,6 @@ class PaiNN(Representation):
             s, v = self.messages[t % len(self.messages)](s, v, filters, units, graph)
             s, v = self.updates[t % len(self.updates)](s, v)
         return AtomFeatures(scalars=s, vectors=v, repulsion=repulsion)
-
-
-def _embedding(rows: int, features: int) -> nn.Embedding:
-    """Standard normal rows. On torch's meta device, where there are no values, the draw is left out: it costs 1.3 s."""
-    weight = torch.empty(rows, features)
-    if not weight.is_meta:
-        nn.init.normal_(weight)
-    return nn.Embedding(rows, features, _weight=weight)
 
 
 def _check_size(name: str, value: int, low: int, high: int) -> None:
