@@ -73,7 +73,7 @@ def spectra(harmonic, trajectory):
 
 
 @pytest.mark.slow
-def test_low_temperature_dynamics_shows_the_harmonic_frequencies(harmonic, trajectory):
+def test_low_temperature_dynamics_of_a_smoothed_network_shows_the_harmonic_frequencies(harmonic, trajectory):
     """Every mode above 400 cm⁻¹ within 5 cm⁻¹ of a band of the density of states."""
     _, density = spectra(harmonic, trajectory)
     assert density.area()[0] == pytest.approx(21, rel=0.01)
@@ -85,7 +85,7 @@ def test_low_temperature_dynamics_shows_the_harmonic_frequencies(harmonic, traje
 
 
 @pytest.mark.slow
-def test_low_temperature_dynamics_shows_the_harmonic_infrared_intensities(harmonic, trajectory):
+def test_low_temperature_dynamics_of_a_smoothed_network_shows_the_harmonic_infrared_intensities(harmonic, trajectory):
     """Relative strengths of the strong bands within 15 %, modes closer than 25 cm⁻¹ counted together.
 
     Modes exchange some of their energy in 6 ps, so each counts with the share ⟨Q̇²⟩/kT that it had on average.
