@@ -1,7 +1,7 @@
 """Forces and stress by one backward pass through the pair vectors."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -24,9 +24,9 @@ class State:
 
     def detached(self) -> "State":
         """The same values without their history (and its memory)."""
-        f = self.features
-        vectors, repulsion = (None if x is None else x.detach() for x in (f.vectors, f.repulsion))
-        return State(self.vectors.detach(), AtomFeatures(f.scalars.detach(), vectors, repulsion))
+        values = {f.name: getattr(self.features, f.name) for f in fields(self.features)}
+        own = {name: None if value is None else value.detach() for name, value in values.items()}
+        return State(self.vectors.detach(), AtomFeatures(**own))
 
 
 def describe(model: Model, graph: AtomicGraph, *, differentiable: bool) -> State:

@@ -13,10 +13,11 @@ N_ELEMENTS = 100  # rows of per-element tables; row Z belongs to atomic number Z
 
 @dataclass(frozen=True)
 class AtomFeatures:
-    """Features of every atom; vectors rotate with the structure, scalars do not change."""
+    """Features of every atom; vectors and tensors rotate with the structure, scalars do not change."""
 
     scalars: Tensor  # (atoms, F)
     vectors: Tensor | None = None  # (atoms, 3, F)
+    tensors: Tensor | None = None  # (atoms, 3, 3, F), symmetric and traceless: rank 2
     repulsion: Tensor | None = None  # (atoms,) eV in float64: a fixed pair potential that the energy head adds
 
 
