@@ -1,7 +1,7 @@
 """Forces and stress by one backward pass through the pair vectors."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,9 +24,8 @@ class State:
 
     def detached(self) -> "State":
         """The same values without their history (and its memory)."""
-        values = {f.name: getattr(self.features, f.name) for f in fields(self.features)}
-        own = {name: None if value is None else value.detach() for name, value in values.items()}
-        return State(self.vectors.detach(), AtomFeatures(**own))
+        present = {name: value.detach() for name, value in vars(self.features).items() if value is not None}
+        return State(self.vectors.detach(), replace(self.features, **present))
 
 
 def describe(model: Model, graph: AtomicGraph, *, differentiable: bool) -> State:
