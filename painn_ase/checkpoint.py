@@ -1,25 +1,34 @@
 """Model files: a folder with `weights.safetensors`, a JSON header `model.json`, and `card.md` for people.
 
-Nothing in a model folder is executed, and tensor shapes are checked against the header before memory is taken.
+Nothing in a model folder is executed, no file outside of it is read, and types and shapes of the tensors are checked
+against the header before memory is taken.
 """
 
+import inspect
 import json
+import re
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as tensors_to_bytes
 
+from painn_ase.coverage import Coverage
 from painn_ase.errors import InputError, ModelError, closest
 from painn_ase.files import write_atomically
+from painn_ase.heads import HEADS
 from painn_ase.model import Model
+from painn_ase.nn.radial import CUTOFFS, RADIAL, Repulsion
+from painn_ase.representations import REPRESENTATIONS
+from painn_ase.untrusted import MAX_JSON, MAX_WEIGHTS, check_sizes, in_short, parse_json, read_bytes, tensor_table
 
 FORMAT = "painn_ase.model"
 VERSION = 1
 UNITS = {"energy": "eV", "length": "Ang", "dipole": "e*Ang", "polarizability": "e^2Ang^2/eV", "charge": "e"}
 HEADER, WEIGHTS, CARD = "model.json", "weights.safetensors", "card.md"
-_MAX_HEADER = 16 * 2**20  # bytes
+_DTYPES = {"F32": torch.float32, "F64": torch.float64}  # as safetensors calls them
 
 
 def bundled_models() -> dict[str, Path]:
@@ -36,16 +45,23 @@ def find_model(name_or_path: str | Path) -> Path:
     """The folder of a bundled model's name or of a path; raises `ModelError` when there is none."""
     path = Path(name_or_path)
     bundled = bundled_models()
-    if str(name_or_path) in bundled and not (path / HEADER).is_file():
+    if str(name_or_path) in bundled and not _is_model(path):
         return bundled[str(name_or_path)]
     if path.name == HEADER:
         path = path.parent
-    if not (path / HEADER).is_file():
+    if not _is_model(path):
         raise ModelError(
             f"model: expected a bundled name ({', '.join(bundled) or 'none found'}) or a folder with {HEADER}; "
-            f"got {str(name_or_path)!r}{closest(str(name_or_path), bundled)}"
+            f"got {in_short(repr(str(name_or_path)))}{closest(str(name_or_path), bundled)}"
         )
     return path
+
+
+def _is_model(path: Path) -> bool:
+    try:
+        return (path / HEADER).is_file()
+    except OSError:  # a name too long for a file, a folder that may not be looked into
+        return False
 
 
 def save_model(
@@ -59,10 +75,10 @@ def save_model(
     """Writes `model` to `folder` and returns the folder.
 
     `provenance` says how the model came to be, `errors` what it was measured to be worth; both must be JSON-able
-    and default to what the model carries. The header is written last, so a folder with a header is complete.
+    and default to what the model carries. The header is written last, so a folder with a header is complete. Raises
+    `ModelError` for what `load_model` would not read again: more than 256 MiB of weights, or 4 MiB of header.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     header = {
         "format": FORMAT,
@@ -73,30 +89,41 @@ def save_model(
         "properties": sorted(model.properties),
         "provenance": model.provenance if provenance is None else provenance,
         "errors": model.errors if errors is None else errors,
+        "checks": model.checks,
+        "coverage": None if model.coverage is None else model.coverage.to_dict(),
     }
-    write_atomically(folder / WEIGHTS, tensors_to_bytes(state, metadata={"format": FORMAT, "version": str(VERSION)}))
+    text = json.dumps(header, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # lists of numbers on one line; strings in JSON hold no line breaks, so none of them can match
+    text = re.sub(r"\[\n[\s\d.,eE+-]*\]", lambda found: re.sub(r"\s+", "", found[0]), text)
+    weights = tensors_to_bytes(state, metadata={"format": FORMAT, "version": str(VERSION)})
+    for what, size, limit in (("weights", len(weights), MAX_WEIGHTS), ("header", len(text.encode()), MAX_JSON)):
+        if size > limit:
+            raise ModelError(f"{folder}: {what} of {size} bytes; model folders hold at most {limit // 2**20} MiB")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / WEIGHTS, weights)
     if card is not None:
         write_atomically(folder / CARD, card)
-    write_atomically(folder / HEADER, json.dumps(header, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomically(folder / HEADER, text)
     return folder
 
 
 def read_header(folder: Path) -> dict[str, Any]:
     """The checked JSON header of a model folder. Raises `ModelError` when damaged or of a newer format."""
     path = folder / HEADER
-    if path.stat().st_size > _MAX_HEADER:
-        raise ModelError(f"{path}: expected a header below {_MAX_HEADER // 2**20} MiB; this is not a model header")
-    try:
-        header = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: damaged header, not JSON ({error}); copy the model folder again") from None
+    header = parse_json(read_bytes(path, folder, MAX_JSON), path)
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ModelError(f"{path}: expected format {FORMAT!r}; this is not a painn_ase model")
     version = header.get("version")
-    if not isinstance(version, int) or version > VERSION:
+    if type(version) is not int or not 1 <= version <= VERSION:
         raise ModelError(
-            f"{path}: model format {version}, but this painn_ase reads up to {VERSION}: pip install -U painn-ase"
+            f"{path}: model format {in_short(repr(version))}, but this painn_ase reads 1 to {VERSION}: "
+            "pip install -U painn-ase"
         )
+    for key in ("model", "provenance", "errors", "checks"):
+        if not isinstance(header.get(key, {}), dict):
+            raise ModelError(f"{path}: expected an object under {key!r}; the header is damaged")
+    if header.get("units", UNITS) != UNITS:
+        raise ModelError(f"{path}: expected the units {UNITS}; got {in_short(header['units'])}")
     return header
 
 
@@ -107,35 +134,101 @@ def load_model(name_or_path: str | Path) -> Model:
     """
     folder = find_model(name_or_path)
     header = read_header(folder)
-    try:
-        with torch.device("meta"):  # no memory until the file has shown that it holds what the header says
-            model = Model.from_config(header["model"])
-    except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"{folder / HEADER}: the description of the model cannot be used: {error}") from None
-    tensors = _read_tensors(folder / WEIGHTS, {name: tuple(t.shape) for name, t in model.state_dict().items()})
-    model.load_state_dict(tensors, assign=True)
+    model = _described(header, folder / HEADER)
+    model.load_state_dict(_read_tensors(folder, model), assign=True)
     model.name = folder.resolve().name
     model.provenance = header.get("provenance", {})
     model.errors = header.get("errors", {})
+    model.checks = header.get("checks", {})
+    if header.get("coverage") is not None:
+        model.coverage = Coverage.from_dict(header["coverage"], model.cutoff)
     return model.eval()
 
 
-def _read_tensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+def _described(header: dict[str, Any], path: Path) -> Model:
+    """The model that a header describes, without memory for its weights."""
+    description = header.get("model", {})
+    check_sizes(description, path)
+    try:
+        with torch.device("meta"):  # no memory until the file has shown that it holds what the header says
+            model = Model.from_config(description)
+        _check_options(description)
+    except (InputError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise ModelError(f"{path}: the description of the model cannot be used: {in_short(error)}") from None
+    for key, value in (("cutoff", model.cutoff), ("properties", sorted(model.properties))):
+        if header.get(key, value) != value:
+            raise ModelError(
+                f"{path}: {key} {in_short(header[key])} contradicts the description of the model, which says {value}"
+            )
+    rows = model.representation.config.get("embeddings")
+    if isinstance(rows, int) and max(model.elements) >= rows:
+        raise ModelError(f"{path}: the network has embeddings for elements below {rows}, not for {max(model.elements)}")
+    return model
+
+
+def _check_options(description: dict[str, Any]) -> None:
+    """Raises `InputError` for an option of another type than its class declares.
+
+    Networks take many a wrong type without complaint: "false" is true, and a text for a number fails in the first
+    evaluation.
+    """
+    options = description["representation"]
+    kinds: list[tuple[Any, Any]] = [(REPRESENTATIONS[options["kind"]], options)]
+    kinds += [(HEADS[given.get("kind", name)], given) for name, given in description["heads"].items()]
+    kinds += [(table.get(str((options.get(name) or {}).get("kind"))), options.get(name) or {})
+              for name, table in (("radial", RADIAL), ("cutoff_function", CUTOFFS))]  # fmt: skip
+    kinds.append((Repulsion, options.get("repulsion") or {}))
+    for kind, given in kinds:
+        if kind is None:
+            continue  # options of this name that this network understands in its own way
+        hints = get_type_hints(kind.__init__)
+        for name in inspect.signature(kind).parameters:
+            if name in given and not _is(given[name], hints.get(name, Any)):
+                wanted = getattr(hints[name], "__name__", hints[name])
+                raise InputError(f"{kind.__name__} {name}: expected {wanted}; got {in_short(repr(given[name]))}")
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a JSON value is what a constructor's annotation says; annotations this does not know accept all."""
+    if isinstance(hint, UnionType):
+        return any(_is(value, part) for part in get_args(hint))
+    if hint is float:
+        return type(value) in (int, float)
+    if hint in (int, bool, str, dict, type(None)):
+        return type(value) is hint
+    container = get_origin(hint)
+    if container is dict:
+        return isinstance(value, dict)
+    if container is not None and issubclass(list, container):
+        return isinstance(value, list) and all(_is(part, get_args(hint)[0]) for part in value)
+    return True
+
+
+def _read_tensors(folder: Path, model: Model) -> dict[str, torch.Tensor]:
+    """The tensors of the file, which must be those of `model` (on the meta device) in name, type and shape."""
+    path = folder / WEIGHTS
+    table = tensor_table(path, folder)
+    if set(table) != set(model.state_dict()):
+        odd = sorted(set(table) ^ set(model.state_dict()))
+        raise ModelError(f"{path}: weights do not fit {HEADER}; these are in only one of them: {in_short(odd[:5])}")
+    precision = table[next(name for name, _ in model.named_parameters())][0]
+    if precision not in _DTYPES:
+        raise ModelError(f"{path}: expected weights of type {' or '.join(_DTYPES)}; got {precision}")
+    wanted = {name: (t.dtype, tuple(t.shape)) for name, t in model.to(_DTYPES[precision]).state_dict().items()}
+    for name, (dtype, shape) in wanted.items():
+        if table[name][1] != shape:
+            raise ModelError(f"{path}: {name} has shape {table[name][1]}, but {HEADER} asks for {shape}")
+        if _DTYPES.get(table[name][0]) != dtype:
+            raise ModelError(f"{path}: {name} is of type {table[name][0]}, but in this model it is {dtype}")
     try:
         with safe_open(path, framework="pt") as file:
-            names = set(file.keys())
-            if names != set(shapes):
-                odd = sorted(names ^ set(shapes))
-                raise ModelError(f"{path}: weights do not fit {HEADER}; these are in only one of them: {odd[:5]}")
-            for name, shape in shapes.items():
-                found = tuple(file.get_slice(name).get_shape())
-                if found != shape:
-                    raise ModelError(f"{path}: {name} has shape {found}, but {HEADER} asks for {shape}")
             # clones lie on torch's own alignment, on which the last bit of a matrix product can depend
-            tensors = {name: file.get_tensor(name).clone() for name in shapes}
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: missing or damaged weights ({error}); copy the model folder again") from None
+            tensors = {name: file.get_tensor(name).clone() for name in wanted}
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ModelError(
+            f"{path}: missing or damaged weights ({in_short(error)}); copy the model folder again"
+        ) from None
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+        if not bool(torch.isfinite(tensor).all()):
             raise ModelError(f"{path}: {name} holds values that are not finite numbers; the file is damaged")
     return tensors

@@ -1,0 +1,180 @@
+"""Files that may come from strangers: read within limits, never executed, never outside of their folder."""
+
+import json
+import math
+import os
+import stat
+import struct
+from pathlib import Path
+from typing import Any
+
+from painn_ase.errors import ModelError
+
+MAX_JSON = 4 * 2**20
+"""Bytes. A thousand times the description of a model; parsing this much takes less than 0.5 GB in the worst case."""
+
+MAX_WEIGHTS = 256 * 2**20
+"""Bytes. Twice the largest network this package has a use for (512 features, six rounds, float64)."""
+
+MAX_DEPTH = 32
+"""Levels of nesting: what is deeper breaks recursive code (copying, pickling) long after it was read."""
+
+MAX_ITEMS = 128
+"""Entries of a list or object in the description of an architecture, and the most digits of a whole number."""
+
+_SHOWN = 300  # characters of a stranger's text that an error message repeats
+
+
+def in_short(text: object) -> str:
+    """The first line of `text`, cut: what an error message may repeat of a file."""
+    line = next(iter(str(text).splitlines()), "")
+    return line if len(line) <= _SHOWN else line[:_SHOWN] + " ..."
+
+
+def check_file(path: Path, folder: Path, limit: int) -> int:
+    """The size in bytes of the ordinary file `path`, which must lie in `folder` with all links resolved.
+
+    Raises `ModelError` for anything else: pipes and devices (reading them may never end), folders, links that lead
+    out of the folder, files above `limit` bytes, files that cannot be looked at.
+    """
+    try:
+        status = path.stat()
+        outside = not path.resolve(strict=True).is_relative_to(folder.resolve(strict=True))
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        raise ModelError(
+            f"{path}: missing or damaged {path.stem} ({in_short(error)}); copy the model folder again"
+        ) from None
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelError(f"{path}: expected an ordinary file; this is a folder, pipe or device")
+    if outside:
+        raise ModelError(
+            f"{path}: a link that leads out of the model folder is not followed; copy the file itself (cp -rL)"
+        )
+    if status.st_size > limit:
+        raise ModelError(
+            f"{path}: {status.st_size} bytes, but at most {limit / 2**20:g} MiB are expected; this is not of a model"
+        )
+    return status.st_size
+
+
+def read_bytes(path: Path, folder: Path, limit: int, start: int = 0, size: int | None = None) -> bytes:
+    """The content of the file `path` (see `check_file`), or `size` bytes of it from `start` on."""
+    check_file(path, folder, limit)
+    try:
+        # what lies here may have been exchanged since it was checked: a pipe must not make us wait
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        with open(descriptor, "rb") as file:
+            file.seek(start)
+            return file.read(limit if size is None else size)
+    except OSError as error:
+        raise ModelError(f"{path}: unreadable ({in_short(error)}); copy the model folder again") from None
+
+
+def parse_json(data: bytes, path: Path) -> Any:
+    """The JSON value in `data`: UTF-8, finite numbers of a sane length, no name twice in an object, limited depth.
+
+    Raises `ModelError` that names `path` otherwise.
+    """
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
+        _check_tree(value)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: damaged header, not JSON ({in_short(error)}); copy the model folder again") from None
+    return value
+
+
+def check_sizes(value: Any, path: Path) -> None:
+    """Raises `ModelError` if a list, object or text within the description of an architecture is absurdly long."""
+    for part in _parts(value):
+        if isinstance(part, list | dict | str) and len(part) > MAX_ITEMS:
+            raise ModelError(
+                f"{path}: the description of the model holds a list, object or text of {len(part)} entries; "
+                f"expected at most {MAX_ITEMS}"
+            )
+
+
+def tensor_table(path: Path, folder: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Type and shape of every tensor in a safetensors file, by name, from its header alone.
+
+    The file begins with the header's length (eight bytes, little endian) and the header, a JSON object. Raises
+    `ModelError` when the header claims more than the file holds, or is not of this form.
+    """
+    size = check_file(path, folder, MAX_WEIGHTS)
+    start = read_bytes(path, folder, MAX_WEIGHTS, size=8)
+    length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
+    if not 0 < length <= min(size - 8, MAX_JSON):
+        raise ModelError(
+            f"{path}: missing or damaged weights (a file of {size} bytes cannot hold a table of {length} bytes); "
+            "copy the model folder again"
+        )
+    table = parse_json(read_bytes(path, folder, MAX_WEIGHTS, 8, length), path)
+    if not isinstance(table, dict):
+        raise ModelError(f"{path}: missing or damaged weights (its table is no object); copy the model folder again")
+    found = {}
+    for name, entry in table.items():
+        if name == "__metadata__":
+            continue
+        entry = entry if isinstance(entry, dict) else {}
+        shape = entry.get("shape")
+        if not (isinstance(shape, list) and len(shape) <= 8 and all(type(n) is int and n >= 0 for n in shape)):
+            raise ModelError(f"{path}: missing or damaged weights (no shape for {in_short(repr(name))})")
+        found[name] = (in_short(entry.get("dtype")), tuple(shape))
+    return found
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in made if names.count(name) > 1)
+        raise ValueError(f"the name {in_short(repr(twice))} stands twice in one object")
+    return made
+
+
+def _refuse_constant(word: str) -> float:
+    raise ValueError(f"{word} is not a number in JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{in_short(digits)} is no finite number")
+    return number
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_ITEMS:
+        raise ValueError(f"a whole number of {len(digits)} digits")
+    return int(digits)
+
+
+def _check_tree(value: Any) -> None:
+    layer, depth = [value], 0
+    while layer:
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+        for part in layer:
+            if isinstance(part, str):
+                part.encode("utf-8")  # a lone surrogate (ValueError) can be neither printed nor written again
+            elif isinstance(part, dict):
+                "".join(part).encode("utf-8")
+        layer, depth = [inner for part in layer for inner in _inside(part)], depth + 1
+
+
+def _parts(value: Any) -> list[Any]:
+    found = [value]
+    for part in found:  # grows while it is read
+        found.extend(_inside(part))
+    return found
+
+
+def _inside(part: Any) -> list[Any]:
+    if isinstance(part, dict):
+        return list(part.values())
+    return part if isinstance(part, list) else []
