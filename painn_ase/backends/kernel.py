@@ -21,6 +21,7 @@ from painn_ase.threads import torch_threads
 MAX_FEATURES = 256
 _MAX_LAYERS = 16
 _KINDS: dict[type, int] = {EnergyHead: c.ENERGY, PolarizabilityHead: c.POLARIZABILITY, DipoleHead: c.DIPOLE}
+_AS_PUBLISHED = {"vectors": "full", "scalar_product": True, "cross_product": False, "tensor_features": False}
 
 
 def unsupported(model: Model) -> str | None:
@@ -37,6 +38,9 @@ def unsupported(model: Model) -> str | None:
         return "the kernel mixes vectors without biases; this imported model has them"
     if representation.config["repulsion"]:
         return "the kernel does not know the pair repulsion of this imported model"
+    for option, published in _AS_PUBLISHED.items():
+        if representation.config[option] != published:
+            return f"the kernel knows PaiNN as published; this model has {option} = {representation.config[option]!r}"
     heads: Any = model.heads
     for name, head in heads.items():
         if type(head) not in _KINDS:

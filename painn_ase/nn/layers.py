@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from painn_ase.errors import InputError, closest
+from painn_ase.nn.equivariant import safe_norm, scaled
 
 
 class ShiftedSoftplus(nn.Module):
@@ -50,11 +51,6 @@ def halving(features: int, outputs: int) -> tuple[int, ...]:
     return (features, max(outputs, features // 2), outputs)
 
 
-def safe_norm(vectors: Tensor, epsilon: float) -> Tensor:
-    """sqrt(Σ_xyz v² + ε) of (atoms, 3, n) vectors: differentiable where v = 0, (atoms, n)."""
-    return torch.sqrt(vectors.square().sum(1) + epsilon)
-
-
 class GatedEquivariantBlock(nn.Module):
     """Scalars and vectors to scalars and vectors, the vectors gated by the scalars.
 
@@ -75,7 +71,7 @@ class GatedEquivariantBlock(nn.Module):
         v, w = self.mix(vectors).split(self.outputs, -1)  # (atoms, 3, outputs) each
         mixed = self.gate(torch.cat([scalars, safe_norm(v, self.epsilon)], -1))
         s, g = mixed.split(self.outputs, -1)  # (atoms, outputs)
-        return self.activate(s), g[:, None] * w
+        return self.activate(s), scaled(g, w)
 
 
 class GatedEquivariantNetwork(nn.Module):

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -24,7 +23,7 @@ class AtomFeatures:
 class Representation(nn.Module, ABC):
     """Maps a graph to atom features. Subclasses are final and list their constructor arguments in `config`."""
 
-    max_rank: ClassVar[int]  # highest tensor rank of the features
+    max_rank: int  # the features have every tensor rank from 0 to this one
     cutoff: float  # Å
     features: int  # F
     config: dict  # constructor keywords, JSON-able

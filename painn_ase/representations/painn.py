@@ -3,14 +3,15 @@
 K. T. Schütt, O. T. Unke, M. Gastegger, ICML 2021, arXiv:2102.03150 ("the paper" below).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from painn_ase.errors import InputError
+from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph
-from painn_ase.nn.layers import linear, mlp, safe_norm
+from painn_ase.nn.equivariant import safe_norm, scalar_product, scaled, shortened, symmetric_traceless, triple_product
+from painn_ase.nn.layers import linear, mlp
 from painn_ase.nn.radial import Repulsion, build_cutoff, build_radial
 from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation
 
@@ -43,19 +44,94 @@ class Update(nn.Module):
     """Mixing of scalars and vectors within each atom (the paper's eqs. 9 and 10).
 
     V = v·W_V, U = v·W_U;  [a_ss, a_vv, a_sv] = MLP([s, |V|]);  s += a_ss + a_sv <U, V>;  v += a_vv U
+    Options leave a_sv out, or add a_x V̂ × (Û × v) to v: a single cross product would be a pseudovector and make the
+    energy of a molecule differ from that of its mirror image. V̂ = V/√(1 + |V|²) keeps the growth linear.
     """
 
-    def __init__(self, features: int, act: str, epsilon: float, mixing_bias: bool = False) -> None:
+    def __init__(
+        self,
+        features: int,
+        act: str,
+        epsilon: float,
+        mixing_bias: bool = False,
+        scalar_product: bool = True,
+        cross_product: bool = False,
+    ) -> None:
         super().__init__()
         self.epsilon = epsilon
+        self.scalar_product, self.cross_product = scalar_product, cross_product
         self.mix = linear(features, 2 * features, bias=mixing_bias)  # rows: V, then U
-        self.context = mlp((2 * features, features, 3 * features), act)
+        self.context = mlp((2 * features, features, (2 + scalar_product + cross_product) * features), act)
 
     def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         big_v, big_u = self.mix(v).split(s.shape[-1], -1)  # (atoms, 3, F) each
         a = self.context(torch.cat([s, safe_norm(big_v, self.epsilon)], -1))
-        a_ss, a_vv, a_sv = a.split(s.shape[-1], -1)  # (atoms, F) each
-        return s + a_ss + a_sv * (big_u * big_v).sum(1), v + a_vv[:, None, :] * big_u
+        a_ss, a_vv, *a = a.split(s.shape[-1], -1)  # (atoms, F) each
+        s, w = s + a_ss, v + scaled(a_vv, big_u)
+        if self.scalar_product:
+            s = s + a[0] * scalar_product(big_u, big_v)
+        if self.cross_product:
+            w = w + scaled(a[-1], triple_product(shortened(big_v), shortened(big_u), v))
+        return s, w
+
+
+class LocalMessage(nn.Module):
+    """A message that carries no vectors: without x_vv for `parts` = 2, scalars alone for 1. For ablations."""
+
+    def __init__(self, features: int, act: str, parts: int) -> None:
+        super().__init__()
+        self.context = mlp((features, features, parts * features), act)
+
+    def forward(
+        self, s: Tensor, v: Tensor | None, filters: Tensor, units: Tensor, graph: AtomicGraph
+    ) -> tuple[Tensor, Tensor | None]:
+        i, j = graph.centers, graph.neighbors
+        x_s, *x_vs = (filters * self.context(s).index_select(0, j)).split(s.shape[-1], -1)  # (pairs, F) each
+        if x_vs:
+            v = s.new_zeros(s.shape[0], 3, s.shape[-1]) if v is None else v
+            v = v.index_add(0, i, x_vs[0][:, None, :] * units[:, :, None])
+        return s.index_add(0, i, x_s), v
+
+
+class ScalarUpdate(nn.Module):
+    """s += MLP(s): what is left of the update without vectors. For ablations."""
+
+    def __init__(self, features: int, act: str) -> None:
+        super().__init__()
+        self.context = mlp((features, features, features), act)
+
+    def forward(self, s: Tensor, v: None) -> tuple[Tensor, None]:
+        return s + self.context(s), v
+
+
+class TensorMessage(nn.Module):
+    """Symmetric traceless tensors from the final scalars and vectors, (atoms, 3, 3, F).
+
+    t_i = Σ_j {r̂_ij ⊗ (x_t r̂_ij + x_tv v_j)} + a_t {U ⊗ V},  [x_t, x_tv] = MLP(s_j) ∘ W(d),  a_t = MLP(s_i)
+    with { } the symmetric traceless part. Products of learned directions are what served polarizabilities best in
+    Filling, Franzen, Wand 2026 (arXiv:2605.16891); their tensors also travel in every message, these are made once.
+    """
+
+    def __init__(self, features: int, act: str, radial: int) -> None:
+        super().__init__()
+        self.filters = linear(radial, 2 * features)
+        self.context = mlp((features, features, 3 * features), act)
+        self.mix = linear(features, 2 * features, bias=False)  # rows: V, then U
+
+    def forward(
+        self, s: Tensor, v: Tensor, basis: Tensor, envelope: Tensor, units: Tensor, graph: AtomicGraph
+    ) -> Tensor:
+        i, j, n = graph.centers, graph.neighbors, s.shape[-1]
+        a_t, x = self.context(s).split((n, 2 * n), -1)  # (atoms, F), (atoms, 2F)
+        x_t, x_tv = (self.filters(basis) * envelope * x.index_select(0, j)).split(n, -1)  # (pairs, F) each
+        w = x_t[:, None, :] * units[:, :, None] + x_tv[:, None, :] * v.index_select(0, j)  # (pairs, 3, F)
+        sums = w.new_zeros(s.shape[0], 3, 3, n).index_add(0, i, units[:, :, None, None] * w[:, None])
+        big_v, big_u = self.mix(v).split(n, -1)
+        return symmetric_traceless(sums + scaled(a_t, big_u[:, :, None] * big_v[:, None]))
+
+
+# what `vectors` may be -> number of parts F that a message consists of: x_s, x_vs, x_vv
+VECTORS = {"full": 3, "local": 2, "none": 1}
 
 
 class PaiNN(Representation):
@@ -65,10 +141,10 @@ class PaiNN(Representation):
     every message vanishes at the cutoff. `shared_filters` and `shared_interactions` use one set of weights in
     all rounds. `epsilon` keeps |V| differentiable at V = 0. `mixing_bias` adds a constant to each component of V and
     U, as some networks elsewhere were trained: such a network is NOT invariant under rotations. `repulsion` are the
-    options of a fixed pair potential beside the network. The defaults are the paper's.
+    options of a fixed pair potential beside the network. `cross_product` adds a term to the updates (see `Update`) and
+    `tensor_features` makes features of rank 2 (see `TensorMessage`). Ablations: `vectors` "local" does without x_vv, so
+    that directions do not travel, "none" without vectors, `scalar_product` = False without a_sv. Defaults: the paper's.
     """
-
-    max_rank: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -85,6 +161,10 @@ class PaiNN(Representation):
         embeddings: int = N_ELEMENTS,
         mixing_bias: bool = False,
         repulsion: dict[str, float] | None = None,
+        vectors: str = "full",
+        scalar_product: bool = True,
+        cross_product: bool = False,
+        tensor_features: bool = False,
     ) -> None:
         super().__init__()
         radial = dict(radial or {"kind": "bessel", "count": 20})
@@ -94,6 +174,14 @@ class PaiNN(Representation):
         _check_size("embeddings", embeddings, 1, 120)
         if not 0 < cutoff <= 100:
             raise InputError(f"PaiNN cutoff: expected 0 < cutoff <= 100 Å; got {cutoff}")
+        if vectors not in VECTORS:
+            raise InputError(
+                f"PaiNN vectors: expected one of {', '.join(VECTORS)}; got {vectors!r}{closest(str(vectors), VECTORS)}"
+            )
+        if vectors == "none" and (cross_product or tensor_features or not scalar_product):
+            raise InputError(
+                "PaiNN: vectors = 'none' leaves none for scalar_product, cross_product and tensor_features"
+            )
         self.config = {
             "features": features,
             "interactions": interactions,
@@ -107,7 +195,12 @@ class PaiNN(Representation):
             "embeddings": embeddings,
             "mixing_bias": mixing_bias,
             "repulsion": repulsion,
+            "vectors": vectors,
+            "scalar_product": scalar_product,
+            "cross_product": cross_product,
+            "tensor_features": tensor_features,
         }
+        self.max_rank = 0 if vectors == "none" else 2 if tensor_features else 1
         self.features, self.interactions, self.cutoff = features, interactions, cutoff
         self.embedding = nn.Embedding(embeddings, features)
         # in the precision of the weights, so that the network is the same function after any later cast
@@ -116,9 +209,19 @@ class PaiNN(Representation):
         self.repulsion = None if repulsion is None else Repulsion(**repulsion)
         n_filters = 1 if shared_filters else interactions
         n_interactions = 1 if shared_interactions else interactions
-        self.filters = nn.ModuleList(linear(self.radial.count, 3 * features) for _ in range(n_filters))
-        self.messages = nn.ModuleList(Message(features, activation) for _ in range(n_interactions))
-        self.updates = nn.ModuleList(Update(features, activation, epsilon, mixing_bias) for _ in range(n_interactions))
+        parts = VECTORS[vectors]
+        self.filters = nn.ModuleList(linear(self.radial.count, parts * features) for _ in range(n_filters))
+        self.messages = nn.ModuleList(
+            Message(features, activation) if vectors == "full" else LocalMessage(features, activation, parts)
+            for _ in range(n_interactions)
+        )
+        self.updates = nn.ModuleList(
+            ScalarUpdate(features, activation)
+            if vectors == "none"
+            else Update(features, activation, epsilon, mixing_bias, scalar_product, cross_product)
+            for _ in range(n_interactions)
+        )
+        self.tensors = TensorMessage(features, activation, self.radial.count) if tensor_features else None
 
     def forward(self, graph: AtomicGraph, vectors: Tensor) -> AtomFeatures:
         distances = vectors.square().sum(-1).sqrt()  # (pairs,), in the precision of the geometry
@@ -137,7 +240,8 @@ class PaiNN(Representation):
             filters = self.filters[t % len(self.filters)](basis) * envelope  # (pairs, 3F)
             s, v = self.messages[t % len(self.messages)](s, v, filters, units, graph)
             s, v = self.updates[t % len(self.updates)](s, v)
-        return AtomFeatures(scalars=s, vectors=v, repulsion=repulsion)
+        tensors = None if self.tensors is None else self.tensors(s, v, basis, envelope, units, graph)
+        return AtomFeatures(scalars=s, vectors=v, tensors=tensors, repulsion=repulsion)
 
 
 def _check_size(name: str, value: int, low: int, high: int) -> None:
