@@ -23,11 +23,9 @@ from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model, check_elements
 from painn_ase.neighbors import Pairs, VerletList, check_distances, neighbor_list
 from painn_ase.properties import PROPERTIES
+from painn_ase.response import RESPONSES
 
 log = logging.getLogger(__name__)
-
-# undefined for a periodic cell in this kind of model
-_MOLECULAR = ("dipole", "charges", "polarizability", "born_effective_charges", "polarizability_derivatives")
 
 
 class PaiNNCalculator(Calculator):
@@ -103,6 +101,9 @@ class PaiNNCalculator(Calculator):
         if "dipole" in backend.properties:
             implemented.add("born_effective_charges")
         self.implemented_properties = sorted(implemented)
+        members: Any = getattr(backend, "members", (backend,))
+        molecular = frozenset().union(*(member.model.molecular for member in members))
+        self._molecular = molecular | {name for name, source in RESPONSES.items() if source in molecular}
         self._graph: AtomicGraph | None = None
         self._pairs: Pairs | None = None
         self._graph_charge = 0.0
@@ -254,7 +255,7 @@ class PaiNNCalculator(Calculator):
 
     def _refuse_periodic(self, atoms: Atoms, names: Iterable[str]) -> None:
         for name in names:
-            if name in _MOLECULAR and atoms.pbc.any():
+            if name in self._molecular and atoms.pbc.any():
                 raise PropertyNotImplementedError(
                     f"{name} of a periodic structure is not defined by this model: it is built from positions, which "
                     "are known only up to lattice vectors. If this is a molecule in a box, set atoms.pbc = False"

@@ -15,6 +15,9 @@ from painn_ase.heads import HEADS
 from painn_ase.nn.registry import build
 from painn_ase.representations import REPRESENTATIONS, AtomFeatures, Representation
 
+# Who provides features of a rank, for the sentence that says a head does not fit.
+_PROVIDERS = {1: "PaiNN or TensorNet", 2: "TensorNet, or PaiNN with tensor_features = true"}
+
 
 class Model(nn.Module):
     """Properties of a graph: `model(graph, graph.vectors())` returns them by name, in float64 and ASE units.
@@ -48,6 +51,12 @@ class Model(nn.Module):
         return frozenset(own | ({"forces", "stress"} if "energy" in own else set()))
 
     @property
+    def molecular(self) -> frozenset[str]:
+        """Those of its properties that are built from positions, and so undefined in periodic structures."""
+        heads: Any = self.heads.values()
+        return frozenset(name for head in heads if head.molecular for name in head.provides)
+
+    @property
     def config(self) -> dict[str, Any]:
         """JSON-able description that `from_config` builds the same architecture from."""
         kind = next(k for k, cls in REPRESENTATIONS.items() if type(self.representation) is cls)
@@ -72,7 +81,7 @@ class Model(nn.Module):
                 raise InputError(
                     f"{type(head).__name__} needs features of rank {head.required_rank}; "
                     f"{type(representation).__name__} provides rank {representation.max_rank} at most. "
-                    f"Use PaiNN, or drop {name!r}."
+                    f"Use {_PROVIDERS[head.required_rank]}, or drop {name!r}."
                 )
             heads[name] = head
         if not heads:

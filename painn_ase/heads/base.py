@@ -17,7 +17,8 @@ class Head(nn.Module, ABC):
     their precision when the network is cast to float32, because total energies need eight digits and more.
     """
 
-    required_rank: int  # tensor rank of the features it reads
+    required_rank: int  # highest tensor rank of the features it reads
+    molecular: bool = False  # built from positions, hence undefined in periodic structures
     provides: tuple[str, ...]  # names of the properties it returns
     config: dict  # constructor keywords, JSON-able
     scale: Tensor  # () float64

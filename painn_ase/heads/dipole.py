@@ -24,6 +24,7 @@ class DipoleHead(Head):
 
     masses: Tensor
     required_rank = 1  # 0 without atomic dipoles
+    molecular = True
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ class PolarizabilityHead(Head):
 
     masses: Tensor
     required_rank = 1
+    molecular = True
 
     def __init__(
         self,
