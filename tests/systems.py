@@ -7,9 +7,9 @@ a trained potential stays within reach.
 import numpy as np
 from ase import Atoms
 from ase.build import molecule as g2
-from ase.neighborlist import primitive_neighbor_list
 
 CLOSEST = 0.9  # Å, between any two atoms of a random structure
+_MOST_IMAGES = 2000  # to look for close pairs in; a cell that needs more is too flat to be of use
 
 
 def molecule() -> Atoms:
@@ -127,8 +127,26 @@ def random_system(rng: np.random.Generator, max_atoms: int = 12) -> Atoms:
     """
     while True:
         atoms = _random_candidate(rng, max_atoms)
-        if len(primitive_neighbor_list("i", atoms.pbc, _some_cell(atoms), atoms.positions, CLOSEST)) == 0:
+        if _keeps_distance(atoms):
             return atoms
+
+
+def _keeps_distance(atoms: Atoms) -> bool:
+    """Whether no two atoms, images included, are closer than CLOSEST; False for cells too flat to tell cheaply."""
+    cell = _some_cell(atoms)
+    inverse = np.linalg.inv(cell)
+    s = atoms.positions @ inverse
+    s -= np.floor(s) * atoms.pbc
+    # a close pair has |Δs_k + S_k| < CLOSEST |b_k|, with |Δs_k| < 1 and the reciprocal vectors b_k, columns of h⁻¹
+    reach = np.where(atoms.pbc, np.ceil(1 + CLOSEST * np.linalg.norm(inverse, axis=0)), 0).astype(int)
+    if np.prod(2 * reach + 1.0) > _MOST_IMAGES:
+        return False
+    shifts = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), -1).reshape(-1, 3)
+    x = s @ cell
+    distances = np.linalg.norm(x[None, None] - x[None, :, None] + (shifts @ cell)[:, None, None], axis=-1)
+    home = (shifts == 0).all(1)
+    distances[home] += np.diag(np.full(len(atoms), np.inf))  # an atom is no neighbour of itself
+    return bool((distances >= CLOSEST).all())
 
 
 def _random_candidate(rng: np.random.Generator, max_atoms: int) -> Atoms:
