@@ -1,4 +1,4 @@
-"""Small random models for tests: every kind of radial function, cutoff and sharing, all heads."""
+"""Small random models for tests: every kind of network, radial function, cutoff and sharing, all heads that fit."""
 
 import torch
 
@@ -16,10 +16,22 @@ ARCHITECTURES = {
         "shared_filters": True,
         "shared_interactions": True,
     },
+    "cross-product-and-tensors": {"cross_product": True, "tensor_features": True},
+    "schnet": {"kind": "schnet", "radial": {"kind": "gaussian", "count": 12}},
+    "tensornet": {"kind": "tensornet", "radial": {"kind": "bessel", "count": 8}, "interactions": 1},
 }
-"""Options of PaiNN by name; a new kind of network is one more line here, and every physics test applies."""
+"""Options of networks by name, PaiNN's by default; a new one is one more line here, and every physics test applies."""
 
 HEADS = {"energy": {}, "dipole": {}, "polarizability": {}}
+OTHER_HEADS = {
+    "cross-product-and-tensors": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
+    "schnet": {"energy": {}, "dipole": {"atomic_dipoles": False}},
+    "tensornet": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
+}
+"""Of the networks that cannot have all of `HEADS`, or can have others."""
+
+NATIVE = ("bessel-cosine", "gaussian-polynomial", "centered-mollifier-shared")
+"""Those that the compiled kernel knows."""
 
 
 def random_model(architecture: str = "bessel-cosine", *, seed: int = 0, heads: dict | None = None, **options) -> Model:
@@ -31,7 +43,7 @@ def random_model(architecture: str = "bessel-cosine", *, seed: int = 0, heads: d
             **ARCHITECTURES[architecture],
             **options,
         },
-        "heads": HEADS if heads is None else heads,
+        "heads": OTHER_HEADS.get(architecture, HEADS) if heads is None else heads,
         "elements": [1, 6, 8, 14],
     }
     with torch.random.fork_rng():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 
 N_ELEMENTS = 100  # rows of per-element tables; row Z belongs to atomic number Z
@@ -18,6 +19,15 @@ class AtomFeatures:
     vectors: Tensor | None = None  # (atoms, 3, F)
     tensors: Tensor | None = None  # (atoms, 3, 3, F), symmetric and traceless: rank 2
     repulsion: Tensor | None = None  # (atoms,) eV in float64: a fixed pair potential that the energy head adds
+
+
+def check_sizes(network: str, cutoff: float, **sizes: tuple[int, int]) -> None:
+    """Raises `InputError` for a cutoff outside (0, 100] Å or a size (value, largest) that is not in 1 … largest."""
+    for name, (value, largest) in sizes.items():
+        if not isinstance(value, int) or not 1 <= value <= largest:
+            raise InputError(f"{network} {name}: expected a whole number from 1 to {largest}; got {value!r}")
+    if not 0 < cutoff <= 100:
+        raise InputError(f"{network} cutoff: expected 0 < cutoff <= 100 Å; got {cutoff}")
 
 
 class Representation(nn.Module, ABC):

@@ -13,7 +13,7 @@ from painn_ase.graph import AtomicGraph
 from painn_ase.nn.equivariant import safe_norm, scalar_product, scaled, shortened, symmetric_traceless, triple_product
 from painn_ase.nn.layers import linear, mlp
 from painn_ase.nn.radial import Repulsion, build_cutoff, build_radial
-from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation
+from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation, check_sizes
 
 
 class Message(nn.Module):
@@ -169,11 +169,8 @@ class PaiNN(Representation):
         super().__init__()
         radial = dict(radial or {"kind": "bessel", "count": 20})
         cutoff_function = dict(cutoff_function or {"kind": "cosine"})
-        _check_size("features", features, 1, 4096)
-        _check_size("interactions", interactions, 1, 64)
-        _check_size("embeddings", embeddings, 1, 120)
-        if not 0 < cutoff <= 100:
-            raise InputError(f"PaiNN cutoff: expected 0 < cutoff <= 100 Å; got {cutoff}")
+        sizes = {"features": (features, 4096), "interactions": (interactions, 64), "embeddings": (embeddings, 120)}
+        check_sizes("PaiNN", cutoff, **sizes)
         if vectors not in VECTORS:
             raise InputError(
                 f"PaiNN vectors: expected one of {', '.join(VECTORS)}; got {vectors!r}{closest(str(vectors), VECTORS)}"
@@ -242,8 +239,3 @@ class PaiNN(Representation):
             s, v = self.updates[t % len(self.updates)](s, v)
         tensors = None if self.tensors is None else self.tensors(s, v, basis, envelope, units, graph)
         return AtomFeatures(scalars=s, vectors=v, tensors=tensors, repulsion=repulsion)
-
-
-def _check_size(name: str, value: int, low: int, high: int) -> None:
-    if not isinstance(value, int) or not low <= value <= high:
-        raise InputError(f"PaiNN {name}: expected a whole number from {low} to {high}; got {value!r}")

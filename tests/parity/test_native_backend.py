@@ -18,7 +18,7 @@ from painn_ase.errors import InputError, ModelError
 from painn_ase.graph import batch
 from painn_ase.nn.radial import CUTOFFS
 
-from random_models import ARCHITECTURES, random_model
+from random_models import NATIVE, random_model
 from systems import NASTY
 
 pytestmark = pytest.mark.skipif(available() is not None, reason=str(available()))
@@ -192,7 +192,7 @@ def test_a_list_with_one_direction_of_a_pair_is_refused(model):
 
 
 @pytest.mark.parametrize("cutoff_function", sorted(CUTOFFS))
-@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("architecture", sorted(NATIVE))
 def test_filter_tables_keep_their_stated_bound(architecture, cutoff_function):
     model = random_model(architecture, cutoff_function={"kind": cutoff_function}, heads={"energy": {}})
     tables = tabulation.filter_tables(model.representation)

@@ -12,7 +12,7 @@ from painn_ase.backends.native import available
 from painn_ase.graph import batch
 from painn_ase.structures import read_structure
 
-from random_models import ARCHITECTURES, random_model
+from random_models import NATIVE, random_model
 from systems import NASTY
 
 pytestmark = pytest.mark.skipif(available() is not None, reason=str(available()))
@@ -39,7 +39,7 @@ def assert_agree(found: dict, expected: dict, amplified: float = 1.0) -> None:
         np.testing.assert_allclose(found[name], value, rtol=0, atol=TOLERANCE * amplified * scale, err_msg=name)
 
 
-@pytest.fixture(scope="module", params=sorted(ARCHITECTURES))
+@pytest.fixture(scope="module", params=sorted(NATIVE))
 def model(request):
     return random_model(request.param)
 
