@@ -17,6 +17,7 @@ from painn_ase.ase_polarizability import register_polarizability
 from painn_ase.backends import Backend, choose_backend
 from painn_ase.backends.exact import exact_response
 from painn_ase.checkpoint import load_model
+from painn_ase.coverage import Guard
 from painn_ase.ensemble import SPREAD, Ensemble
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.graph import AtomicGraph
@@ -57,6 +58,9 @@ class PaiNNCalculator(Calculator):
     times 14.3996 in Å³) of molecules, charges (e) if the model defines them. Derivatives are computed when asked for:
     born_effective_charges of molecules, (atoms, 3, 3) in e, where [i, a, b] is ∂μ_a/∂r_ib, `get_hessian` and
     `get_polarizability_derivatives`. They always come from a float64 evaluation of the same weights.
+
+    Models that store what their training data covered warn once (`CoverageWarning`) when a structure leaves it;
+    `outside` is then a sentence about the present structure.
     """
 
     name = "painn"
@@ -79,6 +83,8 @@ class PaiNNCalculator(Calculator):
         backends = [choose_backend(m, backend, device, dtype, threads) for m in loaded]
         name = ", ".join(m.name for m in loaded)
         self._setup(name, backends[0] if len(backends) == 1 else Ensemble(backends), charge, skin, neighbors)
+        coverages = [m.coverage for m in loaded if m.coverage is not None]
+        self.guard = Guard(name, coverages) if coverages else None
         log.info("model %s on the %s backend, %s, %s", name, self.backend.name, device, dtype)
         super().__init__()
         self.parameters = {
@@ -114,8 +120,18 @@ class PaiNNCalculator(Calculator):
         Calculator.__init__(twin)
         p = self.parameters
         twin._setup(self.model_name, self.backend, self.charge, p["skin"], p["neighbors"])
+        twin.guard = None if self.guard is None else self.guard.twin()
         twin.parameters = dict(p)
         return twin
+
+    @property
+    def outside(self) -> str | None:
+        """How the present structure lies outside of what the training data covered, or None.
+
+        None, too, for models that do not store it (`guard` is None). Between rebuilds of the neighbour list, while no
+        atom moves by more than half the skin, the geometry is not looked at again; forces always are.
+        """
+        return None if self.guard is None else self.guard.outside
 
     def get_polarizability(self, atoms: Atoms | None = None) -> np.ndarray:
         """Static polarizability, (3, 3) in e²Å²/eV, as `ase.vibrations.raman.StaticRamanCalculator` wants it.
@@ -213,6 +229,8 @@ class PaiNNCalculator(Calculator):
             values = self.backend.evaluate(self._graph, wanted)
             self._check_finite(values)
             self.results.update(_in_ase_shape(values))
+            if self.guard is not None and "forces" in values:
+                self.guard.new_forces(values["forces"])
         if derived:
             self.results.update(exact_response(self.backend, self._graph, derived))
 
@@ -284,6 +302,8 @@ class PaiNNCalculator(Calculator):
             return replace(old, positions=positions, cells=cells)
         check_elements(self.model_name, self.backend.elements, numbers)
         pairs, pbc = near.pairs, atoms.pbc.copy()
+        if self.guard is not None:
+            self.guard.new_pairs(numbers, pairs, near.positions, cell)
         self._pairs, self._graph_charge = pairs, charge
         return AtomicGraph.from_arrays(
             numbers.copy(), near.positions, pairs.centers, pairs.neighbors, pairs.shifts, cell.copy(), pbc, charge

@@ -1,6 +1,5 @@
 """What people read about a model: the card beside its weights, and the text of `painn-ase info`."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,6 +8,8 @@ from ase.data import chemical_symbols
 from painn_ase import __version__
 from painn_ase.backends.library import library
 from painn_ase.backends.native import available
+from painn_ase.check_tables import check_sections, error_table
+from painn_ase.check_tables import table as _table
 from painn_ase.checkpoint import bundled_models, find_model, load_model, read_header
 from painn_ase.model import Model
 
@@ -59,7 +60,8 @@ def describe_model(name_or_path: str) -> str:
 
 def render_card(model: Model) -> str:
     """The card of a model in Markdown, made from its header alone: nothing in it is typed by hand."""
-    sections = [f"# {model.name}", _summary(model), _training(model.provenance), _errors(model.errors)]
+    sections = [f"# {model.name}", _summary(model), _training(model.provenance), _coverage(model)]
+    sections += [_errors(model.errors), *check_sections(model.checks)]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -75,6 +77,25 @@ def _summary(model: Model) -> str:
         **{key: str(value) for key, value in model.provenance.get("about", {}).items()},
     }
     return _table(("", ""), list(rows.items()))
+
+
+def _coverage(model: Model) -> str:
+    """What the extrapolation guard knows, or that there is none."""
+    title, coverage = "## Range of the training data", model.coverage
+    if coverage is None:
+        return (
+            f"{title}\n\nNot stored with this model: nothing warns when a structure lies outside of what it was "
+            "trained on."
+        )
+    pairs = [f"{chemical_symbols[a]}-{chemical_symbols[b]} {d:.2f}" for (a, b), d in coverage.closest.items()]
+    kinds = [f"{len(e.prototypes)} of {chemical_symbols[z]}" for z, e in coverage.environments.items()]
+    rows = [
+        ("shortest distances (Å)", ", ".join(pairs)),
+        ("largest force", "no labels" if coverage.force is None else f"{coverage.force:.3g} eV/Å"),
+        ("prototypes of environments", ", ".join(kinds)),
+        ("structures", str(coverage.structures)),
+    ]
+    return f"{title}\n\n{_table(('', ''), rows)}\n\nThe calculator warns once when a structure lies outside."
 
 
 def _training(provenance: dict[str, Any]) -> str:
@@ -97,21 +118,8 @@ def _errors(errors: dict[str, Any]) -> str:
     parts = []
     for part, found in errors.items():
         parts.append(
-            f"## Errors: {part} ({found.get('structures', '?')} structures)\n\n" + _error_table(found["properties"])
+            f"## Errors: {part} ({found.get('structures', '?')} structures)\n\n" + error_table(found["properties"])
         )
         for group, members in found.get("groups", {}).items():
-            parts.append(f"### {group}\n\n" + _error_table(members))
+            parts.append(f"### {group}\n\n" + error_table(members))
     return "\n\n".join(parts)
-
-
-def _error_table(members: dict[str, Any]) -> str:
-    rows = [
-        (name, f"{e['mae']:.3g}", f"{e['rmse']:.3g}", f"{e['max']:.3g}", e["unit"], str(e["count"]))
-        for name, e in members.items()
-    ]
-    return _table(("property", "MAE", "RMSE", "largest", "unit", "components"), rows)
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    cells = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in cells)

@@ -9,6 +9,7 @@ from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from painn_ase.coverage import Coverage
 from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph
 from painn_ase.heads import HEADS
@@ -34,6 +35,8 @@ class Model(nn.Module):
         self.name = "unnamed"
         self.provenance: dict[str, Any] = {}
         self.errors: dict[str, Any] = {}
+        self.checks: dict[str, Any] = {}  # what `painn_ase.quality` measured
+        self.coverage: Coverage | None = None  # of the training data
 
     @property
     def cutoff(self) -> float:

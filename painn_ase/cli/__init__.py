@@ -18,6 +18,7 @@ VERBS = (
     "spectrum",
     "train",
     "evaluate",
+    "card",
     "import_",
     "sample",
     "label",

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.io.trajectory import Trajectory
 
-from painn_ase.errors import PainnError, SimulationError
+from painn_ase.errors import InputError, PainnError, SimulationError
 from painn_ase.simulate.observables import Moment
 
 
@@ -21,16 +22,26 @@ class Guards:
 
     `max_temperature` in K; by default 5000 K or, if larger, (10 + 60/f) times the temperature of the run, f degrees
     of freedom: out of reach of thermal fluctuation even for f = 1. `max_force` in eV/Å, by default unlimited.
+    `stop_outside` stops a run that leaves what the model's training data covered (`PaiNNCalculator.outside`).
     """
 
     max_temperature: float | None = None
     max_force: float | None = None
+    stop_outside: bool = False
 
     def limit(self, temperature: float, freedom: int) -> float:
         """The highest temperature allowed, in K."""
         if self.max_temperature is not None:
             return self.max_temperature
         return max(5000.0, (10 + 60 / freedom) * temperature)
+
+    def check(self, calculator: Any) -> None:
+        """Raises `InputError` when the calculator cannot say what these guards would ask it."""
+        if self.stop_outside and getattr(calculator, "guard", None) is None:
+            raise InputError(
+                "stop_outside: this calculator's model does not store what its training data covered, so there is no "
+                "telling when a run leaves it; painn_ase's own models do, imported ones do not"
+            )
 
 
 class Watch:
@@ -57,6 +68,9 @@ class Watch:
                 worst = f"force {sizes.max():.4g} eV/Å on atom {sizes.argmax()}"
                 raise SimulationError(f"{worst} above the limit of {self._guards.max_force:.4g} eV/Å")
         atoms = moment.atoms
+        outside = atoms.calc.outside if self._guards.stop_outside else None
+        if outside:
+            raise SimulationError(f"outside of what the model was trained on: {outside}")
         self._good = moment.step, atoms.get_positions(), atoms.get_momenta(), atoms.cell.array.copy()
 
     @contextmanager

@@ -76,6 +76,7 @@ def run_md(
     bath = coupling(ensemble, thermostat, barostat)
     _check_numbers(steps, timestep, temperature, ensemble, output)
     _check_atoms(atoms, bath)
+    guards.check(atoms.calc)
     wanted = intervals(record, every)
     momenta_rng, bath_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from painn_ase import graph as graphs
 from painn_ase import units
+from painn_ase.coverage import Coverage
 from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph
 from painn_ase.neighbors import neighbor_list
@@ -230,6 +231,12 @@ def load_splits(data: Data, cutoff: float) -> dict[str, list[Example]]:
         if strange:
             raise InputError(f"{part} frames hold atomic numbers {sorted(strange)} that no training frame has")
     return splits
+
+
+def coverage_of(examples: Sequence[Example], cutoff: float) -> Coverage:
+    """What the examples cover: a model trained on them stores it."""
+    forces = [e.labels["forces"].numpy() for e in examples if "forces" in e.labels]
+    return Coverage.of([e.graph for e in examples], forces, cutoff)
 
 
 def split_indices(groups: Sequence[str], split: Split) -> tuple[list[int], list[int]]:

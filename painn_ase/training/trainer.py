@@ -25,7 +25,7 @@ from painn_ase.threads import torch_threads
 from painn_ase.training.average import AveragedModel
 from painn_ase.training.checkpoint import load_state, save_state
 from painn_ase.training.config import TrainConfig
-from painn_ase.training.data import Batch, Example, batch_indices, collate, load_splits
+from painn_ase.training.data import Batch, Example, batch_indices, collate, coverage_of, load_splits
 from painn_ase.training.evaluate import Comparison, Evaluation, compare
 from painn_ase.training.loss import Loss
 from painn_ase.training.normalization import describe_normalization, fit_normalization
@@ -106,6 +106,7 @@ class _Run:
         elements = sorted({int(z) for e in self.examples for z in e.graph.numbers.unique()})
         self.model = _new_model(config, elements)
         self.loss = Loss(config.weights, fit_normalization(self.model, self.examples))
+        self.model.coverage = coverage_of(self.examples, cutoff)
         self.model.to(self.device, getattr(torch, config.run.dtype))
         self.average = AveragedModel(self.model, config.optimizer.ema)
         self.best = {name: tensor.clone() for name, tensor in self.average.model.named_parameters()}

@@ -1,0 +1,67 @@
+"""Reference and model vibrations in one figure: infrared, Raman, and the shift of every mode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from painn_ase.errors import MissingPackageError
+from painn_ase.quality.harmonic import HarmonicCheck
+
+_WIDTH = 12.0  # cm⁻¹, half width at half maximum of the Lorentzians
+_REFERENCE, _MODEL = "#222222", "#D55E00"
+_PANELS = (("infrared", "IR / km mol$^{-1}$ cm"), ("raman", "Raman activity / Å$^4$ amu$^{-1}$ cm"))
+
+
+def harmonic_picture(check: HarmonicCheck, path: str | Path, name: str = "model") -> Path:
+    """Draws broadened spectra of reference and model, their sticks and the shifts, and returns the path.
+
+    The suffix of `path` chooses the format. Raises `MissingPackageError` without matplotlib.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingPackageError("matplotlib", "a picture of vibrations", "plot") from None
+    panels = [(kind, label) for kind, label in _PANELS if check.strengths(kind) is not None]
+    figure = Figure(figsize=(7.0, 1.9 * len(panels) + 1.5), dpi=200, layout="constrained")
+    FigureCanvasAgg(figure)
+    heights = [1.6] * len(panels) + [1.0]
+    axes = np.atleast_1d(figure.subplots(len(panels) + 1, 1, sharex=True, height_ratios=heights))
+    at = check.reference.frequencies
+    for panel, (kind, label) in zip(axes[:-1], panels, strict=True):
+        _spectrum(panel, check, kind)
+        panel.set_ylabel(label, fontsize=8)
+    axes[0].legend(["reference", name], frameon=False, fontsize=8)
+    axes[-1].axhline(0, color="0.6", linewidth=0.8)
+    axes[-1].vlines(at, 0, check.shifts, color=_MODEL, linewidth=1.2)
+    axes[-1].plot(at, check.shifts, "o", color=_MODEL, markersize=3)
+    axes[-1].set_ylabel("shift / cm$^{-1}$", fontsize=8)
+    axes[-1].set_xlabel(f"wavenumber / cm$^{{-1}}$   (mean absolute shift {check.mae:.1f} cm$^{{-1}}$)", fontsize=8)
+    for panel in axes:
+        panel.tick_params(labelsize=7)
+    figure.savefig(path)
+    return Path(path)
+
+
+def _spectrum(axes: Any, check: HarmonicCheck, kind: str) -> None:
+    pair = check.strengths(kind)
+    assert pair is not None
+    positions = (check.reference.frequencies, check.model.frequencies[check.order])
+    grid = np.arange(0.0, max(p.max() for p in positions) + 200, 2.0)
+    styles = ((_REFERENCE, "-"), (_MODEL, "--"))
+    curves = [_broadened(grid, at, strength) for at, strength in zip(positions, pair, strict=True)]
+    for curve, (color, line) in zip(curves, styles, strict=True):
+        axes.plot(grid, curve, color=color, linestyle=line, linewidth=1.1)
+    # sticks hang below the axis, scaled to a quarter of the panel
+    depth = 0.25 * max(c.max() for c in curves) / max(s.max() for s in pair)
+    for at, strength, (color, line) in zip(positions, pair, styles, strict=True):
+        axes.vlines(at, -depth * strength, 0, color=color, linestyle=line, linewidth=1.0)
+    axes.axhline(0, color="0.6", linewidth=0.6)
+
+
+def _broadened(grid: np.ndarray, at: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    """Lorentzians of area `strengths`."""
+    return (strengths * _WIDTH / np.pi / ((grid[:, None] - at) ** 2 + _WIDTH**2)).sum(axis=1)
