@@ -1,0 +1,65 @@
+"""What a network can see: two pairs of structures that distances, and angles too, cannot tell apart.
+
+Untrained networks show it best: whatever the weights, SchNet gives both structures of a pair the same energy. The
+argument is in docs/networks.md, and the proof that the pairs are what they claim in tests/physics/test_beyond_distances.py.
+"""
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from painn_ase import Model, PaiNNCalculator
+
+NETWORKS = {
+    "SchNet": {"kind": "schnet"},
+    "PaiNN without vectors": {"kind": "painn", "vectors": "none"},
+    "PaiNN, vectors stay local": {"kind": "painn", "vectors": "local"},
+    "PaiNN": {"kind": "painn"},
+    "TensorNet": {"kind": "tensornet"},
+}
+
+
+def rectangles() -> tuple[Atoms, Atoms]:
+    """C4 in one rectangle, O4 in another, both around one centre; in the second structure they cross differently.
+
+    Every carbon atom sees the same distances to all others, every oxygen atom too, and in both structures the same:
+    there is nothing that messages made of distances could pass on, with any cutoff and any number of rounds.
+    """
+    k, size = 0.3, 1.2  # k: 0 to 3/4; size of both half diagonals in Å
+    cot = np.sqrt((3 - 4 * k) / (1 - k))  # of half the angle between the carbon diagonals
+    e = np.array([[cot, 1, 0], [cot, -1, 0]]) / np.sqrt(1 + cot**2)
+    near, far = np.sqrt(k), np.sqrt(1 - k)
+    f_one = np.array([[near, 0, far], [0, near * cot, -np.sqrt(1 - k * cot**2)]])
+    f_two = np.array([[near, 0, far], [near, 0, -far]])
+    return tuple(Atoms("C4O4", size * np.concatenate([e, -e, f, -f])) for f in (f_one, f_two))
+
+
+def chains() -> tuple[Atoms, Atoms]:
+    """H-O-O-H, cis and trans. With a cutoff of 1.7 Å only bonds count, and all bond lengths and angles are the same."""
+    bond, middle, bend = 0.97, 1.46, np.radians(100)
+    along, aside = middle / 2 - bond * np.cos(bend), bond * np.sin(bend)
+    core = [[-middle / 2, 0, 0], [middle / 2, 0, 0]]
+    return tuple(Atoms("HO2H", [[-along, aside, 0], *core, [along, side * aside, 0]]) for side in (1, -1))
+
+
+PAIRS = {"rectangles": (rectangles(), 5.0), "chains": (chains(), 1.7)}  # structures, cutoff in Å
+
+
+def energies(options: dict, structures: tuple[Atoms, Atoms], cutoff: float, seed: int) -> np.ndarray:
+    """Energies in eV by an untrained network."""
+    representation = {"features": 32, "interactions": 3, "cutoff": cutoff, **options}
+    torch.manual_seed(seed)
+    model = Model.from_config({"representation": representation, "heads": {"energy": {}}, "elements": [1, 6, 8]})
+    calculator = PaiNNCalculator(model.double(), dtype="float64")
+    return np.array([calculator.get_property("energy", atoms) for atoms in structures])
+
+
+def main() -> None:
+    print(f"{'energy difference in meV':27s}" + "".join(f"{name:>14s}" for name in PAIRS))
+    for network, options in NETWORKS.items():
+        gaps = [1000 * np.ptp(energies(options, *pair, seed=0)) for pair in PAIRS.values()]
+        print(f"{network:27s}" + "".join(f"{gap:14.6f}" for gap in gaps))
+
+
+if __name__ == "__main__":
+    main()
