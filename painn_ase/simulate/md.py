@@ -95,7 +95,7 @@ def run_md(
         "seed": int(seed),
         "momenta": freedom.origin,
         "degrees_of_freedom": freedom.count,
-    } | _provenance(atoms)
+    } | provenance(atoms)
 
     path = Path(path)
     with _lent(atoms, freedom.hold_centre) as own:
@@ -206,7 +206,7 @@ def _check_atoms(atoms: Atoms, bath: Coupling) -> None:
     bath.check(atoms)
 
 
-def _provenance(atoms: Atoms) -> dict[str, Any]:
+def provenance(atoms: Atoms) -> dict[str, Any]:
     """What ran on what: structure, calculator and versions, JSON-able."""
     calc = atoms.calc
     return {

@@ -53,7 +53,7 @@ class Observable:
 
     name: str
     unit: str
-    read: Callable[[Moment], Any]
+    read: Callable[[Any], Any]  # from a Moment, or from what another kind of run has in its place
     needs: str | None = None  # the calculator's property it is read from, beside energy and forces
 
 

@@ -15,14 +15,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
 from ase import Atoms
 from ase.io.trajectory import Trajectory
 
-from painn_ase.simulate.observables import Moment, Observable
+from painn_ase.simulate.observables import Observable
 
 FORMAT = "painn_ase observables 1"
 _BUFFER = 4 * 1024**2  # bytes held in memory at most
@@ -41,16 +41,28 @@ class Output:
     sync: float = 5.0
 
 
+class Step(Protocol):
+    """Anything that the observables of a plan can be read from, at a known step."""
+
+    @property
+    def step(self) -> int: ...
+
+
 class Recorder:
-    """Writes the observables and frames of one run. Use it as a context manager."""
+    """Writes the observables and frames of one run. Use it as a context manager.
+
+    With `resume` it appends to the files of the run, which must have been cut back to their last complete row
+    (`painn_ase.simulate.restart`), in place of beginning new ones.
+    """
 
     def __init__(
         self,
         path: Path,
         plan: list[tuple[Observable, int]],
-        first: Moment,
+        first: Step,
         metadata: dict[str, Any],
         output: Output,
+        resume: bool = False,
     ) -> None:
         self.output = output
         self._plan = plan
@@ -58,18 +70,32 @@ class Recorder:
         self._bytes = 0
         self._begin = self._synced = monotonic()
         self._last = -1
+        if resume:
+            self._reopen(path)
+        else:
+            self._create(path, first, metadata)
+        self._sync_step, self._sync_seconds = self._file["sync/step"], self._file["sync/seconds"]
+        self._file.swmr_mode = True  # from here on no new datasets or attributes
+        self._frames = Trajectory(file(path, ".traj"), "a" if resume else "w")
+
+    def _create(self, path: Path, first: Step, metadata: dict[str, Any]) -> None:
         self._file = h5py.File(file(path, ".h5"), "w", libver=("v110", "v110"))
         self._file.attrs["format"] = FORMAT
         self._file.attrs["metadata"] = json.dumps(metadata)
         self._file.create_group("observables", track_order=True)
-        self._data = {o.name: self._dataset(o, n, np.asarray(o.read(first))) for o, n in plan}
+        self._data = {o.name: self._dataset(o, n, np.asarray(o.read(first))) for o, n in self._plan}
         rows = {"shape": (0,), "maxshape": (None,), "chunks": (256,), "fillvalue": -1}
-        self._sync_step = self._file.create_dataset("sync/step", dtype="i8", **rows)
-        self._sync_seconds = self._file.create_dataset("sync/seconds", dtype="f8", **rows)
-        self._sync_step.attrs["meaning"] = "observables up to this step are complete"
-        self._sync_seconds.attrs["unit"] = "s"
-        self._file.swmr_mode = True  # from here on no new datasets or attributes
-        self._frames = Trajectory(file(path, ".traj"), "w")
+        self._file.create_dataset("sync/step", dtype="i8", **rows).attrs["meaning"] = (
+            "observables up to this step are complete"
+        )
+        self._file.create_dataset("sync/seconds", dtype="f8", **rows).attrs["unit"] = "s"
+
+    def _reopen(self, path: Path) -> None:
+        self._file = h5py.File(file(path, ".h5"), "r+", libver=("v110", "v110"))
+        self._data = {observable.name: self._file["observables"][observable.name] for observable, _ in self._plan}
+        if len(self._file["sync/step"]):
+            self._last = int(self._file["sync/step"][-1])
+            self._begin -= float(self._file["sync/seconds"][-1])
 
     def _dataset(self, observable: Observable, interval: int, value: np.ndarray) -> h5py.Dataset:
         rows = int(np.clip(2**16 // (8 * max(value.size, 1)), 16, 1024))
@@ -88,7 +114,7 @@ class Recorder:
         """The calculator's properties that the observables of this step are read from."""
         return {observable.needs for observable, interval in self._plan if observable.needs and step % interval == 0}
 
-    def record(self, moment: Moment) -> None:
+    def record(self, moment: Step) -> None:
         """Takes the observables due at this step, and syncs when the wall-clock interval is over."""
         for observable, interval in self._plan:
             if moment.step % interval == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -15,15 +14,18 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
-from ase.io.jsonio import encode
-from ase.units import fs, kB
+from ase.units import kB
 from tqdm import tqdm
 
 from painn_ase.errors import InputError, SimulationError, closest
 from painn_ase.files import write_atomically
-from painn_ase.simulate import lockstep
+from painn_ase.simulate import copies, lockstep
 from painn_ase.simulate.guards import Guards
 from painn_ase.simulate.report import FILES, Analysis, Recording, Report, analyse, check_plotting
+from painn_ase.simulate.restart import Restart, generator_state, identity_of, restore_generator
+from painn_ase.simulate.ring_polymer.motion import RingPolymers
+from painn_ase.simulate.ring_polymer.ring import Ring
+from painn_ase.simulate.ring_polymer.thermostat import THERMOSTATS, Thermostat
 from painn_ase.spectra import dipole_rates
 
 KINDS = ("infrared", "raman", "power")
@@ -39,6 +41,10 @@ class Protocol:
     `equilibration` ps by Langevin dynamics (`friction` in fs⁻¹) at `temperature` (K), and then followed for `length`
     ps at constant energy, by velocity Verlet with `timestep` fs. A frame is taken every `every` steps. Translation is
     removed; a molecule keeps its rotation, which gives bands their P and R branches, unless `rotation` is False.
+
+    With more than one of `beads` the copies are ring polymers: nuclei are quantum particles. They are equilibrated by
+    PILE-L and followed by thermostatted ring-polymer dynamics (TRPMD, λ = 0.5, centroid free), and the recorded dipole
+    and polarizability are means over the beads, whose correlations are Kubo-transformed.
     """
 
     temperature: float = 300.0
@@ -50,6 +56,7 @@ class Protocol:
     friction: float = 0.01
     rotation: bool = True
     seed: int = 0
+    beads: int = 1
 
     def __post_init__(self) -> None:
         for name in ("temperature", "length", "timestep", "friction"):
@@ -57,10 +64,15 @@ class Protocol:
                 raise InputError(f"{name}: expected a number above 0; got {getattr(self, name)!r}")
         if not (np.isfinite(self.equilibration) and self.equilibration >= 0):
             raise InputError(f"equilibration: expected zero or more ps; got {self.equilibration!r}")
-        for name in ("trajectories", "every"):
+        for name in ("trajectories", "every", "beads"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"{name}: expected a whole number >= 1; got {value!r}")
+        if self.beads > 1 and not self.rotation:
+            raise InputError(
+                "rotation: a ring polymer's thermostat keeps it turning, so its rotation cannot be absent; leave "
+                "rotation=False (--no-rotation) to classical trajectories, beads=1"
+            )
 
     @property
     def equilibration_steps(self) -> int:
@@ -93,9 +105,9 @@ def simulate_spectra(
 
     `spectra` are some of "infrared" (from the dipole, or from Born charges and velocities where the calculator has
     no dipole of the structure), "raman" (from the polarizability) and "power" (the vibrational density of states,
-    from the velocities); by default all that the calculator can provide. Observables are recorded as .npy files, only
-    those needed. All trajectories advance together, in one evaluation per step with a `PaiNNCalculator`; with any
-    other ASE calculator one after the other.
+    from the velocities); by default all that the calculator can provide. With several `beads` in the protocol nuclei
+    are quantum particles. Observables are recorded as .npy files, only those needed. All trajectories and beads advance
+    together, in one evaluation per step with a `PaiNNCalculator`; with any other ASE calculator one after the other.
 
     Every `checkpoint` seconds the state is saved; `resume` continues a run that was stopped or killed, to the same
     numbers. Resuming a finished run repeats only the analysis, with another `analysis` if you like.
@@ -107,8 +119,12 @@ def simulate_spectra(
     analysis.check_length(protocol.length, protocol.timestep * protocol.every)
     folder = Path(path)
     plan = _plan(atoms, tuple(dict.fromkeys(spectra)))
-    about = _about(atoms, protocol, plan)
-    run = _resumed(folder, atoms, protocol, about) if resume else _started(folder, atoms, protocol, about, overwrite)
+    identity = {"protocol": asdict(protocol), "plan": plan, **identity_of(atoms)}
+    run = _Lockstep(folder, atoms, protocol, plan, identity)
+    if resume:
+        _resumed(run)
+    else:
+        _started(run, overwrite)
     run.advance(progress, checkpoint)
     return analyse(run.recording(), plan, analysis, folder)
 
@@ -146,13 +162,20 @@ def _plan(atoms: Atoms, wanted: tuple[str, ...]) -> dict[str, str]:
 class _Lockstep:
     """The trajectories of a protocol: where they are, and the files that their frames go to."""
 
-    def __init__(self, folder: Path, atoms: Atoms, protocol: Protocol, plan: dict[str, str], rng: np.random.Generator):
-        self.folder, self.atoms, self.protocol, self.plan = folder, atoms, protocol, plan
+    def __init__(self, folder: Path, atoms: Atoms, protocol: Protocol, plan: dict[str, str], identity: dict[str, Any]):
+        self.folder, self.atoms, self.protocol, self.plan, self.identity = folder, atoms, protocol, plan, identity
         self.masses = atoms.get_masses()
-        self.step, self.seconds, self.rng = 0, 0.0, rng
-        self.x = np.repeat(atoms.positions[None], protocol.trajectories, axis=0)
-        self.p = lockstep.draw_momenta(self.masses, protocol.trajectories, protocol.temperature, rng)
-        self.evaluate: lockstep.Evaluator = lockstep.evaluator(atoms)
+        self.step, self.seconds = 0, 0.0
+        seeds = np.random.SeedSequence(protocol.seed).spawn(protocol.trajectories)
+        quantum = protocol.beads > 1
+        self.free = THERMOSTATS["trpmd" if quantum else "none"]
+        self.polymers = RingPolymers(
+            Ring(protocol.beads, self.masses, protocol.temperature, protocol.timestep),
+            copies.evaluator(atoms),
+            atoms.positions,
+            Thermostat(time=1 / protocol.friction),
+            [np.random.default_rng(seed) for seed in seeds],
+        )
         self.series: dict[str, np.ndarray] = {}
         spinning = 0 if atoms.pbc.any() or protocol.rotation else lockstep.rotations(atoms.positions, self.masses)
         self.freedom = 3 * len(atoms) - 3 - spinning
@@ -167,8 +190,9 @@ class _Lockstep:
             return
         saved = begun = monotonic()
         before = self.seconds
-        found = self.evaluate(self.x, self._due(self.step))
-        label = f"{self.protocol.trajectories} trajectories"
+        found = self.polymers.start(self._due(self.step))
+        rings = f" x {self.protocol.beads} beads" if self.protocol.beads > 1 else ""
+        label = f"{self.protocol.trajectories} trajectories{rings}"
         with tqdm(total=total, initial=self.step, unit="step", desc=label, disable=hidden, file=sys.stderr) as bar:
             while True:
                 if self.step == self.protocol.equilibration_steps:
@@ -178,7 +202,7 @@ class _Lockstep:
                 bar.update(self.step <= total)
                 if self.step > total:
                     break
-                found = self._move(found["forces"])
+                found = self._move()
                 if monotonic() - saved > checkpoint:
                     self.seconds = before + monotonic() - begun
                     self.save()
@@ -186,32 +210,26 @@ class _Lockstep:
         self.seconds = before + monotonic() - begun
         self.save()
 
-    def _move(self, forces: np.ndarray) -> dict[str, np.ndarray]:
-        """One step: velocity Verlet, with the bath of BAOAB in its middle while equilibrating."""
-        dt, mass = self.protocol.timestep * fs, self.masses[:, None]
-        heated = self.step <= self.protocol.equilibration_steps
-        self.p += 0.5 * dt * forces
-        if heated:
-            self.x += 0.5 * dt * self.p / mass
-            keep = np.exp(-self.protocol.friction * self.protocol.timestep)
-            kick = lockstep.draw_momenta(self.masses, len(self.x), self.protocol.temperature, self.rng)
-            self.p = keep * self.p + np.sqrt(1 - keep**2) * kick
-            self.x += 0.5 * dt * self.p / mass
-        else:
-            self.x += dt * self.p / mass
-        found = self.evaluate(self.x, self._due(self.step))
+    def _move(self) -> dict[str, np.ndarray]:
+        found = self.polymers.step(self._due(self.step))
         self._inspect(found)
-        self.p += 0.5 * dt * found["forces"]
         return found
 
     def _release(self) -> None:
-        """The beginning of constant energy: a rotation that is to be absent goes."""
+        """The beginning of free motion: the bath goes, and a rotation that is to be absent."""
+        p = self.polymers
+        p.use(self.free)
         if not self.protocol.rotation and not self.atoms.pbc.any():
-            self.p = lockstep.without_rotation(self.x, self.p, self.masses)
+            momenta = p.centroid_velocities * self.masses[:, None]
+            momenta = lockstep.without_rotation(p.centroids, momenta, self.masses)
+            p.set_centroid_velocities(momenta / self.masses[:, None])
+
+    def _centroid_kinetic(self) -> np.ndarray:
+        return lockstep.kinetic_energy(self.polymers.centroid_velocities * self.masses[:, None], self.masses)
 
     def _inspect(self, found: dict[str, np.ndarray]) -> None:
-        fine = np.isfinite(found["forces"]).all(axis=(1, 2)) & np.isfinite(found["energy"])
-        temperature = 2 * lockstep.kinetic_energy(self.p, self.masses) / (self.freedom * kB)
+        fine = np.isfinite(found["forces"]).all(axis=(1, 2, 3)) & np.isfinite(found["energy"]).all(axis=1)
+        temperature = 2 * self._centroid_kinetic() / (self.freedom * kB)
         wrong = np.flatnonzero(~fine | ~(temperature < self.hottest))
         if wrong.size:
             k = int(wrong[0])
@@ -239,11 +257,12 @@ class _Lockstep:
         frame = self._frame(self.step)
         if frame is None:
             return
-        velocities = self.p / self.masses[:, None]
-        energy = np.stack([found["energy"], lockstep.kinetic_energy(self.p, self.masses)], axis=1)
-        rows = found | {"energy": energy, "velocities": velocities}
+        p = self.polymers
+        rows = {name: values.mean(axis=1) for name, values in found.items()}  # over the beads
+        rows["energy"] = np.stack([rows["energy"], self._centroid_kinetic()], axis=1)
+        rows["velocities"] = p.centroid_velocities
         if "born_effective_charges" in found:
-            rows["dipole_rate"] = dipole_rates(found["born_effective_charges"], velocities)
+            rows["dipole_rate"] = dipole_rates(found["born_effective_charges"], p.velocities).mean(axis=1)
         for name in ("energy", *self.plan.values()):
             if name not in self.series:
                 self.series[name] = self._file(name, rows[name].shape)
@@ -263,23 +282,21 @@ class _Lockstep:
         """The frames so far, then, in one step, the state that vouches for them."""
         for series in self.series.values():
             series.flush()  # type: ignore[attr-defined]
-        state: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "x": self.x, "p": self.p}
-        state["rng"] = json.dumps(self.rng.bit_generator.state)
-        if self.evaluate.memory is not None:
-            state["memory"] = self.evaluate.memory
-        content = io.BytesIO()
-        np.savez(content, **state)
-        write_atomically(self.folder / _STATE, content.getvalue())
+        memory = {f"memory_{name}": array for name, array in self.polymers.evaluate.memory.items()}
+        generators = {str(k): generator_state(g) for k, g in enumerate(self.polymers.generators)}
+        arrays = self.polymers.state() | memory
+        Restart(self.step, self.identity, arrays, {"seconds": self.seconds}, generators).save(self.folder / _STATE)
 
-    def restore(self) -> None:
-        """The state of the last `save`, if there is one."""
-        if not (self.folder / _STATE).is_file():
-            return
-        with np.load(self.folder / _STATE, allow_pickle=False) as state:
-            self.step, self.seconds = int(state["step"]), float(state["seconds"])
-            self.x, self.p = state["x"], state["p"]
-            self.rng.bit_generator.state = json.loads(str(state["rng"]))
-            self.evaluate = lockstep.evaluator(self.atoms, state.get("memory"))
+    def restore(self, state: Restart) -> None:
+        """Takes up a saved state."""
+        self.step, self.seconds = state.step, float(state.values["seconds"])
+        memory = {name[7:]: array for name, array in state.arrays.items() if name.startswith("memory_")}
+        self.polymers.evaluate = copies.evaluator(self.atoms, memory)
+        self.polymers.restore(state.arrays)
+        if self.step > self.protocol.equilibration_steps:
+            self.polymers.use(self.free)
+        for k, generator in enumerate(self.polymers.generators):
+            restore_generator(generator, state.generators[str(k)])
 
     def recording(self) -> Recording:
         """What was recorded, to be analysed; series stay on disk until they are read."""
@@ -296,22 +313,30 @@ class _Lockstep:
         facts = {
             "structure": f"{self.atoms.get_chemical_formula()}, {len(self.atoms)} atoms",
             "calculator": _model_name(self.atoms),
-            "trajectories": f"{about.trajectories} of {times[-1]:g} ps at constant energy, {about.timestep:g} fs steps,"
+            "trajectories": f"{about.trajectories} of {times[-1]:g} ps {self._kind()}, {about.timestep:g} fs steps,"
             f" a frame every {about.timestep * about.every:g} fs",
-            "equilibration": f"{about.equilibration:g} ps each, Langevin at {about.temperature:g} K, "
-            f"friction {about.friction:g} fs⁻¹, seed {about.seed}",
+            "equilibration": f"{about.equilibration:g} ps each, {'PILE-L' if about.beads > 1 else 'Langevin'} at "
+            f"{about.temperature:g} K, friction {about.friction:g} fs⁻¹, seed {about.seed}",
             "rotation of the whole": turning,
             "temperature": f"{per_run.mean():.1f} K"
             + ("" if one else f" ± {per_run.std(ddof=1) / np.sqrt(len(per_run)):.1f} K")
             + f" (mean kinetic, {self.freedom} degrees of freedom; asked for: {about.temperature:g} K)",
             "energy drift": f"{drifts.mean():+.2g} meV/atom/ps on average, {np.abs(drifts).max():.2g} at worst",
-            "wall time": f"{self.seconds:.0f} s for {about.trajectories * (self.step - 1)} steps",
+            "wall time": f"{self.seconds:.0f} s for {about.trajectories * about.beads * (self.step - 1)} steps",
         }
+        if about.beads > 1:
+            del facts["energy drift"]  # the bath of the internal modes takes and gives
+            facts["temperature"] += "; of the centroids"
         mean = float(per_run.mean())
         return Recording(series, {}, about.timestep, about.every, mean, self.masses, facts, self.atoms)
 
+    def _kind(self) -> str:
+        beads = self.protocol.beads
+        return "at constant energy" if beads == 1 else f"by TRPMD with {beads} beads (λ = 0.5, centroid free)"
 
-def _started(folder: Path, atoms: Atoms, protocol: Protocol, about: dict, overwrite: bool) -> _Lockstep:
+
+def _started(run: _Lockstep, overwrite: bool) -> None:
+    folder = run.folder
     files = [folder / name for name in (_STATE, _ABOUT, "energy.npy", *(f"{s}.npy" for s in _SERIES), *FILES)]
     taken = [file for file in files if file.exists()]
     if taken and not overwrite:
@@ -322,39 +347,17 @@ def _started(folder: Path, atoms: Atoms, protocol: Protocol, about: dict, overwr
     for file in taken:
         file.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / _ABOUT, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-    return _Lockstep(folder, atoms, protocol, about["plan"], np.random.default_rng(protocol.seed))
+    write_atomically(folder / _ABOUT, json.dumps(run.identity, indent=1, ensure_ascii=False) + "\n")
+    run.save()
 
 
-def _resumed(folder: Path, atoms: Atoms, protocol: Protocol, about: dict) -> _Lockstep:
-    if not (folder / _ABOUT).is_file():
-        raise InputError(f"resume: {folder} holds no run to continue; start one without resume (--resume)")
-    before = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-    now = json.loads(json.dumps(about))
-    changed = [key for key in now if before.get(key) != now[key]]
-    if changed:
-        raise InputError(
-            f"resume: the run in {folder} was begun with other settings ({', '.join(changed)}); repeat the "
-            "command it was begun with, or start anew with overwrite=True (--overwrite)"
-        )
-    run = _Lockstep(folder, atoms, protocol, about["plan"], np.random.default_rng(protocol.seed))
-    run.restore()
-    return run
-
-
-def _about(atoms: Atoms, protocol: Protocol, plan: dict[str, str]) -> dict[str, Any]:
-    """What a run is made of; the same again is the same run."""
-    return {
-        "protocol": asdict(protocol),
-        "plan": plan,
-        "calculator": json.loads(encode(atoms.calc.todict())) if hasattr(atoms.calc, "todict") else {},
-        "symbols": atoms.get_chemical_symbols(),
-        "positions": atoms.positions.tolist(),
-        "masses": atoms.get_masses().tolist(),
-        "cell": atoms.cell.array.tolist(),
-        "pbc": atoms.pbc.tolist(),
-        "charge": str(atoms.info.get("charge", 0)),
-    }
+def _resumed(run: _Lockstep) -> None:
+    path = run.folder / _STATE
+    if not path.is_file():
+        raise InputError(f"resume: {run.folder} holds no run to continue; start one without resume (--resume)")
+    state = Restart.load(path)
+    state.check(run.identity, path)
+    run.restore(state)
 
 
 def _model_name(atoms: Atoms) -> str:

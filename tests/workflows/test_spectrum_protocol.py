@@ -21,7 +21,8 @@ from springs import Springs, cluster
 from painn_ase import PaiNNCalculator, run_md
 from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.simulate import Analysis, Protocol, lockstep, simulate_spectra, spectra_of_run
+from painn_ase.simulate import Analysis, Protocol, copies, lockstep, simulate_spectra, spectra_of_run
+from painn_ase.simulate.ring_polymer import THERMOSTATS, Ring, RingPolymers
 from painn_ase.spectra import Spectrum, infrared
 from painn_ase.structures import read_structure
 from painn_ase.units import DEBYE
@@ -85,7 +86,7 @@ def test_copies_in_one_evaluation_follow_the_path_of_copies_one_by_one():
     atoms = network()
     rng = np.random.default_rng(0)
     x = atoms.positions + rng.normal(scale=0.05, size=(4, 9, 3))
-    together, apart = lockstep.Batched(atoms), lockstep.OneByOne(atoms)
+    together, apart = copies.Batched(atoms), copies.OneByOne(atoms)
     for move in range(6):
         x = x + rng.normal(scale=0.1, size=x.shape)  # beyond the skin now and then, copy by copy
         names = ["forces", "dipole", "polarizability"] if move % 2 else ["forces"]
@@ -100,15 +101,18 @@ def test_periodic_copies_in_one_evaluation_are_right_too():
 
     atoms = network(triclinic())
     x = atoms.positions + np.random.default_rng(1).normal(scale=0.1, size=(3, 4, 3))
-    together, apart = lockstep.Batched(atoms), lockstep.OneByOne(atoms)
+    together, apart = copies.Batched(atoms), copies.OneByOne(atoms)
     for name, values in together(x, ["forces"]).items():
         np.testing.assert_allclose(values, apart(x, ["forces"])[name], atol=1e-10)
 
 
 def test_momenta_are_canonical_without_translation_and_rotation():
-    masses, rng = molecule("CH3CH2OH").get_masses(), np.random.default_rng(2)
+    masses = molecule("CH3CH2OH").get_masses()
     x = np.repeat(molecule("CH3CH2OH").positions[None], 4000, axis=0)
-    p = lockstep.draw_momenta(masses, 4000, 300.0, rng)
+    generators = [np.random.default_rng(k) for k in range(4000)]
+    ring = Ring(1, masses, 300.0, 0.5)
+    polymers = RingPolymers(ring, copies.OneByOne(ethanol()), x[0], THERMOSTATS["none"], generators)
+    p = polymers.centroid_velocities * masses[:, None]
     assert np.abs(p.sum(axis=1)).max() < 1e-12
     q = lockstep.without_rotation(x, p, masses)
     arms = x - (masses @ x[0] / masses.sum())
@@ -159,7 +163,7 @@ class Stop(Exception):
 
 def interrupted_at(call, monkeypatch):
     """From now on the evaluation number `call` fails, once."""
-    calls, plain = [], lockstep.evaluator
+    calls, plain = [], copies.evaluator
 
     def failing(atoms, memory=None):
         inner = plain(atoms, memory)
@@ -175,7 +179,7 @@ def interrupted_at(call, monkeypatch):
 
         return Failing()
 
-    monkeypatch.setattr(lockstep, "evaluator", failing)
+    monkeypatch.setattr(copies, "evaluator", failing)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +216,10 @@ def test_a_killed_process_resumes_to_the_same_numbers(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = subprocess.Popen([sys.executable, "-c", script, str(killed)], env=environment)
     deadline = time.monotonic() + 60
-    while not (killed / "state.npz").exists() and time.monotonic() < deadline:
+    while not (killed / "energy.npy").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    begun = (killed / "state.npz").stat().st_mtime_ns
+    while (killed / "state.npz").stat().st_mtime_ns == begun and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the run was over before it could be killed"

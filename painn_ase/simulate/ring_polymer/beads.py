@@ -1,0 +1,131 @@
+"""Files of bead positions: extended XYZ for ASE and for labelling, or one XYZ file per bead as i-PI reads."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+import numpy as np
+from ase import Atoms
+from ase.io.extxyz import write_extxyz
+
+from painn_ase.errors import InputError, closest
+from painn_ase.simulate.recorder import file
+from painn_ase.simulate.restart import cut_text
+
+FORMATS = ("extxyz", "i-pi")
+
+
+@dataclass(frozen=True)
+class Beads:
+    """Which beads are saved: all, or `count` of them, every `every` steps.
+
+    With `count` the beads take turns, evenly spaced around the ring: what active learning wants, since neighbours
+    on the ring are alike. `format` "extxyz" makes one file <path>.beads.xyz, a frame per bead, with step, time_fs and
+    bead in its header; "i-pi" makes <path>.pos_<bead>.xyz for every bead, which i-PI reads (`<file mode='xyz'
+    bead='0'>`) and ASE too.
+    """
+
+    every: int = 100
+    count: int | None = None
+    format: str = "extxyz"
+
+    def check(self, beads: int) -> None:
+        """`InputError` unless this can be done with a ring of `beads`."""
+        for name in ("every", "count"):
+            value = getattr(self, name)
+            if value is None and name == "count":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} of Beads: expected a whole number >= 1; got {value!r}")
+        if self.count is not None and self.count > beads:
+            raise InputError(f"count of Beads: expected at most the {beads} beads there are; got {self.count}")
+        if self.format not in FORMATS:
+            raise InputError(
+                f"format of Beads: expected one of {', '.join(FORMATS)}; got {self.format!r}"
+                f"{closest(str(self.format), FORMATS)}"
+            )
+        if self.format == "i-pi" and self.count is not None:
+            raise InputError("Beads: i-PI's files hold every bead of every frame; leave count out")
+
+    def files(self, path: Path, beads: int) -> list[Path]:
+        """The files that will be written."""
+        if self.format == "extxyz":
+            return [file(path, ".beads.xyz")]
+        digits = len(str(beads - 1))
+        return [file(path, f".pos_{k:0{digits}d}.xyz") for k in range(beads)]
+
+    def chosen(self, step: int, beads: int) -> np.ndarray:
+        """The beads saved at a step."""
+        if self.count is None:
+            return np.arange(beads)
+        return (np.arange(self.count) * beads // self.count + step // self.every) % beads
+
+
+class BeadFiles:
+    """Appends frames of beads to text files; use it as a context manager. `sizes` are kept by a restart."""
+
+    def __init__(self, plan: Beads, path: Path, atoms: Atoms, beads: int, sizes: list[int] | None = None) -> None:
+        self._plan, self._beads = plan, beads
+        self._atoms = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        self._atoms.info = {"charge": atoms.info["charge"]} if "charge" in atoms.info else {}
+        self._paths = plan.files(path, beads)
+        if sizes is not None:
+            for name, size in zip(self._paths, sizes, strict=True):
+                cut_text(name, size)
+        self._files: list[TextIO] = [
+            open(name, "w" if sizes is None else "a", encoding="utf-8")  # noqa: SIM115
+            for name in self._paths
+        ]
+
+    def write(self, step: int, time: float, positions: np.ndarray) -> None:
+        """The frames of a step that is due, from bead `positions` (beads, atoms, 3)."""
+        if step % self._plan.every:
+            return
+        for k in self._plan.chosen(step, self._beads):
+            if self._plan.format == "extxyz":
+                image = self._atoms.copy()
+                image.positions = positions[k]
+                image.info |= {"step": step, "time_fs": time, "bead": int(k)}
+                write_extxyz(self._files[0], [image])
+            else:
+                self._files[k].write(ipi_frame(self._atoms, positions[k], step, int(k)))
+
+    def sync(self) -> list[int]:
+        """Puts everything on the disk; the sizes of the files then."""
+        for one in self._files:
+            one.flush()
+            os.fsync(one.fileno())
+        return [name.stat().st_size for name in self._paths]
+
+    def __enter__(self) -> BeadFiles:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for one in self._files:
+            one.close()
+
+
+def ipi_frame(atoms: Atoms, positions: np.ndarray, step: int = 0, bead: int = 0) -> str:
+    """One frame of XYZ with the comment line that i-PI reads the cell and the units from.
+
+    i-PI wants the first cell vector along x and the second in the xy plane, so a tilted cell turns, with its atoms. A
+    structure without a cell gets one of 100 Å: i-PI knows no open boundaries, and nothing looks at it.
+    """
+    if atoms.cell.rank == 3:
+        cell, turn = atoms.cell.standard_form()
+        positions, sizes = positions @ turn.T, cell.cellpar()
+    else:
+        sizes = np.array([100.0, 100.0, 100.0, 90.0, 90.0, 90.0])
+    a, b, c, alpha, beta, gamma = sizes
+    head = (
+        f"{len(atoms)}\n# CELL(abcABC): {a:.8f} {b:.8f} {c:.8f} {alpha:.6f} {beta:.6f} {gamma:.6f}  "
+        f"Step: {step}  Bead: {bead} positions{{angstrom}}  cell{{angstrom}}\n"
+    )
+    rows = zip(atoms.get_chemical_symbols(), positions, strict=True)
+    return head + "".join(f"{symbol:>8s} {x:.12e} {y:.12e} {z:.12e}\n" for symbol, (x, y, z) in rows)

@@ -1,0 +1,117 @@
+"""A recorded ring-polymer run: what `Run` gives, and quantum averages with their errors."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from ase.units import kB
+
+from painn_ase.simulate.averages import mean_and_error
+from painn_ase.simulate.ring_polymer.estimators import heat_capacity
+from painn_ase.simulate.ring_polymer.ring import Ring
+from painn_ase.simulate.run import Run
+
+
+class RingPolymerRun(Run):
+    """A run of `run_rpmd`. Its observables are bead averages; `velocities` and `positions` are the centroid's."""
+
+    @property
+    def ring(self) -> Ring:
+        """The ring polymer that moved."""
+        about = self.metadata
+        return Ring(
+            about["beads"],
+            np.asarray(about["masses_u"]),
+            about["temperature_K"],
+            about["timestep_fs"],
+            np.asarray(about["fixed"], dtype=bool),
+            about["centred"],
+            about["propagator"],
+        )
+
+    @cached_property
+    def averages(self) -> dict[str, tuple[Any, Any]]:
+        """Name -> (mean, standard error by blocking), in the units of the observables.
+
+        potential_energy, kinetic_energy (centroid virial), kinetic_energy_primitive, total_energy (eV), temperature of
+        the modes (K); of every atom kinetic_energies (eV) and gyration_radii (Å); pressure (GPa) and heat_capacity
+        (kB, at constant volume) where they were recorded.
+        """
+        names = ("potential_energy", "kinetic_energy", "kinetic_energy_primitive", "total_energy", "temperature")
+        found: dict[str, tuple[Any, Any]] = {name: mean_and_error(self.observables(name)[1]) for name in names}
+        found["kinetic_energies"] = _by_atom(self.observables("kinetic_energies")[1])
+        squares, errors = _by_atom(self.observables("squared_gyration_radii")[1])
+        radii = np.sqrt(squares)
+        found["gyration_radii"] = radii, errors / np.maximum(2 * radii, np.finfo(float).tiny)
+        if "pressure" in self.names:
+            found["pressure"] = mean_and_error(self.observables("pressure")[1])
+        if "heat_capacity" in self.names:
+            times, slopes = self.observables("heat_capacity")
+            all_times, energies = self.observables("total_energy")
+            found["heat_capacity"] = heat_capacity(self.ring, energies[np.searchsorted(all_times, times)], slopes)
+        return found
+
+    def __str__(self) -> str:
+        about, figures = self.metadata, self.summary
+        state = "" if figures["complete"] else f" of {about['steps']} (stopped early)"
+        lines = [
+            f"Ring polymer of {about['beads']} beads, {about['formula']}, {len(about['symbols'])} atoms, "
+            f"{about['temperature_K']:g} K: {about['coupling']}",
+            f"steps        {figures['steps']}{state} of {about['timestep_fs']:g} fs = {figures['time_ps']:g} ps, "
+            f"after {about['equilibration_ps']:g} ps of equilibration; seed {about['seed']}",
+        ]
+        labels = {
+            "temperature": ("temperature", "K"),
+            "potential_energy": ("potential", "eV"),
+            "kinetic_energy": ("kinetic", "eV (centroid virial)"),
+            "kinetic_energy_primitive": ("", "eV (primitive)"),
+            "total_energy": ("total", "eV"),
+            "pressure": ("pressure", "GPa"),
+            "heat_capacity": ("heat cap.", "kB"),
+        }
+        for name, (label, unit) in labels.items():
+            if name in self.averages:
+                mean, error = self.averages[name]
+                lines.append(f"{label:<13}{_with_error(mean, error)} {unit}")
+        lines.append(f"kinetic energy and radius of gyration by element ({_classical(self):.4f} eV if classical)")
+        lines += [f"  {row}" for row in self._by_element()]
+        lines += [
+            f"drift        {figures['energy_drift']:.3g} meV/atom/ps in the conserved energy",
+            f"speed        {figures['steps_per_second']:.1f} steps/s, {figures['wall_seconds']:.1f} s",
+            f"observables  {self.file} ({', '.join(self.names)})",
+            f"trajectory   {self.trajectory} (centroid)",
+        ]
+        return "\n".join(lines)
+
+    def _by_element(self) -> list[str]:
+        symbols = np.asarray(self.metadata["symbols"])
+        kinetic, kinetic_error = self.averages["kinetic_energies"]
+        radii, radii_error = self.averages["gyration_radii"]
+        rows = []
+        for symbol in dict.fromkeys(symbols):
+            mine = symbols == symbol
+            count = np.sqrt(mine.sum())
+            rows.append(
+                f"{symbol:<3}{_with_error(kinetic[mine].mean(), kinetic_error[mine].mean() / count)} eV   "
+                f"{_with_error(radii[mine].mean(), radii_error[mine].mean() / count)} Å"
+            )
+        return rows
+
+
+def _by_atom(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    pairs = np.array([mean_and_error(column) for column in values.T])
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _classical(run: RingPolymerRun) -> float:
+    return float(1.5 * run.metadata["temperature_K"] * kB)
+
+
+def _with_error(mean: float, error: float) -> str:
+    """Digits down to the second one of the error."""
+    if not np.isfinite(error) or error <= 0:
+        return f"{mean:.5g}"
+    digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 12))
+    return f"{mean:.{digits}f} ± {error:.{digits}f}"

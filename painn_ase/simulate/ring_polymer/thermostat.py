@@ -1,0 +1,84 @@
+"""Thermostats of ring polymers: a friction for every normal mode, and perhaps a rescaling of the centroid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from ase.units import fs
+from numpy.random import Generator
+
+from painn_ase.errors import InputError, closest
+from painn_ase.simulate.ring_polymer.ring import Ring, wavenumber
+
+
+@dataclass(frozen=True)
+class Thermostat:
+    """Langevin dynamics of the normal modes: friction γ_k = 2 `damping` ω_k of the internal ones.
+
+    `damping` 1 is PILE's choice, for which the energy of a free mode decorrelates fastest (Ceriotti et al. 2010,
+    doi:10.1063/1.3489925); 0.5 is TRPMD's (Rossi, Ceriotti and Manolopoulos 2014, doi:10.1063/1.4883861). The
+    `centroid` is "free", has Langevin friction 1/`time` ("langevin"), or its velocities are rescaled with time constant
+    `time` in fs (Bussi, Donadio and Parrinello 2007, doi:10.1063/1.2408420: "rescaling").
+    """
+
+    damping: float = 1.0
+    centroid: Literal["langevin", "rescaling", "free"] = "langevin"
+    time: float = 100.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.damping) and self.damping >= 0):
+            raise InputError(f"damping of a thermostat: expected a number, zero or more; got {self.damping!r}")
+        if not (np.isfinite(self.time) and self.time > 0):
+            raise InputError(f"time of a thermostat: expected a positive number of fs; got {self.time!r}")
+        if self.centroid not in ("langevin", "rescaling", "free"):
+            raise InputError(f"centroid of a thermostat: expected langevin, rescaling or free; got {self.centroid!r}")
+
+    def frictions(self, ring: Ring) -> np.ndarray:
+        """γ_k, (modes,), per ASE time."""
+        frictions = 2 * self.damping * ring.frequencies
+        frictions[0] = 1 / (self.time * fs) if self.centroid == "langevin" else 0.0
+        return frictions
+
+    def spoiled_band(self, ring: Ring, highest: float = 4500.0) -> list[float]:
+        """The ring frequencies (cm⁻¹) below `highest` that undamped modes would bring into a spectrum."""
+        if self.damping > 0:
+            return []
+        known = (wavenumber(w) for w in ring.frequencies[1 : ring.beads // 2 + 1])
+        return [w for w in known if w < highest]
+
+
+THERMOSTATS = {
+    "pile-l": Thermostat(),
+    "pile-g": Thermostat(centroid="rescaling"),
+    "trpmd": Thermostat(damping=0.5, centroid="free"),
+    "none": Thermostat(damping=0.0, centroid="free"),
+}
+
+
+def thermostat(wanted: str | Thermostat) -> Thermostat:
+    """The thermostat that a name stands for; `InputError` for an unknown one."""
+    if isinstance(wanted, Thermostat):
+        return wanted
+    if wanted not in THERMOSTATS:
+        raise InputError(
+            f"thermostat: expected one of {', '.join(THERMOSTATS)}, or a Thermostat of "
+            f"painn_ase.simulate.ring_polymer; got {wanted!r}{closest(str(wanted), THERMOSTATS)}"
+        )
+    return THERMOSTATS[wanted]
+
+
+def rescaling_factor(kinetic: float, target: float, freedom: int, decay: float, rng: Generator) -> float:
+    """The factor on velocities of one step of stochastic velocity rescaling, `decay` = exp(-Δt/τ).
+
+    `kinetic` is the energy of `freedom` degrees of freedom, `target` its mean at the wanted temperature.
+    """
+    if kinetic <= 0 or freedom < 1:
+        return 1.0
+    one = rng.standard_normal()
+    others = 2 * rng.standard_gamma((freedom - 1) / 2) if freedom > 1 else 0.0
+    share = (1 - decay) * target / (kinetic * freedom)
+    square = decay + share * (one**2 + others) + 2 * one * np.sqrt(decay * share)
+    sign = np.sign(one + np.sqrt(decay / share))
+    return float(sign * np.sqrt(square))
