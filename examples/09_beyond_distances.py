@@ -1,7 +1,7 @@
 """What a network can see: two pairs of structures that distances, and angles too, cannot tell apart.
 
 Untrained networks show it best: whatever the weights, SchNet gives both structures of a pair the same energy. The
-argument is in docs/networks.md, and the proof that the pairs are what they claim in tests/physics/test_beyond_distances.py.
+argument is in docs/networks.md; tests/physics/test_beyond_distances.py proves that the pairs are what they claim.
 """
 
 import numpy as np

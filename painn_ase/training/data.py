@@ -1,7 +1,7 @@
 """Frames with labels: read through ASE, converted to eV, Å and e once, turned into graphs once, batched fast."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _VOIGT = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])  # xx, yy, zz, yz, xz, xy
 _SYMMETRIC = ("stress", "polarizability")
-_MOLECULAR = ("dipole", "polarizability")
+_MOLECULAR = frozenset({"dipole", "polarizability"})
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,15 @@ def make_examples(
     *,
     charge: str = "charge",
     group: str | None = None,
+    molecular: Set[str] = _MOLECULAR,
 ) -> list[Example]:
     """Examples of `frames` with pairs within `cutoff` Å.
 
     A frame may lack some labels. `charge` is the key in info of the total charge (0 where absent), `group` that
-    of the group a frame belongs to. Periodic directions without a cell vector are treated as not periodic, with
-    one line in the log. Raises `InputError` for a key that no frame has, labels of the wrong shape or not
-    finite, empty structures, and atoms on top of each other.
+    of the group a frame belongs to; `molecular` labels are refused in periodic frames (see `Model.molecular`).
+    Periodic directions without a cell vector are treated as not periodic, with one line in the log. Raises
+    `InputError` for a key that no frame has, labels of the wrong shape or not finite, empty structures, and atoms on
+    top of each other.
     """
     _check_keys(frames, labels)
     examples, flattened = [], 0
@@ -109,6 +111,8 @@ def make_examples(
             raw = _raw(atoms, label.key)
             if raw is not None:
                 found[name] = _label(name, label, raw, graph, f"frame {index}")
+                if name in molecular:
+                    _check_molecular(graph, f"frame {index}, label {name} ({label.key!r}): a {name}")
         if group is not None and group not in atoms.info:
             raise InputError(
                 f"frame {index}: info has no {group!r}, which names its group; it has {_list(atoms.info)}"
@@ -184,12 +188,16 @@ def _label(name: str, label: Label, raw: Any, graph: AtomicGraph, where: str) ->
     periodic = graph.pbc.squeeze(0)
     if name == "stress" and not bool(periodic.all()):
         raise InputError(f"{where}: stress needs a cell that is periodic in three directions; got pbc={_pbc(periodic)}")
-    if name in _MOLECULAR and bool(periodic.any()):
-        raise InputError(
-            f"{where}: a {name} built from positions is not defined under periodic boundaries; got "
-            f"pbc={_pbc(periodic)}. Set pbc to False if this is a molecule in a box, or leave the label out"
-        )
     return torch.from_numpy(value * units.factor(label.unit, rule.units, f"label {name}"))
+
+
+def _check_molecular(graph: AtomicGraph, what: str) -> None:
+    periodic = graph.pbc.squeeze(0)
+    if bool(periodic.any()):
+        raise InputError(
+            f"{what} built from positions is not defined under periodic boundaries; got pbc={_pbc(periodic)}. Set pbc "
+            "to False if this is a molecule in a box, or leave the label out"
+        )
 
 
 def _symmetric(value: np.ndarray, where: str) -> np.ndarray:
@@ -210,18 +218,19 @@ def _list(words: Iterable[str]) -> str:
     return ", ".join(sorted(map(str, words))) or "none"
 
 
-def load_splits(data: Data, cutoff: float) -> dict[str, list[Example]]:
-    """The examples of 'train', 'validation' and, where the configuration names files, 'test'."""
+def load_splits(data: Data, cutoff: float, molecular: Set[str] = _MOLECULAR) -> dict[str, list[Example]]:
+    """The examples of 'train', 'validation' and, where the configuration names files, 'test'; see `make_examples`."""
     group = data.split.key if data.split.by == "info" else None
-    examples = make_examples(read_frames(data.train), data.labels, cutoff, charge=data.charge, group=group)
+    rules: Any = {"charge": data.charge, "molecular": molecular}
+    examples = make_examples(read_frames(data.train), data.labels, cutoff, group=group, **rules)
     if data.validation:
-        held = make_examples(read_frames(data.validation), data.labels, cutoff, charge=data.charge)
+        held = make_examples(read_frames(data.validation), data.labels, cutoff, **rules)
         splits = {"train": examples, "validation": held}
     else:
         train, validation = split_indices([e.group for e in examples], data.split)
         splits = {"train": [examples[k] for k in train], "validation": [examples[k] for k in validation]}
     if data.test:
-        splits["test"] = make_examples(read_frames(data.test), data.labels, cutoff, charge=data.charge)
+        splits["test"] = make_examples(read_frames(data.test), data.labels, cutoff, **rules)
     for name in data.labels:
         if not any(name in e.labels for e in splits["train"]):
             raise InputError(f"label {name}: no training frame has it after the split; choose another split")

@@ -111,7 +111,7 @@ def evaluate_model(
         raise InputError(f"model {model.name!r} predicts {have}; there are labels for {', '.join(sorted(missing))}")
     for atoms in frames:
         check_elements(model.name, model.elements, atoms.numbers)
-    examples = make_examples(frames, labels, model.cutoff, charge=charge, group=group)
+    examples = make_examples(frames, labels, model.cutoff, charge=charge, group=group, molecular=model.molecular)
     batches = (collate([examples[k] for k in indices]) for indices in batch_indices(examples, batch_size))
     return Evaluation(compare(model, batches), len(frames))
 

@@ -28,8 +28,9 @@ def fit_normalization(model: Model, examples: Sequence[Example]) -> dict[str, fl
     of the rest of the energy per atom. Raises `InputError` for a label that does not vary.
     """
     for name in _ISOTROPIC:
-        if name in model.heads and any(name in e.labels for e in examples):
-            _fit_references(model, name, examples)
+        head = _head_of(model, name)
+        if head is not None and any(name in e.labels for e in examples):
+            _fit_references(model, head.references, name, examples)
     sizes = {name: _rms(_residuals(model, name, examples)) for name in _labelled(examples)}
     for name, size in sizes.items():
         if not size > 1e-10:
@@ -37,10 +38,12 @@ def fit_normalization(model: Model, examples: Sequence[Example]) -> dict[str, fl
                 f"label {name}: nothing to learn, the composition alone explains every training label (rest "
                 f"{size:.1e} {PROPERTIES[name].unit}); drop it from [data.labels] or add frames"
             )
-    for name, head in model.heads.items():
-        scale = sizes.get("forces" if name == "energy" and "forces" in sizes else name)
+    heads: Any = model.heads.values()
+    for head in heads:
+        names = ("forces", *head.provides) if "energy" in head.provides else head.provides
+        scale = next((sizes[name] for name in names if name in sizes), None)
         if scale is not None:
-            head.scale.fill_(scale)  # type: ignore[operator]
+            head.scale.fill_(scale)
     return sizes
 
 
@@ -55,14 +58,19 @@ def describe_normalization(model: Model) -> dict[str, Any]:
     }
 
 
-def _fit_references(model: Model, name: str, examples: Sequence[Example]) -> None:
+def _head_of(model: Model, name: str) -> Any:
+    """The head that provides the property `name` itself; None for derivatives."""
+    heads: Any = model.heads.values()
+    return next((head for head in heads if name in head.provides), None)
+
+
+def _fit_references(model: Model, references: torch.Tensor, name: str, examples: Sequence[Example]) -> None:
     labelled = [e for e in examples if name in e.labels]
     counts = np.stack([np.bincount(e.graph.numbers, minlength=100)[list(model.elements)] for e in labelled])
     isotropic = [_ISOTROPIC[name] * _trace(e.labels[name]) for e in labelled]
     solution, _, rank, _ = np.linalg.lstsq(counts.astype(float), np.array(isotropic), rcond=1e-8)
-    references = model.heads[name].references
-    references.zero_()  # type: ignore[operator]
-    references[list(model.elements)] = torch.from_numpy(solution)  # type: ignore[operator]
+    references.zero_()
+    references[list(model.elements)] = torch.from_numpy(solution)
     if rank < len(model.elements):
         logger.info(
             "%s references: the compositions fix %d of %d elements; the solution of least norm is used, and only "
@@ -84,8 +92,9 @@ def _residuals(model: Model, name: str, examples: Sequence[Example]) -> np.ndarr
         if name not in e.labels:
             continue
         label = e.labels[name]
-        if name in _ISOTROPIC and name in model.heads:
-            offset = model.heads[name].references[e.graph.numbers].sum()  # type: ignore[index]
+        head = _head_of(model, name)
+        if name in _ISOTROPIC and head is not None:
+            offset = head.references[e.graph.numbers].sum()
             label = label - (offset if name == "energy" else offset * torch.eye(3, dtype=torch.float64))
         rest.append((label / e.graph.n_atoms if name == "energy" else label).flatten())
     return torch.cat(rest).numpy()

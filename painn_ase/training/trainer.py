@@ -98,8 +98,9 @@ class _Run:
         self.device = choose_device(config.run.device)
         saved = self._saved(resume)
         # the architecture is built first: a mistake there should not wait for the data
-        cutoff = _new_model(config, [1]).cutoff
-        splits = load_splits(config.data, cutoff)
+        plan = _new_model(config, [1])
+        cutoff = plan.cutoff
+        splits = load_splits(config.data, cutoff, plan.molecular)
         self.examples = splits.pop("train")
         self.held = {name: _batches(members, config.run.batch_size) for name, members in splits.items()}
         self.counts = {"train": len(self.examples)} | {name: len(members) for name, members in splits.items()}
