@@ -23,7 +23,7 @@ LAYERS = {
     "model": 6,
     "derivatives": 7, "response": 7,
     "checkpoint": 8, "importers": 9, "backends": 8, "ensemble": 9, "structures": 9, "check_tables": 8, "describe": 9,
-    "calculator": 10, "training": 10,
+    "calculator": 10, "ase_plugin": 10, "training": 10,
     "simulate": 11, "bench": 11, "reference": 11, "testing": 11,
     "quality": 12,
     "cli": 13,
