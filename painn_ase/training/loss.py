@@ -19,6 +19,7 @@ class Loss:
 
     def __init__(self, weights: Mapping[str, float], sizes: Mapping[str, float]) -> None:
         self.factors = {name: weights[name] / size**2 for name, size in sizes.items() if weights[name] > 0}
+        self.scales = {name: weights[name] / size for name, size in sizes.items() if weights[name] > 0}
 
     @property
     def properties(self) -> frozenset[str]:
@@ -37,6 +38,14 @@ class Loss:
     def of(self, errors: Mapping[str, np.ndarray]) -> float:
         """The loss of a whole set, from the errors of every property that has labels (of the energy, per atom)."""
         return sum(f * float(np.square(errors[name]).mean()) for name, f in self.factors.items() if name in errors)
+
+    def score(self, errors: Mapping[str, np.ndarray]) -> float:
+        """Σ_p w_p ⟨|Δ_p|⟩ / σ_p of a whole set: what the best epoch is chosen by.
+
+        Of a few dozen held-out structures one torn apart can carry most of the mean square, which then says which
+        epoch happened to suit that structure; the mean of absolute errors says how good the model is.
+        """
+        return sum(s * float(np.abs(errors[name]).mean()) for name, s in self.scales.items() if name in errors)
 
 
 def errors(name: str, prediction: Tensor, batch: Batch) -> Tensor:

@@ -26,7 +26,7 @@ class LearningRate:
         return warm * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
     def observe(self, loss: float) -> None:
-        """Takes note of an epoch's validation loss; the plateau schedule reduces its factor after `patience`."""
+        """Takes note of an epoch's validation score; the plateau schedule reduces its factor after `patience`."""
         if self.schedule.kind != "plateau":
             return
         improved = loss < self.best

@@ -40,7 +40,7 @@ _FREE_KEYS = ("output", "threads", "early_stopping", "checkpoint_epochs", "check
 
 @dataclass(frozen=True)
 class Trained:
-    """The best model of a run (lowest validation loss of the averaged weights) and what it is worth."""
+    """The best model of a run (lowest validation score of the averaged weights) and what it is worth."""
 
     model: Model
     folder: Path  # of the saved model
@@ -57,7 +57,7 @@ class Progress:
     epoch: int = 0  # completed
     step: int = 0  # completed
     best_epoch: int = 0
-    best_loss: float | None = None
+    best_score: float | None = None
     seconds: float = 0.0
 
 
@@ -119,7 +119,7 @@ class _Run:
         if saved is not None:
             self._restore(*saved)
         self.folder.mkdir(parents=True, exist_ok=True)
-        columns = ["epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss"]
+        columns = ["epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss", "validation_score"]
         units = {name: f"{name} MAE ({c.error().unit})" for name, c in self._validate().items()}
         self.log = Log(self.folder / LOG, [*columns, *units.values()], self.at.epoch)
         self.units = units
@@ -140,12 +140,14 @@ class _Run:
         for indices in batches:
             total += self._step(collate([self.examples[k] for k in indices]).to(self.device))
         validation = self._validate()
+        errors = {name: c.per_atom for name, c in validation.items()}
         row = {
             "epoch": self.at.epoch + 1,
             "step": self.at.step,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "train_loss": float(total) / len(batches),
-            "validation_loss": self.loss.of({name: c.per_atom for name, c in validation.items()}),
+            "validation_loss": self.loss.of(errors),
+            "validation_score": self.loss.score(errors),
         }
         if not math.isfinite(row["train_loss"] + row["validation_loss"]):
             raise SimulationError(
@@ -153,9 +155,9 @@ class _Run:
                 "[optimizer] learning_rate or gradient_norm, or raise [schedule] warmup; the last checkpoint is intact"
             )
         self.at.epoch += 1
-        self.rate.observe(row["validation_loss"])
-        if self.at.best_loss is None or row["validation_loss"] < self.at.best_loss:
-            self.at.best_loss, self.at.best_epoch = row["validation_loss"], self.at.epoch
+        self.rate.observe(row["validation_score"])
+        if self.at.best_score is None or row["validation_score"] < self.at.best_score:
+            self.at.best_score, self.at.best_epoch = row["validation_score"], self.at.epoch
             self._keep_best()
         self.at.seconds += time.monotonic() - start
         row["seconds"] = round(self.at.seconds, 3)

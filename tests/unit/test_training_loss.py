@@ -198,3 +198,13 @@ def test_the_plateau_schedule_halves_after_its_patience_and_then_cools_down():
     restored = LearningRate(rate.schedule, 100)
     restored.restore(rate.state())
     assert restored == rate
+
+
+def test_one_torn_structure_does_not_decide_which_epoch_is_best():
+    """One of a hundred errors is huge: the mean square follows the outlier, the score the other ninety-nine."""
+    loss = Loss({"energy": 1.0}, {"energy": 2.0})
+    better, worse = np.full(100, 0.01), np.full(100, 0.02)
+    better[0], worse[0] = 1.05, 1.00
+    assert loss.of({"energy": better}) > loss.of({"energy": worse})
+    assert loss.score({"energy": better}) < loss.score({"energy": worse})
+    assert loss.score({"energy": better}) == pytest.approx((99 * 0.01 + 1.05) / 100 / 2)
