@@ -15,6 +15,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--trajectories", type=int, default=20, help="independent ones (default: %(default)s)")
     p.add_argument("--length", type=float, default=10.0, help="ps each (default: %(default)s)")
     p.add_argument("--equilibration", type=float, default=5.0, help="ps each (default: %(default)s)")
+    p.add_argument("--beads", type=int, default=1, help="more than one: quantum nuclei by TRPMD, 32 at 300 K (1)")
     p.add_argument("--timestep", type=float, default=0.5, help="fs (default: %(default)s)")
     p.add_argument("--every", type=int, default=4, help="steps between frames (default: %(default)s)")
     p.add_argument("--no-rotation", dest="rotation", action="store_false", help="molecules do not turn: sharper bands")

@@ -59,7 +59,7 @@ class Restart:
         if not path.is_file():
             raise InputError(f"resume: {path} does not exist, so there is no run to continue; start one without resume")
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as data:
                 rest = json.loads(str(data["json"]))
                 arrays = {name[6:]: data[name] for name in data.files if name.startswith("array_")}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
