@@ -49,7 +49,7 @@ def drift_check(
     timestep: float = 0.5,
     seed: int = 0,
 ) -> Drift:
-    """The drift of the total energy over `ps` ps after 2 ps of Langevin dynamics at `temperature` K.
+    """The drift of the total energy over `ps` ps after 2 ps (or `ps`) of Langevin dynamics at `temperature` K.
 
     `atoms` are copied. Errors are those of `run_md`.
     """
@@ -64,7 +64,7 @@ def drift_check(
     }
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", CoverageWarning)
-        run_md(moving, steps=round(2000 / timestep), path=Path(folder) / "warm", **common)
+        run_md(moving, steps=round(1000 * min(ps, 2.0) / timestep), path=Path(folder) / "warm", **common)
         run = run_md(moving, steps=round(1000 * ps / timestep), path=Path(folder) / "nve", ensemble="nve", **common)
         times, energies = run.observables("total_energy")
         mean = float(run.summary["temperature"])

@@ -119,10 +119,20 @@ def harmonic_check(model: Subject, frames: Sequence[Atoms], *, fmax: float = 1e-
             f"to {fmax:g}; a model this rough has no harmonic frequencies worth comparing"
         )
     found = vibrations(atoms, fmax=1.01 * fmax)
-    masses = atoms.get_masses()
-    rotation, distance = _superposed(atoms.positions, reference.atoms.positions, masses)
+    order, overlaps, distance = pair_modes(reference, found)
+    return HarmonicCheck(reference, found, order, overlaps, distance, len(frames))
+
+
+def pair_modes(reference: Vibrations, model: Vibrations) -> tuple[np.ndarray, np.ndarray, float]:
+    """The mode of `model` for each mode of `reference`, their overlaps, and the distance of the minima (RMS, Å).
+
+    Overlaps are |Σ_i m_i u_i·u'_i|, u' turned with the superposition of the minima. Raises `InputError` if the numbers
+    of modes differ.
+    """
+    masses = reference.atoms.get_masses()
+    rotation, distance = _superposed(model.atoms.positions, reference.atoms.positions, masses)
     root = np.sqrt(masses)[None, :, None]
-    motions = (found.modes.displacements @ rotation * root).reshape(len(found.modes), -1)
+    motions = (model.modes.displacements @ rotation * root).reshape(len(model.modes), -1)
     theirs = (reference.modes.displacements * root).reshape(len(reference.modes), -1)
     if motions.shape != theirs.shape:
         raise InputError(
@@ -131,7 +141,7 @@ def harmonic_check(model: Subject, frames: Sequence[Atoms], *, fmax: float = 1e-
         )
     overlaps = np.abs(theirs @ motions.T)
     rows, order = linear_sum_assignment(-(overlaps**2))
-    return HarmonicCheck(reference, found, order, overlaps[rows, order], distance, len(frames))
+    return order, overlaps[rows, order], distance
 
 
 def _strength_figures(
