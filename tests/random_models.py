@@ -19,6 +19,16 @@ ARCHITECTURES = {
     "cross-product-and-tensors": {"cross_product": True, "tensor_features": True},
     "schnet": {"kind": "schnet", "radial": {"kind": "gaussian", "count": 12}},
     "tensornet": {"kind": "tensornet", "radial": {"kind": "bessel", "count": 8}, "interactions": 1},
+    "ictp": {"kind": "ictp", "features": 8, "neighbors": 4.0},
+    "ictp-rank-3-coupled": {
+        "kind": "ictp",
+        "features": 4,
+        "neighbors": 4.0,
+        "max_rank": 1,
+        "edge_rank": 3,
+        "correlation": 2,
+        "coupled": True,
+    },
 }
 """Options of networks by name, PaiNN's by default; a new one is one more line here, and every physics test applies."""
 
@@ -27,6 +37,7 @@ OTHER_HEADS = {
     "cross-product-and-tensors": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
     "schnet": {"energy": {}, "dipole": {"atomic_dipoles": False}},
     "tensornet": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
+    "ictp": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
 }
 """Of the networks that cannot have all of `HEADS`, or can have others."""
 

@@ -1,10 +1,16 @@
 """Networks that turn a graph into atom features, by name."""
 
 from painn_ase.representations.base import AtomFeatures, Representation
+from painn_ase.representations.ictp import ICTP
 from painn_ase.representations.painn import PaiNN
 from painn_ase.representations.schnet import SchNet
 from painn_ase.representations.tensornet import TensorNet
 
-REPRESENTATIONS: dict[str, type[Representation]] = {"painn": PaiNN, "schnet": SchNet, "tensornet": TensorNet}
+REPRESENTATIONS: dict[str, type[Representation]] = {
+    "painn": PaiNN,
+    "schnet": SchNet,
+    "tensornet": TensorNet,
+    "ictp": ICTP,
+}
 
-__all__ = ["REPRESENTATIONS", "AtomFeatures", "PaiNN", "Representation", "SchNet", "TensorNet"]
+__all__ = ["ICTP", "REPRESENTATIONS", "AtomFeatures", "PaiNN", "Representation", "SchNet", "TensorNet"]

@@ -1,0 +1,159 @@
+"""The network of irreducible Cartesian tensors: its layers' tensors, its body order, its options."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from painn_ase.errors import InputError
+from painn_ase.graph import AtomicGraph
+from painn_ase.neighbors import neighbor_list
+from painn_ase.nn import packed
+from painn_ase.representations import ICTP
+
+from systems import molecule, triclinic
+
+
+def graph_of(atoms, cutoff=4.0) -> AtomicGraph:
+    pairs = neighbor_list("matscipy")(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
+    return AtomicGraph.from_arrays(
+        atoms.numbers, atoms.positions, pairs.centers, pairs.neighbors, pairs.shifts, atoms.cell.array, atoms.pbc
+    )
+
+
+def network(**options) -> ICTP:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return ICTP(**{"features": 4, "cutoff": 4.0, "neighbors": 4.0, **options}).double()
+
+
+@pytest.mark.parametrize("max_rank", [2, 3])
+@pytest.mark.parametrize("build", [molecule, triclinic])
+def test_tensors_stay_symmetric_and_traceless_through_every_layer(max_rank, build):
+    model, seen = network(max_rank=max_rank, interactions=3), []
+    for layer in model.layers:
+        for module in (layer.two_body, layer.products, layer):
+            module.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach()))
+    graph = graph_of(build())
+    features = model(graph, graph.vectors())
+    assert len(seen) == 9
+    checked = 0
+    for h in seen:
+        for rank in range(2, max_rank + 1):
+            if not len(h[packed.span(rank)]):
+                continue  # the last layer, whose features of rank 3 no head could read
+            tensors = packed.unpack(h[packed.span(rank)], rank)
+            scale = tensors.abs().max()
+            assert scale > 1e-3
+            assert (tensors - tensors.transpose(0, rank - 1)).abs().max() < 1e-12 * scale
+            assert torch.einsum("ii...->...", tensors).abs().max() < 1e-12 * scale
+            checked += 1
+    assert checked == (9 if max_rank == 2 else 7 + 9)
+    t = features.tensors.detach()
+    assert (t - t.transpose(1, 2)).abs().max() < 1e-12
+    assert torch.einsum("aiif->af", t).abs().max() < 1e-12
+
+
+def center_scalars(model: ICTP, positions: np.ndarray) -> torch.Tensor:
+    """Scalars of the first of these carbon atoms, all within the cutoff of it."""
+    n = len(positions)
+    i, j = (x.ravel() for x in np.meshgrid(range(n), range(n), indexing="ij"))
+    keep = i != j
+    graph = AtomicGraph.from_arrays(
+        np.full(n, 6), positions, i[keep], j[keep], np.zeros((keep.sum(), 3)), pbc=[False] * 3
+    )
+    with torch.no_grad():
+        return model(graph, graph.vectors()).scalars[0]
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+@pytest.mark.parametrize("correlation", [1, 2, 3])
+def test_one_layer_correlates_exactly_as_many_neighbours_as_asked(correlation, coupled):
+    """Σ over subsets S of the neighbours of (-1)^|S| s(S) vanishes for more than `correlation` of them, not before."""
+    model = network(interactions=1, correlation=correlation, coupled=coupled)
+    neighbors = np.random.default_rng(1).normal(size=(4, 3)) * 1.2
+    for count in range(1, 5):
+        total = sum(
+            (-1) ** size * center_scalars(model, np.concatenate([np.zeros((1, 3)), neighbors[list(chosen)]]))
+            for size in range(count + 1)
+            for chosen in itertools.combinations(range(count), size)
+        )
+        assert (total.abs().max() < 1e-12) == (count > correlation), count
+
+
+def test_messages_are_sums_over_neighbours_of_cartesian_products():
+    """A of the second kind of layer (neighbours with tensors), against a loop over pairs and paths."""
+    model = network(max_rank=2)
+    two_body, graph = model.layers[1].two_body, graph_of(triclinic())
+    near = model._neighborhoods(graph, graph.vectors())
+    h = torch.randn(9, graph.n_atoms, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = two_body(h, near)
+    vectors = graph.vectors()
+    d = vectors.norm(dim=1)
+    t = packed.harmonics(vectors / d[:, None], 2)
+    r = two_body.radial(model.radial(d) * model.cutoff_function(d)[:, None]).unflatten(1, (3, 4))  # (pairs, l1, F)
+    g = two_body.up(h)
+    expected = torch.zeros_like(found)
+    for l3, mix in enumerate(two_body.mix):
+        for (l1, l2), weight in zip(packed.even_paths(2, 2, l3), mix.weight, strict=True):
+            g_j = r[:, None, l1] * g[packed.span(l1)][:, graph.neighbors].transpose(0, 1)  # (pairs, 2l1+1, F)
+            product = torch.einsum("cab,paf,pb->pcf", packed.coupling(l1, l2, l3), g_j, t[l2])
+            sums = torch.zeros(graph.n_atoms, 2 * l3 + 1, 4, dtype=torch.float64)
+            sums = sums.index_add(0, graph.centers, product)
+            expected[packed.span(l3)] += (sums @ weight).transpose(0, 1) / 2.0  # √N of N = 4
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_atoms_with_few_neighbours_do_not_feel_the_empty_slots_of_others():
+    """A batch pads every atom to the largest number of neighbours; what is padded is nothing at all."""
+    model, atoms = network(), molecule()
+    pair = atoms[:2]
+    pair.positions += 100.0
+    alone, together = graph_of(pair), graph_of(atoms + pair)
+    features = model(alone, alone.vectors()).scalars
+    torch.testing.assert_close(model(together, together.vectors()).scalars[-2:], features, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("options", "rank"),
+    [({}, 2), ({"max_rank": 3}, 2), ({"max_rank": 1}, 1), ({"output_rank": 0}, 0), ({"max_rank": 0}, 0)],
+)
+def test_features_have_the_ranks_that_heads_are_promised(options, rank):
+    model, graph = network(**options), graph_of(molecule())
+    features = model(graph, graph.vectors())
+    assert model.max_rank == rank
+    assert (features.vectors is not None) == (rank >= 1)
+    assert (features.tensors is not None) == (rank >= 2)
+    assert ICTP(**model.config).config == model.config
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_rank": 4}, "max_rank: expected a whole number from 0 to 3"),
+        ({"max_rank": 2, "edge_rank": 1}, "edge_rank: expected a whole number from 2 to 3"),
+        ({"max_rank": 1, "output_rank": 2}, "output_rank: expected a whole number from 0 to 1"),
+        ({"correlation": 4}, "correlation: expected a whole number from 1 to 3"),
+        ({"neighbors": 0.0}, "neighbors: expected a positive number"),
+        ({"cutoff": -1.0}, "cutoff"),
+        ({"radial_layers": [0]}, "radial_layers"),
+        ({"features": 0}, "features"),
+    ],
+)
+def test_impossible_options_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        network(**options)
+
+
+def test_a_float32_network_in_float64_turns_exactly():
+    """Products are constants of the algebra, not weights: a cast does not leave their rounding behind."""
+    model = network().float().double()
+    atoms = molecule()
+    q = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    turned = atoms.copy()
+    turned.positions = atoms.positions @ q.T
+    one, two = graph_of(atoms), graph_of(turned)
+    t, u = model(one, one.vectors()).tensors, model(two, two.vectors()).tensors
+    q = torch.from_numpy(q)
+    torch.testing.assert_close(u, torch.einsum("ij,ajkf,lk->ailf", q, t, q), rtol=1e-12, atol=1e-12)
