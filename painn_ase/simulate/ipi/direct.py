@@ -1,6 +1,7 @@
-"""A potential that i-PI loads into its own process, by <ffdirect pes='custom'> with the path of this file.
+"""A potential that i-PI loads into its own process, by <ffdirect> with the path of this file.
 
-    <ffdirect name='painn' pes='custom'>
+    <ffdirect name='painn'>
+      <pes> custom </pes>
       <pes_path> .../painn_ase/simulate/ipi/direct.py </pes_path>
       <parameters> {model: ethanol, structure: ethanol, extras: dipole} </parameters>
       <batch_size> 32 </batch_size>
