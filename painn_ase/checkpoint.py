@@ -155,6 +155,8 @@ def _described(header: dict[str, Any], path: Path) -> Model:
         _check_options(description)
     except (InputError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise ModelError(f"{path}: the description of the model cannot be used: {in_short(error)}") from None
+    if any(tensor.numel() == 0 for tensor in model.state_dict().values()):
+        raise ModelError(f"{path}: the description of the model cannot be used: one of its layers has no columns")
     for key, value in (("cutoff", model.cutoff), ("properties", sorted(model.properties))):
         if header.get(key, value) != value:
             raise ModelError(

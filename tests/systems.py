@@ -127,11 +127,11 @@ def random_system(rng: np.random.Generator, max_atoms: int = 12) -> Atoms:
     """
     while True:
         atoms = _random_candidate(rng, max_atoms)
-        if _keeps_distance(atoms):
+        if keeps_distance(atoms):
             return atoms
 
 
-def _keeps_distance(atoms: Atoms) -> bool:
+def keeps_distance(atoms: Atoms) -> bool:
     """Whether no two atoms, images included, are closer than CLOSEST; False for cells too flat to tell cheaply."""
     cell = _some_cell(atoms)
     inverse = np.linalg.inv(cell)
