@@ -59,6 +59,29 @@ class GaussianFunctions(RadialFunctions):
         return torch.exp(-0.5 * ((distances[:, None] - self.centers) / self.widths) ** 2)
 
 
+class ExponentialNormalFunctions(RadialFunctions):
+    """φ_n(d) = exp(-β (exp(-5 d/rc) - μ_n)²), μ_n spread evenly over [e⁻⁵, 1], β = (2 (1 - e⁻⁵)/count)⁻².
+
+    Gaussians of e^(-5 d/rc): narrow at bonding distances, wide near the cutoff (Unke and Meuwly 2019, PhysNet,
+    doi:10.1021/acs.jctc.9b00181, where the exponent is d/Å).
+    """
+
+    centers: Tensor
+
+    def __init__(self, cutoff: float, count: int = 32) -> None:
+        super().__init__()
+        if count < 2:
+            raise InputError(f"exponential normal radial functions: expected count >= 2; got {count}")
+        self.count = count
+        self.decay = 5.0 / cutoff  # 1/Å
+        least = math.exp(-5.0)
+        self.beta = (2.0 / count * (1.0 - least)) ** -2
+        self.register_buffer("centers", torch.linspace(least, 1.0, count, dtype=torch.float64))
+
+    def forward(self, distances: Tensor) -> Tensor:
+        return torch.exp(-self.beta * (torch.exp(-self.decay * distances[:, None]) - self.centers) ** 2)
+
+
 class CutoffFunction(nn.Module, ABC):
     """fc: distances (pairs,) in Å to (pairs,), one at zero and exactly zero from the cutoff on."""
 
@@ -130,7 +153,11 @@ class Repulsion(nn.Module):
         return self.strength * (self.sigma / distances) ** self.power
 
 
-RADIAL: dict[str, type[RadialFunctions]] = {"bessel": BesselFunctions, "gaussian": GaussianFunctions}
+RADIAL: dict[str, type[RadialFunctions]] = {
+    "bessel": BesselFunctions,
+    "gaussian": GaussianFunctions,
+    "exponential_normal": ExponentialNormalFunctions,
+}
 CUTOFFS: dict[str, type[CutoffFunction]] = {
     "cosine": CosineCutoff,
     "polynomial": PolynomialCutoff,
@@ -139,7 +166,7 @@ CUTOFFS: dict[str, type[CutoffFunction]] = {
 
 
 def build_radial(spec: dict, cutoff: float) -> RadialFunctions:
-    """The radial functions that `spec` describes: {"kind": "bessel" | "gaussian", "count": n, ...}."""
+    """The radial functions that `spec` describes: {"kind": "bessel" | "gaussian" | ..., "count": n, ...}."""
     return build(RADIAL, spec, "radial functions", cutoff)
 
 
