@@ -55,7 +55,8 @@ class PaiNNCalculator(Calculator):
 
     Results are in ASE's units: energy, free_energy and energies (eV), forces (eV/Å), stress (eV/Å³, Voigt order,
     tension positive; three-dimensionally periodic structures only), dipole (e·Å) and polarizability (e²Å²/eV, 3x3;
-    times 14.3996 in Å³) of molecules, charges (e) if the model defines them. Derivatives are computed when asked for:
+    times 14.3996 in Å³) of molecules, charges (e), quadrupole (e·Å², 3x3 traceless, about the centre of mass) and
+    hyperpolarizability (e³Å³/eV², 3x3x3) if the model defines them. Derivatives are computed when asked for:
     born_effective_charges of molecules, (atoms, 3, 3) in e, where [i, a, b] is ∂μ_a/∂r_ib, `get_hessian` and
     `get_polarizability_derivatives`. They always come from a float64 evaluation of the same weights.
 

@@ -36,11 +36,22 @@ _ALL = (
         units.POLARIZABILITY,
         ("Å³", units.COULOMB_CONSTANT),
     ),
+    # traceless, ½ Σ q (3 r r - r² 1), about the centre of mass
+    Property("quadrupole", "structure", (3, 3), "e·Å²", units.QUADRUPOLE, ("e·Å²", 1.0)),
+    # static, ∂²μ/∂E²: without the factor 1/2 of a Taylor series
+    Property(
+        "hyperpolarizability",
+        "structure",
+        (3, 3, 3),
+        "e³Å³/eV²",
+        units.HYPERPOLARIZABILITY,
+        ("a.u.", units.HARTREE**2 / units.BOHR**3),
+    ),
 )
 PROPERTIES: dict[str, Property] = {p.name: p for p in _ALL}
 
 # What a training file may carry as labels.
-TRAINABLE = ("energy", "forces", "stress", "dipole", "polarizability")
+TRAINABLE = ("energy", "forces", "stress", "dipole", "polarizability", "quadrupole", "hyperpolarizability")
 
 
 def known(names: Iterable[str]) -> frozenset[str]:

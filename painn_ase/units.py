@@ -36,6 +36,20 @@ POLARIZABILITY = {
     "Bohr^3": BOHR**2 / HARTREE,
     "a.u.": BOHR**2 / HARTREE,
 }
+QUADRUPOLE = {
+    "e·Å²": 1.0,
+    "e*Ang^2": 1.0,
+    "e*Bohr^2": BOHR**2,
+    "a.u.": BOHR**2,
+    "Debye*Ang": DEBYE,
+    "Debye·Å": DEBYE,
+}
+HYPERPOLARIZABILITY = {
+    "e³Å³/eV²": 1.0,
+    "e^3Ang^3/eV^2": 1.0,
+    "e*Ang^3/V^2": 1.0,
+    "a.u.": BOHR**3 / HARTREE**2,
+}
 CHARGE = {"e": 1.0}
 FORCE = {f"{energy}/{length}": e / d for energy, e in ENERGY.items() for length, d in LENGTH.items()} | {
     "a.u.": HARTREE / BOHR

@@ -49,6 +49,8 @@ def unsupported(model: Model) -> str | None:
             return f"the kernel knows the activation 'silu'; head {name!r} has {head.config['activation']!r}"
         if head.config.get("mean_references", False) or head.config.get("charge_unit", 1.0) != 1.0:
             return f"the kernel does not know averaged references and charges in other units than e; head {name!r} does"
+        if head.config.get("linear", False):
+            return f"the kernel knows heads without a linear term; head {name!r} has one"
         if len(head.config["hidden"]) >= _MAX_LAYERS:
             return f"the kernel knows heads of up to {_MAX_LAYERS - 1} hidden layers"
     return None

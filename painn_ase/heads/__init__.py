@@ -4,12 +4,24 @@ from painn_ase.heads.base import Head
 from painn_ase.heads.dipole import DipoleHead
 from painn_ase.heads.energy import EnergyHead
 from painn_ase.heads.polarizability import PolarizabilityHead, TensorPolarizabilityHead
+from painn_ase.heads.tensor import HyperpolarizabilityHead, QuadrupoleHead
 
 HEADS: dict[str, type[Head]] = {
     "energy": EnergyHead,
     "dipole": DipoleHead,
     "polarizability": PolarizabilityHead,
     "tensor_polarizability": TensorPolarizabilityHead,
+    "quadrupole": QuadrupoleHead,
+    "hyperpolarizability": HyperpolarizabilityHead,
 }
 
-__all__ = ["HEADS", "DipoleHead", "EnergyHead", "Head", "PolarizabilityHead", "TensorPolarizabilityHead"]
+__all__ = [
+    "HEADS",
+    "DipoleHead",
+    "EnergyHead",
+    "Head",
+    "HyperpolarizabilityHead",
+    "PolarizabilityHead",
+    "QuadrupoleHead",
+    "TensorPolarizabilityHead",
+]

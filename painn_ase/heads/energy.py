@@ -7,6 +7,7 @@ from torch import Tensor
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 from painn_ase.heads.base import Head
+from painn_ase.nn import layers
 from painn_ase.nn.layers import halving, mlp
 from painn_ase.representations.base import AtomFeatures
 
@@ -14,6 +15,7 @@ from painn_ase.representations.base import AtomFeatures
 class EnergyHead(Head):
     """E = Σ_i [scale · MLP(s_i) + reference(Z_i)] in eV, and the atomic energies it is a sum of.
 
+    With `linear`, w·s_i joins the MLP: the readout of networks whose scalars are many-body features, such as ICTP.
     `hidden` are the sizes of the hidden layers, (F/2,) by default. `mean` divides the network's part by the number
     of atoms (an intensive property; imported networks use it) and leaves the references a sum, which
     `mean_references` turns into their mean over the atoms.
@@ -28,6 +30,7 @@ class EnergyHead(Head):
         activation: str = "silu",
         mean: bool = False,
         mean_references: bool = False,
+        linear: bool = False,
     ) -> None:
         super().__init__()
         sizes = halving(features, 1) if hidden is None else (features, *hidden, 1)
@@ -38,14 +41,19 @@ class EnergyHead(Head):
             "activation": activation,
             "mean": mean,
             "mean_references": mean_references,
+            "linear": linear,
         }
         self.provides = ("energy", "energies")
         self.mean = mean
         self.mean_references = mean_references
         self.network = mlp(sizes, activation)
+        self.direct = layers.linear(features, 1, bias=False) if linear else None
 
     def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
-        atomic = self.network(features.scalars).squeeze(-1).double() * self.scale  # (atoms,)
+        atomic = self.network(features.scalars)  # (atoms, 1)
+        if self.direct is not None:
+            atomic = atomic + self.direct(features.scalars)
+        atomic = atomic.squeeze(-1).double() * self.scale  # (atoms,)
         if self.mean:
             atomic = atomic / graph.counts[graph.structures]
         references = self.references[graph.numbers]

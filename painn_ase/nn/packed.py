@@ -36,7 +36,7 @@ def constants(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 @constants
 def basis(rank: int) -> Tensor:
-    """Orthonormal symmetric traceless tensors of `rank`, (2l+1, 3, ..., 3) float64: by Gram-Schmidt from stf(e_a e_b …)."""
+    """Orthonormal symmetric traceless tensors, (2l+1, 3, ..., 3) float64: by Gram-Schmidt from stf(e_a e_b …)."""
     found: list[Tensor] = []
     for axes in combinations_with_replacement(range(3), rank):
         tensor = torch.zeros([3] * rank, dtype=torch.float64)

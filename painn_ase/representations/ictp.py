@@ -49,7 +49,7 @@ class Neighborhoods:
     """
 
     neighbors: Tensor  # (atoms, K) int64, j
-    harmonics: Tensor  # (atoms, (edge_rank+1)², K): packed T_l(r̂_ij)
+    harmonics: Tensor  # (atoms, (max_rank+1)², K): packed T_l(r̂_ij)
     radial: Tensor  # (atoms, K, n): radial functions times the cutoff function
 
 
@@ -61,12 +61,12 @@ class TwoBody(nn.Module):
     of them, and mixing the channels afterwards gives each path its own radial function again.
     """
 
-    def __init__(self, features: int, ranks: int, edge_rank: int, radial: RadialNetwork, neighbors: float) -> None:
+    def __init__(self, features: int, ranks: int, max_rank: int, radial: RadialNetwork, neighbors: float) -> None:
         super().__init__()
-        self.ranks, self.edge_rank, self.neighbors = ranks, edge_rank, neighbors
+        self.ranks, self.max_rank, self.neighbors = ranks, max_rank, neighbors
         self.up = RankLinear(ranks, features, features)
         self.radial = radial
-        self.paths = [len(even_paths(ranks, edge_rank, l3)) for l3 in range(edge_rank + 1)]
+        self.paths = [len(even_paths(ranks, max_rank, l3)) for l3 in range(max_rank + 1)]
         self.mix = nn.ModuleList(PathLinear(n, features, features) for n in self.paths)
 
     def forward(self, h: Tensor, near: Neighborhoods) -> Tensor:
@@ -78,7 +78,7 @@ class TwoBody(nn.Module):
             r = r.repeat_interleave(_degeneracies(self.ranks, r.device), 2)  # (atoms, K, (L+1)², F)
         sums = near.harmonics @ (r.flatten(2) * g_j.unflatten(0, (atoms, slots)))  # (atoms, T's components, (L+1)² F)
         outer = sums.reshape(atoms, -1, features).transpose(0, 1) / self.neighbors**0.5
-        products = two_body_products(self.ranks, self.edge_rank).to(outer) @ outer.reshape(outer.shape[0], -1)
+        products = two_body_products(self.ranks, self.max_rank).to(outer) @ outer.reshape(outer.shape[0], -1)
         parts = products.split([n * (2 * l3 + 1) for l3, n in enumerate(self.paths)])
         shapes = [(n, 2 * l3 + 1, atoms, features) for l3, n in enumerate(self.paths)]
         return torch.cat([mix(p.reshape(s)) for mix, p, s in zip(self.mix, parts, shapes, strict=True)])
@@ -89,12 +89,12 @@ def _degeneracies(ranks: int, device: torch.device) -> Tensor:
 
 
 @constants
-def two_body_products(ranks: int, edge_rank: int) -> Tensor:
-    """T ⊗ g → its products by l3, path (l1, l2) and component: (Σ paths (2l3+1), (edge_rank+1)² (ranks+1)²)."""
+def two_body_products(ranks: int, max_rank: int) -> Tensor:
+    """T ⊗ g → its products by l3, path (l1, l2) and component: (Σ paths (2l3+1), (max_rank+1)² (ranks+1)²)."""
     rows = []
-    for l3 in range(edge_rank + 1):
-        for l1, l2 in even_paths(ranks, edge_rank, l3):
-            block = torch.zeros(2 * l3 + 1, (edge_rank + 1) ** 2, (ranks + 1) ** 2, dtype=torch.float64)
+    for l3 in range(max_rank + 1):
+        for l1, l2 in even_paths(ranks, max_rank, l3):
+            block = torch.zeros(2 * l3 + 1, (max_rank + 1) ** 2, (ranks + 1) ** 2, dtype=torch.float64)
             block[:, span(l2), span(l1)] = coupling(l1, l2, l3).transpose(1, 2)
             rows.append(block.flatten(1))
     return torch.cat(rows)
@@ -125,11 +125,11 @@ class Layer(nn.Module):
 class ICTP(Representation):
     """Scalars, vectors and rank-2 tensors after `interactions` rounds of two-body messages and many-body products.
 
-    `max_rank` (0 to 3) is the rank of the features h that are passed on, `edge_rank` that of the harmonics and of A
-    (default `max_rank`), `output_rank` the highest rank that heads find (default: 2, or `max_rank` if lower; 0 saves
-    time when only energies and forces are wanted). `correlation` (1 to 3) is the number of factors A in a product:
-    3 makes four-body messages. `coupled` products mix channels; `types` numbers describe an element in the weights
-    that depend on it. `radial_layers` are the hidden sizes of R(d), `neighbors` is about the mean number of
+    `max_rank` (0 to 3) is the rank of the harmonics and of A, `hidden_rank` that of the features h which are passed on
+    (one less by default, as in the published runs), `output_rank` the highest rank that heads find (2, or `max_rank` if
+    lower; 0 saves time when only energies and forces are wanted). `correlation` (1 to 3) is the number of factors A in
+    a product: 3 makes four-body messages. `coupled` products mix channels; `types` numbers describe an element in the
+    weights that depend on it. `radial_layers` are the hidden sizes of R(d), `neighbors` is about the mean number of
     neighbours N: sums over them are divided by √N.
 
     The scalars that heads read are those of the last round plus a linear map of those of every round before: a head
@@ -145,7 +145,7 @@ class ICTP(Representation):
         cutoff_function: dict[str, Any] | None = None,
         *,
         max_rank: int = 2,
-        edge_rank: int | None = None,
+        hidden_rank: int | None = None,
         output_rank: int | None = None,
         correlation: int = 3,
         coupled: bool = False,
@@ -155,7 +155,7 @@ class ICTP(Representation):
         embeddings: int = N_ELEMENTS,
     ) -> None:
         super().__init__()
-        edge_rank = max_rank if edge_rank is None else edge_rank
+        hidden_rank = max(0, max_rank - 1) if hidden_rank is None else hidden_rank
         output_rank = min(2, max_rank) if output_rank is None else output_rank
         self.config = {
             "features": features,
@@ -164,7 +164,7 @@ class ICTP(Representation):
             "radial": dict(radial or {"kind": "bessel", "count": 8}),
             "cutoff_function": dict(cutoff_function or {"kind": "polynomial", "p": 5}),
             "max_rank": max_rank,
-            "edge_rank": edge_rank,
+            "hidden_rank": hidden_rank,
             "output_rank": output_rank,
             "correlation": correlation,
             "coupled": coupled,
@@ -175,7 +175,7 @@ class ICTP(Representation):
         }
         _check(self.config)
         self.features, self.interactions, self.cutoff = features, interactions, cutoff
-        self.max_rank, self.edge_rank = output_rank, edge_rank
+        self.max_rank, self.harmonics_rank = output_rank, max_rank  # the first is what heads may ask for
         self.embedding = nn.Embedding(embeddings, features)
         self.species_embedding = nn.Embedding(embeddings, types)
         nn.init.normal_(self.species_embedding.weight, std=types**-0.5)
@@ -185,10 +185,10 @@ class ICTP(Representation):
         gain = cutoff / math.pi if self.config["radial"]["kind"] == "bessel" else 1.0
         self.layers = nn.ModuleList()
         for t in range(interactions):
-            before, after = max_rank if t else 0, max_rank if t < interactions - 1 else output_rank
+            before, after = hidden_rank if t else 0, hidden_rank if t < interactions - 1 else output_rank
             filters = RadialNetwork((self.radial.count, *radial_layers, (before + 1) * features), gain)
-            two_body = TwoBody(features, before, edge_rank, filters, neighbors)
-            products = ProductBasis(features, edge_rank, after, correlation, types, coupled)
+            two_body = TwoBody(features, before, max_rank, filters, neighbors)
+            products = ProductBasis(features, max_rank, after, correlation, types, coupled)
             self.layers.append(Layer(two_body, products, features, types))
         self.readouts = nn.ModuleList(RankLinear(0, features, features) for _ in range(interactions - 1))
 
@@ -220,7 +220,7 @@ class ICTP(Representation):
             padded = torch.cat([values, values.new_zeros(1, *values.shape[1:])])
             return padded.index_select(0, slots.flatten()).unflatten(0, slots.shape)
 
-        angular = torch.cat(harmonics(units, self.edge_rank), -1)  # (pairs, (edge_rank+1)²)
+        angular = torch.cat(harmonics(units, self.harmonics_rank), -1)  # (pairs, (max_rank+1)²)
         return Neighborhoods(spread(graph.neighbors), spread(angular).transpose(1, 2), spread(radial))
 
 
@@ -234,7 +234,7 @@ def _slots(graph: AtomicGraph) -> Tensor:
 def _check(options: dict[str, Any]) -> None:
     limits = {
         "features": (1, 4096), "interactions": (1, 64), "embeddings": (1, 120), "types": (1, 120),
-        "max_rank": (0, 3), "edge_rank": (options["max_rank"], 3), "output_rank": (0, min(2, options["max_rank"])),
+        "max_rank": (0, 3), "hidden_rank": (0, options["max_rank"]), "output_rank": (0, min(2, options["max_rank"])),
         "correlation": (1, 3),
     }  # fmt: skip
     for name, (low, high) in limits.items():

@@ -72,6 +72,8 @@ class LossWeights:
     stress: float = _at_least(0.0, 0.1)
     dipole: float = _at_least(0.0, 0.1)
     polarizability: float = _at_least(0.0, 0.1)
+    quadrupole: float = _at_least(0.0, 0.1)
+    hyperpolarizability: float = _at_least(0.0, 0.1)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from painn_ase.training.config import Data, Label, Split
 logger = logging.getLogger(__name__)
 
 _VOIGT = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])  # xx, yy, zz, yz, xz, xy
-_SYMMETRIC = ("stress", "polarizability")
-_MOLECULAR = frozenset({"dipole", "polarizability"})
+_SYMMETRIC = ("stress", "polarizability", "quadrupole")
+_MOLECULAR = frozenset({"dipole", "polarizability", "quadrupole"})
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,13 @@ def _label(name: str, label: Label, raw: Any, graph: AtomicGraph, where: str) ->
         raise InputError(f"{where}: expected shape {(lead, *rule.shape)}; got {value.shape}")
     if not np.isfinite(value).all():
         raise InputError(f"{where}: holds NaN or infinity; leave the key out of frames without this label")
+    if name == "quadrupole" and abs(np.trace(value[0])) > 1e-3 * np.abs(value).max():
+        raise InputError(
+            f"{where}: expected the traceless quadrupole ½ Σ q (3 r r - r² 1) about the centre of mass; the trace is "
+            f"{np.trace(value[0]):.3g} {label.unit}. Convert second moments M = Σ q r r first: (3 M - tr M 1)/2"
+        )
+    if name == "hyperpolarizability":  # symmetric in all indices; what is not is rounding or noise
+        value = np.mean([value.transpose(0, *order) for order in permutations((1, 2, 3))], axis=0)
     periodic = graph.pbc.squeeze(0)
     if name == "stress" and not bool(periodic.all()):
         raise InputError(f"{where}: stress needs a cell that is periodic in three directions; got pbc={_pbc(periodic)}")

@@ -31,7 +31,7 @@ def network(**options) -> ICTP:
 @pytest.mark.parametrize("max_rank", [2, 3])
 @pytest.mark.parametrize("build", [molecule, triclinic])
 def test_tensors_stay_symmetric_and_traceless_through_every_layer(max_rank, build):
-    model, seen = network(max_rank=max_rank, interactions=3), []
+    model, seen = network(max_rank=max_rank, hidden_rank=max_rank, interactions=3), []
     for layer in model.layers:
         for module in (layer.two_body, layer.products, layer):
             module.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach()))
@@ -84,7 +84,7 @@ def test_one_layer_correlates_exactly_as_many_neighbours_as_asked(correlation, c
 
 def test_messages_are_sums_over_neighbours_of_cartesian_products():
     """A of the second kind of layer (neighbours with tensors), against a loop over pairs and paths."""
-    model = network(max_rank=2)
+    model = network(max_rank=2, hidden_rank=2)
     two_body, graph = model.layers[1].two_body, graph_of(triclinic())
     near = model._neighborhoods(graph, graph.vectors())
     h = torch.randn(9, graph.n_atoms, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -117,7 +117,14 @@ def test_atoms_with_few_neighbours_do_not_feel_the_empty_slots_of_others():
 
 @pytest.mark.parametrize(
     ("options", "rank"),
-    [({}, 2), ({"max_rank": 3}, 2), ({"max_rank": 1}, 1), ({"output_rank": 0}, 0), ({"max_rank": 0}, 0)],
+    [
+        ({}, 2),
+        ({"max_rank": 3}, 2),
+        ({"hidden_rank": 0}, 2),
+        ({"max_rank": 1}, 1),
+        ({"output_rank": 0}, 0),
+        ({"max_rank": 0}, 0),
+    ],
 )
 def test_features_have_the_ranks_that_heads_are_promised(options, rank):
     model, graph = network(**options), graph_of(molecule())
@@ -132,7 +139,7 @@ def test_features_have_the_ranks_that_heads_are_promised(options, rank):
     ("options", "message"),
     [
         ({"max_rank": 4}, "max_rank: expected a whole number from 0 to 3"),
-        ({"max_rank": 2, "edge_rank": 1}, "edge_rank: expected a whole number from 2 to 3"),
+        ({"max_rank": 1, "hidden_rank": 2}, "hidden_rank: expected a whole number from 0 to 1"),
         ({"max_rank": 1, "output_rank": 2}, "output_rank: expected a whole number from 0 to 1"),
         ({"correlation": 4}, "correlation: expected a whole number from 1 to 3"),
         ({"neighbors": 0.0}, "neighbors: expected a positive number"),
