@@ -1,7 +1,7 @@
 """The ASE calculator: Atoms in, results in ASE's units and shapes out; nothing else."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -168,6 +168,26 @@ class PaiNNCalculator(Calculator):
         values = exact_response(self.backend, self._graph, names)
         self._check_finite(values)
         return values
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What another process must `recall` to repeat the numbers of this calculator to the last bit.
+
+        Forces are sums over pairs, and the order of pairs is that of the geometry they were last found for.
+        """
+        reference = self.neighbor_list.reference
+        if reference is None:
+            return {}
+        guard = None if self.guard is None else self.guard.state
+        return {"positions": reference[0], "cell": reference[1], "guard": guard}
+
+    def recall(self, atoms: Atoms, memory: Mapping[str, Any], properties: Sequence[str] = ("energy",)) -> None:
+        """Evaluates `atoms` for `properties` just as the calculator did whose `memory`, taken then, is given."""
+        self.neighbor_list.rebuild(memory["positions"], memory["cell"], atoms.pbc)
+        self.results, self.atoms, self._graph, self._pairs = {}, None, None, None
+        self.calculate(atoms, properties)
+        if self.guard is not None and memory["guard"] is not None:
+            self.guard.restore(memory["guard"])
 
     # ---- what ASE calls
 

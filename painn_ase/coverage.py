@@ -288,6 +288,15 @@ class Guard:
     def outside(self) -> str | None:
         return self._geometry or self._force
 
+    @property
+    def state(self) -> list[Any]:
+        """What the guard knows of the structures it has seen; JSON-able, for `restore`."""
+        return [self._geometry, self._force, self._since_pairs, self._since_look]
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """Takes up an earlier `state`."""
+        self._geometry, self._force, self._since_pairs, self._since_look = state
+
     def twin(self) -> Guard:
         """A guard with a state of its own that stays silent once this one has warned, and the other way round."""
         twin = copy(self)

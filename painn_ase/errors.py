@@ -27,6 +27,10 @@ class SimulationError(PainnError, RuntimeError):
     """A simulation left the region where its numbers mean anything."""
 
 
+class StorageError(PainnError, OSError):
+    """A file cannot be written: the disk is full, a quota is reached, or it is read-only."""
+
+
 def closest(word: str, known: Iterable[str]) -> str:
     """'; did you mean ...?' for the nearest known word, or nothing."""
     by_lower = {name.lower(): name for name in known}

@@ -1,9 +1,11 @@
 """Files of users: written in one step, and never replaced unasked."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from painn_ase.errors import InputError
+from painn_ase.errors import InputError, StorageError
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -11,13 +13,35 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with storing(path):
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Turns the system's refusal to write `path` inside the block into a `StorageError` that says what to do."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def storage_error(path: Path, error: Exception) -> StorageError:
+    """What is said when `path` cannot be written."""
+    number = getattr(error, "errno", None)
+    reason = os.strerror(number) if number else str(error).splitlines()[0]
+    return StorageError(
+        f"{path} cannot be written: {reason}. What was saved before is intact: make room, then continue with "
+        "resume=True (--resume)"
+    )
 
 
 def claim(files: list[Path], overwrite: bool) -> None:

@@ -50,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = options.run(options)
         sys.stdout.flush()
-    except PainnError as error:
-        print(f"painn-ase {options.verb}: {error}", file=sys.stderr)
-        return 1
     except BrokenPipeError:  # the reader of our output has gone, as in `painn-ase info | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (PainnError, OSError) as error:  # also a file that may not be read, a folder on a full disk
+        print(f"painn-ase {options.verb}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"painn-ase {options.verb}: interrupted", file=sys.stderr)

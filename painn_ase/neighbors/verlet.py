@@ -66,6 +66,17 @@ class VerletList:
                     return Neighborhood(continuous, reference.pairs)
         return self._build(x, cell, pbc)
 
+    @property
+    def reference(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Positions and cell that the present pairs were found for; None before the first `update`."""
+        if self._reference is None:
+            return None
+        return self._reference.geometry.positions.copy(), self._reference.geometry.cell.copy()
+
+    def rebuild(self, positions: np.ndarray, cell: np.ndarray, pbc: ArrayLike) -> Neighborhood:
+        """New pairs, whatever the list holds. Those for an earlier `reference` come in the same order again."""
+        return self._build(np.array(positions, dtype=np.float64), cell, pbc)
+
     def _build(self, x: np.ndarray, cell: np.ndarray, pbc: ArrayLike) -> Neighborhood:
         geometry = checked(x.copy(), cell, pbc, self.cutoff + self.skin)
         pairs = self.neighbor_list(geometry.positions, geometry.cell, geometry.pbc, self.cutoff + self.skin)
