@@ -17,7 +17,7 @@ from painn_ase.nn.registry import build
 from painn_ase.representations import REPRESENTATIONS, AtomFeatures, Representation
 
 # Who provides features of a rank, for the sentence that says a head does not fit.
-_PROVIDERS = {1: "PaiNN or TensorNet", 2: "TensorNet, or PaiNN with tensor_features = true"}
+_PROVIDERS = {1: "PaiNN, TensorNet or ICTP", 2: "TensorNet, ICTP, or PaiNN with tensor_features = true"}
 
 
 class Model(nn.Module):

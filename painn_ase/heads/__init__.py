@@ -1,6 +1,7 @@
 """Output networks, by name."""
 
 from painn_ase.heads.base import Head
+from painn_ase.heads.cell_dipole import CellDipoleHead
 from painn_ase.heads.dipole import DipoleHead
 from painn_ase.heads.energy import EnergyHead
 from painn_ase.heads.polarizability import PolarizabilityHead, TensorPolarizabilityHead
@@ -11,12 +12,14 @@ HEADS: dict[str, type[Head]] = {
     "dipole": DipoleHead,
     "polarizability": PolarizabilityHead,
     "tensor_polarizability": TensorPolarizabilityHead,
+    "cell_dipole": CellDipoleHead,
     "quadrupole": QuadrupoleHead,
     "hyperpolarizability": HyperpolarizabilityHead,
 }
 
 __all__ = [
     "HEADS",
+    "CellDipoleHead",
     "DipoleHead",
     "EnergyHead",
     "Head",

@@ -160,3 +160,38 @@ def test_tensors_of_a_lonely_atom_vanish_with_a_finite_gradient():
     assert results["hyperpolarizability"].abs().max() < 1e-14
     gradients = torch.autograd.grad(results["hyperpolarizability"].sum(), list(model.parameters()), allow_unused=True)
     assert all(torch.isfinite(g).all() for g in gradients if g is not None)
+
+
+@pytest.mark.parametrize("architecture", sorted(MODELS))
+def test_born_charges_of_a_crystal_are_derivatives_of_its_cell_dipole(architecture):
+    """Against finite differences, and the acoustic sum rule; a head of charges times positions is refused."""
+    atoms = triclinic()
+    calculator = PaiNNCalculator(random_model(architecture, heads={"cell_dipole": {}}), dtype="float64", skin=0.0)
+    born = calculator.get_property("born_effective_charges", atoms)
+    assert np.abs(born).max() > 1e-4
+    np.testing.assert_allclose(born.sum(0), 0, atol=1e-12)
+    for i, b in ((0, 0), (2, 1)):
+        ends = []
+        for step in (1e-4, -1e-4):
+            moved = atoms.copy()
+            moved.positions[i, b] += step
+            ends.append(calculator.get_property("dipole", moved))
+        # central differences of 1e-4 Å: truncation of 1e-8 of the third derivatives
+        np.testing.assert_allclose(born[i, :, b], (ends[0] - ends[1]) / 2e-4, atol=1e-6)
+    molecular = PaiNNCalculator(random_model(heads={"dipole": {}}), dtype="float64")
+    with pytest.raises(PropertyNotImplementedError, match="periodic"):
+        molecular.get_property("born_effective_charges", atoms)
+
+
+def test_cell_dipoles_turn_add_up_and_forget_whole_cell_vectors():
+    calculator = PaiNNCalculator(random_model(heads={"cell_dipole": {}}), dtype="float64")
+    atoms = triclinic()
+    one = calculator.get_property("dipole", atoms)
+    np.testing.assert_allclose(calculator.get_property("dipole", atoms.repeat((1, 2, 1))), 2 * one, atol=1e-12)
+    q = -ortho_group.rvs(3, random_state=2)
+    image = atoms.copy()
+    image.set_cell(atoms.cell.array @ q.T, scale_atoms=True)
+    np.testing.assert_allclose(calculator.get_property("dipole", image), q @ one, atol=1e-12)
+    image = atoms.copy()
+    image.positions[1] += 3 * image.cell[0]
+    np.testing.assert_allclose(calculator.get_property("dipole", image), one, atol=1e-12)
