@@ -16,6 +16,7 @@ NETWORKS = {
     "PaiNN, vectors stay local": {"kind": "painn", "vectors": "local"},
     "PaiNN": {"kind": "painn"},
     "TensorNet": {"kind": "tensornet"},
+    "ICTP": {"kind": "ictp", "interactions": 2},
 }
 
 
@@ -35,21 +36,21 @@ def rectangles() -> tuple[Atoms, Atoms]:
 
 
 def chains() -> tuple[Atoms, Atoms]:
-    """H-O-O-H, cis and trans. With a cutoff of 1.7 Å only bonds count, and all bond lengths and angles are the same."""
-    bond, middle, bend = 0.97, 1.46, np.radians(100)
+    """Diazene HN=NH, cis and trans. With a cutoff of 1.85 Å only bonds count; their lengths and angles are the same."""
+    bond, middle, bend = 1.03, 1.25, np.radians(113)
     along, aside = middle / 2 - bond * np.cos(bend), bond * np.sin(bend)
     core = [[-middle / 2, 0, 0], [middle / 2, 0, 0]]
-    return tuple(Atoms("HO2H", [[-along, aside, 0], *core, [along, side * aside, 0]]) for side in (1, -1))
+    return tuple(Atoms("HN2H", [[-along, aside, 0], *core, [along, side * aside, 0]]) for side in (1, -1))
 
 
-PAIRS = {"rectangles": (rectangles(), 5.0), "chains": (chains(), 1.7)}  # structures, cutoff in Å
+PAIRS = {"rectangles": (rectangles(), 5.0), "chains": (chains(), 1.85)}  # structures, cutoff in Å
 
 
 def energies(options: dict, structures: tuple[Atoms, Atoms], cutoff: float, seed: int) -> np.ndarray:
     """Energies in eV by an untrained network."""
     representation = {"features": 32, "interactions": 3, "cutoff": cutoff, **options}
     torch.manual_seed(seed)
-    model = Model.from_config({"representation": representation, "heads": {"energy": {}}, "elements": [1, 6, 8]})
+    model = Model.from_config({"representation": representation, "heads": {"energy": {}}, "elements": [1, 6, 7, 8]})
     calculator = PaiNNCalculator(model.double(), dtype="float64")
     return np.array([calculator.get_property("energy", atoms) for atoms in structures])
 

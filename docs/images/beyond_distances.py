@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
 PAIRS = runpy.run_path(str(HERE.parents[1] / "examples" / "09_beyond_distances.py"))["PAIRS"]
-COLORS = {"C": "0.2", "O": "tab:red", "H": "tab:blue"}
+COLORS = {"C": "0.2", "O": "tab:red", "N": "tab:blue", "H": "0.7"}
 
 figure = Figure(figsize=(9, 2.4), dpi=130, layout="constrained")
 for k, (name, atoms) in enumerate((name, atoms) for name, (pair, _) in PAIRS.items() for atoms in pair):

@@ -42,7 +42,7 @@ def features_of(model, atoms):
 @pytest.mark.parametrize(
     ("heads", "representation", "message"),
     [
-        (["dipole"], {"kind": "schnet"}, "needs features of rank 1; SchNet provides rank 0 at most. Use PaiNN or"),
+        (["dipole"], {"kind": "schnet"}, "needs features of rank 1; SchNet provides rank 0 at most. Use PaiNN, "),
         (["polarizability"], {"kind": "painn", "vectors": "none"}, "PaiNN provides rank 0 at most"),
         (["tensor_polarizability"], {"kind": "painn"}, "rank 2; PaiNN provides rank 1 .* tensor_features = true"),
         (["energy"], {"kind": "schnett"}, "did you mean 'schnet'"),
