@@ -81,7 +81,7 @@ class Batched:
         self._charge = float(atoms.info.get("charge", 0.0) if calc.charge is None else calc.charge)
         self._lists: list[VerletList] = []
         self._pairs: list[Pairs] = []
-        self._parts: list[tuple[np.ndarray, ...]] = []  # of each copy: centers, neighbors (in the batch), shifts
+        self._parts: list[tuple[np.ndarray, ...]] = []  # of each copy: centers and neighbors in the batch
         self._reference = np.empty((0, len(atoms), 3))  # positions ...
         self._cells = np.empty((0, 3, 3))  # ... and cells that each copy's pairs were found for
         self._alone: np.ndarray | None = None  # atoms without neighbours at the beginning
@@ -145,8 +145,12 @@ class Batched:
         for k in anew:
             pairs = self._pairs[k]
             self._check_reach(k, pairs)
-            self._parts[k] = pairs.centers + k * atoms, pairs.neighbors + k * atoms, pairs.shifts.astype(np.float64)
-        centers, neighbors, shifts = (torch.from_numpy(np.concatenate(c)) for c in zip(*self._parts, strict=True))
+            self._parts[k] = pairs.centers + k * atoms, pairs.neighbors + k * atoms
+        centers, neighbors = (torch.from_numpy(np.concatenate(c)) for c in zip(*self._parts, strict=True))
+        if self._pbc.any():
+            shifts = torch.from_numpy(np.concatenate([pairs.shifts for pairs in self._pairs])).double()
+        else:
+            shifts = torch.zeros((len(centers), 3), dtype=torch.float64)
         if self._graph is not None:
             self._graph = replace(self._graph, centers=centers, neighbors=neighbors, shifts=shifts)
             return
