@@ -5,7 +5,8 @@
 Quantum: 8 independent ring polymers of 32 beads (TRPMD), 5 ps each. Classical: 32 trajectories of the same length. Both
 in steps of 0.5 fs, all copies in one evaluation. Interrupted, it continues from where it was. Beside them stand the
 harmonic modes of the DFT the model was trained on (models/ethanol/data/harmonic.extxyz) and the experimental
-fundamentals of the NIST Computational Chemistry Comparison and Benchmark Database, release 22 (May 2022), cccbdb.nist.gov, ethanol.
+fundamentals of the NIST Computational Chemistry Comparison and Benchmark Database, release 22 (May 2022),
+cccbdb.nist.gov, ethanol.
 """
 
 import argparse

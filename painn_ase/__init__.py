@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from painn_ase.calculator import PaiNNCalculator
     from painn_ase.checkpoint import bundled_models, load_model, save_model
     from painn_ase.model import Model
-    from painn_ase.simulate import relax, run_md, simulate_spectra, vibrations
+    from painn_ase.simulate import relax, run_md, run_rpmd, simulate_spectra, vibrations
 
 _HOME = {
     "PaiNNCalculator": "painn_ase.calculator",
@@ -24,6 +24,7 @@ _HOME = {
     "save_model": "painn_ase.checkpoint",
     "relax": "painn_ase.simulate",
     "run_md": "painn_ase.simulate",
+    "run_rpmd": "painn_ase.simulate",
     "simulate_spectra": "painn_ase.simulate",
     "vibrations": "painn_ase.simulate",
 }
@@ -35,6 +36,7 @@ __all__ = [
     "load_model",
     "relax",
     "run_md",
+    "run_rpmd",
     "save_model",
     "simulate_spectra",
     "vibrations",

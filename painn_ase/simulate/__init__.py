@@ -7,12 +7,14 @@ from painn_ase.simulate.md import run_md
 from painn_ase.simulate.optimize import Relaxation, relax
 from painn_ase.simulate.recorder import Output
 from painn_ase.simulate.report import Analysis, Report, spectra_of_run
+from painn_ase.simulate.ring_polymer import Beads, RingPolymerRun, Thermostat, run_rpmd
 from painn_ase.simulate.run import Run
 from painn_ase.simulate.spectrum import Protocol, simulate_spectra
 
 __all__ = [
     "MTK",
     "Analysis",
+    "Beads",
     "Bussi",
     "Guards",
     "Langevin",
@@ -21,10 +23,13 @@ __all__ = [
     "Protocol",
     "Relaxation",
     "Report",
+    "RingPolymerRun",
     "Run",
+    "Thermostat",
     "Vibrations",
     "relax",
     "run_md",
+    "run_rpmd",
     "simulate_spectra",
     "spectra_of_run",
     "vibrations",

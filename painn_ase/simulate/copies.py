@@ -86,6 +86,9 @@ class Batched:
         self._cells = np.empty((0, 3, 3))  # ... and cells that each copy's pairs were found for
         self._alone: np.ndarray | None = None  # atoms without neighbours at the beginning
         self._graph: AtomicGraph | None = None
+        guard = getattr(calc, "guard", None)
+        self._guard = None if guard is None else guard.twin()
+        self._evaluations = 0
         if memory:  # the order of pairs decides the last bit of sums
             self._update(memory["positions"].copy(), memory["cells"])
 
@@ -104,6 +107,8 @@ class Batched:
         if cells is not None:
             graph = replace(graph, cells=torch.from_numpy(np.array(cells, dtype=np.float64)))
         values = self._backend.evaluate(graph, {"energy", *names})
+        if self._guard is not None:
+            self._look(near, values["forces"] if "forces" in values else np.zeros((0, 3)))
         for name, value in values.items():
             spread = name.endswith(_SPREAD)
             known = PROPERTIES[name.removesuffix(_SPREAD)]
@@ -112,6 +117,20 @@ class Batched:
             elif name == "stress" and not spread:
                 values[name] = full_3x3_to_voigt_6_stress(value)
         return values
+
+    @property
+    def outside(self) -> str | None:
+        """How a copy lies outside of what the model's training data covered, or None (`PaiNNCalculator.outside`)."""
+        return None if self._guard is None else self._guard.outside
+
+    def _look(self, positions: np.ndarray, forces: np.ndarray) -> None:
+        """Compares with the training data: all forces, and now and then the geometry of one copy, which take turns."""
+        assert self._guard is not None
+        if self._evaluations % self._guard.EVERY == 0:
+            k = self._evaluations // self._guard.EVERY % len(positions)
+            self._guard.new_pairs(self._numbers, self._pairs[k], positions[k], self._cells[k])
+        self._evaluations += 1
+        self._guard.new_forces(forces)
 
     def _update(self, positions: np.ndarray, cells: np.ndarray | None) -> None:
         """Brings the pairs up to date; image jumps are taken off `positions`, which change in place."""

@@ -80,8 +80,7 @@ def run_rpmd(
         raise InputError("the constraints leave nothing that moves; molecular dynamics needs at least one free atom")
     if save_beads is not None:
         save_beads.check(beads)
-    if getattr(guards, "stop_outside", False):
-        raise InputError("stop_outside: ring polymers do not ask for it; look at the saved beads instead")
+    guards.check(atoms.calc)
     _warn_of_ring_modes(ring, bath)
     forces = atoms.calc.get_property("forces", atoms)  # refuses what the calculator cannot do
     if not np.isfinite(forces).all():

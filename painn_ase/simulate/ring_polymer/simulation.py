@@ -169,6 +169,9 @@ class Simulation:
             raise SimulationError("the potential energy of a bead is not finite")
         if not p.temperature[0] <= self.hottest:
             raise SimulationError(f"temperature {p.temperature[0]:.4g} K above the limit of {self.hottest:.4g} K")
+        outside = getattr(p.evaluate, "outside", None) if self.guards.stop_outside else None
+        if outside:
+            raise SimulationError(f"outside of what the model was trained on: {outside}")
         limit = self.guards.max_force
         if limit is not None and np.linalg.norm(p.forces, axis=-1).max() > limit:
             raise SimulationError(f"a force on a bead is above the limit of {limit:.4g} eV/Å")
