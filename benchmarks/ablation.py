@@ -30,7 +30,7 @@ from painn_ase.training import TrainConfig, Trained, parse_config, read_frames, 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("PAINN_ASE_DATA", ROOT.parent / "shared" / "data"))
 
-PAINN = {"kind": "painn", "features": 64, "interactions": 3}
+PAINN: dict[str, Any] = {"kind": "painn", "features": 64, "interactions": 3}
 PARTS = {
     "PaiNN": PAINN,
     "no vector propagation": {**PAINN, "vectors": "local"},
@@ -42,7 +42,7 @@ NETWORKS = {
     "PaiNN, cross product": {**PAINN, "cross_product": True},
     "SchNet": {"kind": "schnet", "features": 128, "interactions": 3},
     "TensorNet": {"kind": "tensornet", "features": 64, "interactions": 2},
-    "ICTP": {"kind": "ictp"},
+    "ICTP": {"kind": "ictp", "output_rank": 0},
 }
 DATA = {  # training frames, share of them for validation, test frames
     "ethanol": (ROOT / "models/ethanol/data/train.extxyz", 0.1, ROOT / "models/ethanol/data/test.extxyz"),
@@ -71,7 +71,7 @@ def main() -> None:
         for data in places:
             if data not in options.data:
                 continue
-            rows = {}
+            rows: dict[str, dict[str, Any]] = {}
             for name, representation in variants.items():
                 place = f"{data}_{options.minutes:g}min_seed{options.seed}"
                 folder = options.output / place / name.replace(",", "").replace(" ", "_")
