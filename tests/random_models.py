@@ -19,11 +19,10 @@ ARCHITECTURES = {
     "cross-product-and-tensors": {"cross_product": True, "tensor_features": True},
     "schnet": {"kind": "schnet", "radial": {"kind": "gaussian", "count": 12}},
     "tensornet": {"kind": "tensornet", "radial": {"kind": "exponential_normal", "count": 8}, "interactions": 1},
-    "ictp": {"kind": "ictp", "features": 8, "neighbors": 9.0},
+    "ictp": {"kind": "ictp", "features": 8},
     "ictp-rank-3-coupled": {
         "kind": "ictp",
         "features": 4,
-        "neighbors": 9.0,
         "max_rank": 3,
         "hidden_rank": 1,
         "output_rank": 1,

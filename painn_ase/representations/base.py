@@ -1,6 +1,7 @@
 """What every network that describes atoms provides: features per atom, of a stated tensor rank."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -41,3 +42,6 @@ class Representation(nn.Module, ABC):
     @abstractmethod
     def forward(self, graph: AtomicGraph, vectors: Tensor) -> AtomFeatures:
         """Features of the atoms of `graph`, whose pair vectors r_ij are `vectors`, (pairs, 3) in Å."""
+
+    def adapt(self, graphs: Sequence[AtomicGraph]) -> None:
+        """Sets constants that depend on what there is to describe, before training on `graphs`; by default none."""

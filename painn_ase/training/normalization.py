@@ -1,4 +1,4 @@
-"""Per-element references and scales that let the network start near zero mean and unit variance."""
+"""Per-element references and scales that let the network start near zero mean and unit variance, inside and out."""
 
 import logging
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ _ISOTROPIC = {"energy": 1.0, "polarizability": 1.0 / 3.0}  # trace of a 3x3 labe
 def fit_normalization(model: Model, examples: Sequence[Example]) -> dict[str, float]:
     """Fills `references` and `scale` of the model's heads, and returns the size of each label for the loss.
 
+    The representation adapts its own constants to the structures, if it has any.
     References solve the least-squares problem  label ≈ Σ_Z n_Z reference_Z  of least norm, so compositions that
     do not tell the elements apart (a single molecule) are no obstacle. The energy's scale is the RMS force
     component; every other scale is the RMS of what the references leave over. The returned sizes are RMS values
@@ -38,6 +39,7 @@ def fit_normalization(model: Model, examples: Sequence[Example]) -> dict[str, fl
                 f"label {name}: nothing to learn, the composition alone explains every training label (rest "
                 f"{size:.1e} {PROPERTIES[name].unit}); drop it from [data.labels] or add frames"
             )
+    model.representation.adapt([e.graph for e in examples])
     heads: Any = model.heads.values()
     for head in heads:
         names = ("forces", *head.provides) if "energy" in head.provides else head.provides
