@@ -256,7 +256,7 @@ import json
 import numpy as np
 from ipi.scripting import InteractiveSimulation
 simulation = InteractiveSimulation(open("input.xml").read())
-simulation.run(4000, write_outputs=False)
+simulation.run(3000, write_outputs=False)
 rows = []
 for _ in range({samples}):
     simulation.run(8, write_outputs=False)
@@ -269,20 +269,20 @@ np.save("rows.npy", np.array(rows))
 @pytest.mark.slow
 @needs_ipi
 def test_averages_agree_with_those_of_i_pi(tmp_path):
-    """32 beads of ethanol at 300 K by PILE-G in both, 5 ps each after equilibration, the same model."""
+    """32 beads of ethanol at 300 K by PILE-G in both, 2.5 ps each after equilibration, the same model."""
     atoms = ethanol()
     (tmp_path / "init.xyz").write_text(ipi_frame(atoms, atoms.positions))
     bath = "<thermostat mode='pile_g'><tau units='femtosecond'> 100 </tau></thermostat>"
     text = NVE.format(prefix="x", pes=direct.__file__, beads=32, mode="nvt", bath=bath)
     (tmp_path / "input.xml").write_text(text)
     done = subprocess.run(
-        [sys.executable, "-c", SAMPLING.format(samples=2500)],
+        [sys.executable, "-c", SAMPLING.format(samples=1250)],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=3000, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr + done.stdout
     rows = np.load(tmp_path / "rows.npy")
     run = run_rpmd(
-        atoms, beads=32, steps=20000, timestep=0.25, thermostat="pile-g", equilibration=1.0, every=8, seed=5,
+        atoms, beads=32, steps=10000, timestep=0.25, thermostat="pile-g", equilibration=1.0, every=8, seed=5,
         path=tmp_path / "ours", progress=False,
     )  # fmt: skip
     centre = 1.5 * kB * 300
