@@ -1,0 +1,100 @@
+"""Long runs take no more memory than short ones and leave no file open; calculators of two precisions do not mix."""
+
+import multiprocessing
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from painn_ase import PaiNNCalculator
+from painn_ase.structures import read_structure
+from painn_ase.testing.endurance import GROWTH, open_files, resident
+
+from random_models import random_model
+from systems import molecule, triclinic
+
+pytestmark = pytest.mark.skipif(open_files() == 0, reason="memory is read from /proc")
+
+
+def growth(calc, atoms, calls: int) -> tuple[float, int]:
+    """MB and file handles that came on top between a tenth of `calls` and all of them."""
+    rng, start, files = np.random.default_rng(0), 0.0, 0
+    reference = atoms.positions.copy()
+    atoms.calc = calc
+    for call in range(calls):
+        if call == calls // 10:
+            start, files = resident(), open_files()
+        atoms.positions = reference + 0.03 * rng.normal(size=reference.shape)
+        atoms.get_forces()
+        atoms.get_potential_energy()
+    return resident() - start, open_files() - files
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_hundred_thousand_calls_take_no_memory_and_no_files(backend):
+    calls = 100_000 if backend == "auto" else 20_000  # the slower backend in the time that is left
+    megabytes, files = growth(PaiNNCalculator("ethanol", backend=backend), read_structure("ethanol"), calls)
+    print(f"{calls} calls on {backend}: {megabytes:+.2f} MB, {files:+d} files")
+    assert megabytes <= GROWTH
+    assert files <= 0
+
+
+def test_a_thousand_calls_take_no_memory_and_no_files():
+    megabytes, files = growth(PaiNNCalculator(random_model(heads={"energy": {}})), molecule(), 1000)
+    assert megabytes <= GROWTH
+    assert files <= 0
+
+
+def test_loading_models_leaves_no_file_open():
+    PaiNNCalculator("ethanol")
+    before = open_files()
+    for _ in range(5):
+        PaiNNCalculator("ethanol")
+    assert open_files() <= before
+
+
+def test_calculators_of_two_precisions_interleaved_in_threads_keep_their_own():
+    model = random_model()
+    structures = [molecule(), triclinic()] * 10
+    single, double = (PaiNNCalculator(model, dtype=dtype) for dtype in ("float32", "float64"))
+    alone = {c: [c.get_property("forces", a) for a in structures] for c in (single, double)}
+    barrier = threading.Barrier(2)
+
+    def work(calc):
+        barrier.wait()
+        return [calc.get_property("forces", atoms) for atoms in structures]
+
+    with ThreadPoolExecutor(2) as pool:
+        together = dict(zip(alone, pool.map(work, alone), strict=True))
+    for calc, tolerance in ((single, 2e-5), (double, 1e-11)):
+        for one, other in zip(alone[calc], together[calc], strict=True):
+            np.testing.assert_allclose(other, one, atol=tolerance * max(1.0, np.abs(one).max()))
+    assert np.abs(alone[single][0] - alone[double][0]).max() > 1e-9  # they do differ
+
+
+def _forces(calc, atoms, connection):
+    connection.send(calc.get_property("forces", atoms))
+    connection.close()
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_calculators_of_two_precisions_in_forked_processes_keep_their_own():
+    context, model = multiprocessing.get_context("fork"), random_model()
+    calculators = [PaiNNCalculator(model, dtype=dtype) for dtype in ("float32", "float64", "float32", "float64")]
+    expected = [calc.get_property("forces", molecule()) for calc in calculators]
+    for calc in calculators:
+        calc.reset()
+    started = []
+    for calc in calculators:
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_forces, args=(calc, molecule(), theirs))
+        process.start()
+        started.append((process, ours))
+    for (process, connection), forces in zip(started, expected, strict=True):
+        assert connection.poll(60)
+        np.testing.assert_allclose(connection.recv(), forces, atol=1e-5 * np.abs(forces).max())
+        process.join(60)
+        assert process.exitcode == 0
