@@ -1,0 +1,62 @@
+"""Recipes of bundled models and benchmarks: they parse, convert what they say, and their page is their results."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from painn_ase.training import load_config
+
+ROOT = Path(__file__).parents[2]
+
+
+def script(path: str):
+    """A script as a module, under a name that no package has."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem + "_script", ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "models").glob("*/train.toml")), ids=lambda p: p.parent.name)
+def test_a_recipe_says_what_a_card_needs(recipe):
+    config = load_config(recipe)
+    assert {"level of theory", "data", "range of validity", "licence"} <= set(config.about)
+    assert config.data.test
+    assert config.run.output.resolve() == (ROOT / "runs" / recipe.parent.name).resolve()
+
+
+def test_the_converter_turns_vasp_stress_into_that_of_ase():
+    """The numbers of one structure of the set, as published and as converted independently."""
+    entry = {
+        "structure": {
+            "lattice": {"matrix": np.diag([10.0, 10.0, 10.0]).tolist()},
+            "sites": [{"species": [{"element": "Si", "occu": 1}], "xyz": [0.0, 0.0, 0.0]}],
+        },
+        "outputs": {
+            "energy": -334.75283939,
+            "forces": [[-0.05608486, 0.22205158, 0.76935161]],
+            "virial_stress": [-13.06584338, -14.90011365, -5.99104685, -1.4653367, 2.454755, 4.58943834],
+        },
+        "group": "Vacancy",
+    }
+    atoms = script("models/silicon/convert.py").frame(entry)
+    kbar = 0.1 * 6.2415091e-3
+    expected = kbar * np.array([[13.0658, 1.4653, -4.5894], [1.4653, 14.9001, -2.4548], [-4.5894, -2.4548, 5.9910]])
+    assert atoms.info["REF_stress"] == pytest.approx(expected, abs=1e-7)
+    assert atoms.info["REF_energy"] == -334.75283939
+    assert atoms.pbc.all()
+
+
+def test_the_page_of_accuracies_is_made_of_the_stored_results():
+    accuracy = script("benchmarks/accuracy.py")
+    assert (ROOT / "docs" / "accuracy.md").read_text() == accuracy.page(accuracy.stored_results())
+
+
+def test_every_task_has_a_script():
+    accuracy = script("benchmarks/accuracy.py")
+    named = "".join(path.read_text() for path in (ROOT / "benchmarks").glob("accuracy_*.py"))
+    assert all(f'"{task}"' in named for task in accuracy.TASKS)
