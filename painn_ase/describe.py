@@ -12,6 +12,7 @@ from painn_ase.check_tables import check_sections, error_table
 from painn_ase.check_tables import table as _table
 from painn_ase.checkpoint import bundled_models, find_model, load_model, read_header
 from painn_ase.model import Model
+from painn_ase.properties import TRAINABLE
 
 
 def describe_installation() -> str:
@@ -35,7 +36,7 @@ def models_table() -> str:
     for name, folder in bundled_models().items():
         header = read_header(folder)
         network = header["model"]["representation"]
-        shown = [p for p in ("energy", "forces", "dipole", "polarizability") if p in header["properties"]]
+        shown = [p for p in TRAINABLE if p != "stress" and p in header["properties"]]
         test = header["errors"].get("test", {}).get("properties", {})
         errors = ", ".join(f"{p} {test[p]['mae']:.2g} {test[p]['unit']}" for p in shown if p in test)
         about = header["provenance"].get("about", {})

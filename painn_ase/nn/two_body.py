@@ -17,8 +17,8 @@ from painn_ase.nn.packed import PathLinear, RankLinear, constants, coupling, eve
 class RadialNetwork(nn.Module):
     """R(d): the radial functions times the cutoff function through layers without bias, so that R vanishes with fc.
 
-    Weights are normal with variance 1/inputs (times `gain`, for the inputs' length), and the activation is SiLU
-    scaled to keep it.
+    Weights are normal with variance 1/inputs, times `gain` for the length of the inputs, then 1.6765² for that of
+    SiLU's output.
     """
 
     def __init__(self, sizes: Sequence[int], gain: float) -> None:
@@ -26,12 +26,13 @@ class RadialNetwork(nn.Module):
         pairs = list(itertools.pairwise(sizes))
         self.weights = nn.ParameterList(torch.randn(inputs, outputs) / inputs**0.5 for inputs, outputs in pairs)
         with torch.no_grad():
-            self.weights[0].mul_(gain)
+            for weight, factor in zip(self.weights, [gain] + [1.6765] * len(pairs), strict=False):
+                weight.mul_(factor)
 
     def forward(self, x: Tensor) -> Tensor:
         *hidden, last = self.weights
         for weight in hidden:
-            x = 1.6765 * nn.functional.silu(x @ weight)
+            x = nn.functional.silu(x @ weight)
         return x @ last
 
 

@@ -158,7 +158,7 @@ def parity_plot(evaluation: Evaluation, path: str | Path) -> Path:
 
 def _panel(axes: Any, comparison: Comparison) -> None:
     unit, factor = PROPERTIES[comparison.name].unit, 1.0
-    if comparison.name in ("stress", "polarizability"):
+    if comparison.name in ("stress", "polarizability", "hyperpolarizability"):
         unit, factor = PROPERTIES[comparison.name].report
     origin = comparison.reference.mean() if comparison.name == "energy" else 0.0
     x, y = (factor * (v - origin).ravel() for v in (comparison.reference, comparison.predicted))
