@@ -137,7 +137,7 @@ def forgets_files(atoms, results):
 
 
 def hoards(atoms, results):
-    KEPT.append(np.ones(20_000))
+    KEPT.append(np.ones(100_000))
 
 
 OPEN: list = []
