@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase.units import fs, kB
 
-from painn_ase import PaiNNCalculator, load_model, relax
+from painn_ase import PaiNNCalculator, relax
 from painn_ase.simulate import vibrations
 from painn_ase.simulate.copies import Batched
 from painn_ase.spectra import find_peaks, infrared, power_spectrum
@@ -13,27 +13,11 @@ from painn_ase.structures import read_structure
 TEMPERATURE, TIMESTEP, EVERY, RESOLUTION = 30.0, 0.5, 4, 9.0
 
 
-def smooth_ethanol():
-    """The bundled network with ε >= 0.02 under its norms |V| = √(v² + ε).
-
-    With ε = 1e-8 a network may bend within 1e-4 Å, where no atom of a moving molecule ever sits: then there is no
-    harmonic limit at 30 K (amplitudes of 0.02 Å) to be compared with.
-    """
-    model = load_model("ethanol")
-    for module in model.modules():
-        if hasattr(module, "epsilon"):
-            module.epsilon = max(module.epsilon, 0.02)
-    for part in (model.representation, *model.heads.values()):
-        if "epsilon" in part.config:
-            part.config["epsilon"] = max(part.config["epsilon"], 0.02)
-    return model
-
-
 @pytest.fixture(scope="module")
 def harmonic():
     atoms = read_structure("ethanol")
     atoms.rattle(0.02, seed=0)
-    atoms.calc = PaiNNCalculator(smooth_ethanol(), dtype="float64")
+    atoms.calc = PaiNNCalculator("ethanol", dtype="float64")
     assert relax(atoms, fmax=2e-4, optimizer="BFGS", steps=1000).converged
     return vibrations(atoms)
 
@@ -45,7 +29,7 @@ def trajectory(harmonic):
     Sampled momenta would give each mode an energy that scatters by 100 %: a hundred runs for 10 % intensities.
     """
     atoms, modes = harmonic.atoms.copy(), harmonic.modes
-    atoms.calc = PaiNNCalculator(smooth_ethanol())
+    atoms.calc = PaiNNCalculator("ethanol")
     mass = atoms.get_masses()[:, None]
     signs = np.random.default_rng(0).choice([-1, 1], size=(4, len(modes)))
     p = mass * np.einsum("mk,kia->mia", signs * np.sqrt(2 * kB * TEMPERATURE), modes.displacements)
@@ -73,7 +57,7 @@ def spectra(harmonic, trajectory):
 
 
 @pytest.mark.slow
-def test_low_temperature_dynamics_of_a_smoothed_network_shows_the_harmonic_frequencies(harmonic, trajectory):
+def test_low_temperature_dynamics_of_ethanol_shows_the_harmonic_frequencies(harmonic, trajectory):
     """Every mode above 400 cm⁻¹ within 5 cm⁻¹ of a band of the density of states."""
     _, density = spectra(harmonic, trajectory)
     assert density.area()[0] == pytest.approx(21, rel=0.01)
@@ -85,7 +69,7 @@ def test_low_temperature_dynamics_of_a_smoothed_network_shows_the_harmonic_frequ
 
 
 @pytest.mark.slow
-def test_low_temperature_dynamics_of_a_smoothed_network_shows_the_harmonic_infrared_intensities(harmonic, trajectory):
+def test_low_temperature_dynamics_of_ethanol_shows_the_harmonic_infrared_intensities(harmonic, trajectory):
     """Relative strengths of the strong bands within 15 %, modes closer than 25 cm⁻¹ counted together.
 
     Modes exchange some of their energy in 6 ps, so each counts with the share ⟨Q̇²⟩/kT that it had on average.
