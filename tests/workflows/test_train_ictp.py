@@ -1,10 +1,12 @@
 """A TOML file that names the network of Cartesian tensors gives a calculator of every property, of order 3 too."""
 
+import signal
 from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
+import torch
 from ase.build import molecule
 from ase.calculators.morse import MorsePotential
 
@@ -114,6 +116,25 @@ def test_ictp_learns_energies_forces_and_tensors_of_order_two_and_three(tmp_path
     one = evaluate_model(result.model, [atoms], labels).comparisons["hyperpolarizability"].predicted
     # two calls of one float32 network, batched differently
     np.testing.assert_allclose(one[0], atoms.calc.results["hyperpolarizability"], rtol=1e-4, atol=1e-6)
+
+
+def test_a_stopped_run_of_ictp_resumes_to_the_same_bits(tmp_path):
+    """The factors that `adapt` measured on the training structures are measured again, and are the same."""
+    write_frames(tmp_path / "train.xyz", 6)
+    small = TOML.replace("features = 8", "features = 4").replace("epochs = 40", "epochs = 2")
+    (tmp_path / "train.toml").write_text(small, encoding="utf-8")
+    straight = train(load_config(tmp_path / "train.toml"), progress=False)
+    (tmp_path / "train.toml").write_text(small.replace('"out"', '"stopped"'), encoding="utf-8")
+    config = load_config(tmp_path / "train.toml")
+
+    def stop(_row):
+        signal.raise_signal(signal.SIGINT)  # ends the epoch, saves, and returns
+
+    assert not train(config, progress=False, on_epoch=stop).finished
+    resumed = train(config, resume=True, progress=False)
+    one, two = straight.model.state_dict(), resumed.model.state_dict()
+    assert any(name.endswith("scales") for name in one)
+    assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 def labelled(name: str, value, unit: str) -> np.ndarray:
