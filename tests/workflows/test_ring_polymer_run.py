@@ -383,16 +383,54 @@ def test_a_killed_process_resumes_to_the_last_bit(tmp_path):
     same(resumed, short(ethanol(), tmp_path / "whole", **arguments))
 
 
+FORKING = """
+import os, random, signal, sys, time, traceback
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from springs import cluster
+from painn_ase.errors import InputError
+from painn_ase.simulate import Output
+from painn_ase.simulate.ring_polymer import Beads, run_rpmd
+
+def start(path, resume):
+    process = os.fork()
+    if process:
+        return process
+    arguments = dict(beads=3, steps=120, timestep=0.5, equilibration=0.01, every=2, record={record!r}, progress=False,
+                     save_beads=Beads(every=8), output=Output(10, sync=0.01), checkpoint=0.01, path=path)
+    try:
+        try:
+            run_rpmd(cluster(), resume=resume, **arguments)
+        except InputError:  # killed before there was anything to resume
+            run_rpmd(cluster(), overwrite=True, **arguments)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+def status(process):
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+assert status(start(Path("whole"), False)) == 0
+moments = random.Random(0)
+for _ in range(60):
+    process = start(Path("killed"), True)
+    time.sleep(moments.uniform(0, 0.4))
+    os.kill(process, signal.SIGKILL)
+    assert status(process) in (-signal.SIGKILL, 0)
+assert status(start(Path("killed"), True)) == 0
+"""
+
+
 @pytest.mark.slow
-def test_a_process_killed_again_and_again_resumes_to_the_last_bit(tmp_path):
-    steps, rng = 1500, np.random.default_rng(0)
-    kills = 0
-    while kill_once_begun(tmp_path / "killed", steps, kills > 0, delay=rng.uniform(0, 0.5)):
-        kills += 1
-        assert kills < 60
-    assert kills >= 3
-    whole = launch(tmp_path / "whole", steps, False)
-    assert whole.wait(timeout=300) == 0
+def test_a_process_killed_at_random_moments_resumes_to_the_last_bit(tmp_path):
+    """Also while it opens, cuts back and replaces its files; children of one process, so that they start at once."""
+    script = FORKING.format(tests=os.path.dirname(__file__), record=RECORD)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
     same(RingPolymerRun.load(tmp_path / "killed"), RingPolymerRun.load(tmp_path / "whole"))
 
 
