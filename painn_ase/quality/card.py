@@ -103,9 +103,10 @@ def _structure(wanted: Measurements, folder: Path) -> Atoms:
 
 def _add_coverage(model: Model, files: Sequence[str]) -> None:
     """Stores what the training files cover, after making sure that they are the ones the model was trained on."""
-    known = model.provenance.get("data_sha256", {})
+    sums = model.provenance.get("data_sha256", {})
+    known = {sums.get(name) for name in model.provenance.get("training", {}).get("data", {}).get("train", ())}
     for name in files:
-        if hashlib.sha256(Path(name).read_bytes()).hexdigest() not in known.values():
+        if not Path(name).is_file() or hashlib.sha256(Path(name).read_bytes()).hexdigest() not in known:
             raise InputError(f"{name}: not a file that model {model.name!r} was trained on (its header has other sums)")
     examples = make_examples(read_frames(files), trained_labels(model), model.cutoff)
     model.coverage = coverage_of(examples, model.cutoff)

@@ -94,8 +94,9 @@ def test_the_committee_mean_is_the_mean_of_its_members():
 
 
 def test_coverage_is_added_only_from_the_files_of_the_training(folder, covered):
-    with pytest.raises(InputError, match="not a file that model 'ethanol' was trained on"):
-        measure(folder, Measurements(coverage=[str(DATA / "harmonic.extxyz")]))
+    for name in ("harmonic.extxyz", "test.extxyz", "nothing.extxyz"):
+        with pytest.raises(InputError, match="not a file that model 'ethanol' was trained on"):
+            measure(folder, Measurements(coverage=[str(DATA / name)]))
     model = load_model(covered)
     assert (1, 8) in model.coverage.closest
     run = dynamics_check(model, read_structure("ethanol"), temperature=300, ps=0.02)
