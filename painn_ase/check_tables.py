@@ -83,7 +83,7 @@ def _harmonic(found: dict[str, Any]) -> str:
     text = f"## Harmonic check ({found['frames']} reference frames, model in float64{who})\n\n"
     text += f"{table(('', ''), rows)}\n\n{table(tuple(head), list(zip(*columns, strict=True)))}"
     if "picture" in found:
-        text += f"\n\nPicture: docs/images/{found['picture']}"
+        text += f"\n\n![Reference and model: IR, Raman and shifts of the frequencies]({found['picture']})"
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def measure(model: str | Path, wanted: Measurements, others: Sequence[str | Path
         subject.checks["harmonic"] = check.to_dict() | {"members": len(members)}
         say(check.table())
         if wanted.picture:
-            subject.checks["harmonic"]["picture"] = Path(wanted.picture).name
+            subject.checks["harmonic"]["picture"] = Path(os.path.relpath(wanted.picture, folder)).as_posix()
             say(f"picture: {harmonic_picture(check, wanted.picture, subject.name)}")
         store()
     if wanted.nve:
