@@ -11,7 +11,7 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
-SOURCES = "painn_ase/backends/csrc"
+SOURCES = "painn_ase/native/csrc"
 COMMON = ("engine", "network", "painn", "topology", "workspace")
 # No -ffast-math: linked in, it would change the rounding mode of the whole process, and NaN checks would vanish.
 FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fvisibility=hidden"]
@@ -56,7 +56,7 @@ setup(
     },
     ext_modules=[
         Extension(
-            "painn_ase.backends._native",
+            "painn_ase.native._native",
             [f"{SOURCES}/painn.cpp"],
             depends=sorted(glob(f"{SOURCES}/*")),
             py_limited_api=True,

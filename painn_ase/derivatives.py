@@ -9,6 +9,7 @@ from torch import Tensor
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
+from painn_ase.nn.fused import without_derivatives_by
 from painn_ase.properties import known
 from painn_ase.representations import AtomFeatures
 
@@ -65,7 +66,8 @@ def evaluate(
         return model(graph, state.vectors, heads, state.features)
     with torch.enable_grad():
         results = model(graph, state.vectors, heads, state.features)
-        (gradient,) = torch.autograd.grad(results["energy"].sum(), state.vectors, create_graph=create_graph)
+        with without_derivatives_by("weights"):
+            (gradient,) = torch.autograd.grad(results["energy"].sum(), state.vectors, create_graph=create_graph)
     results["forces"] = _forces(graph, gradient)
     if "stress" in wanted:
         results["stress"] = _stress(graph, state.vectors.detach(), gradient)

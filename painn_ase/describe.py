@@ -6,12 +6,11 @@ import torch
 from ase.data import chemical_symbols
 
 from painn_ase import __version__
-from painn_ase.backends.library import library
-from painn_ase.backends.native import available
 from painn_ase.check_tables import check_sections, error_table
 from painn_ase.check_tables import table as _table
 from painn_ase.checkpoint import bundled_models, find_model, load_model, read_header
 from painn_ase.model import Model
+from painn_ase.native.library import available, library
 from painn_ase.properties import TRAINABLE
 
 

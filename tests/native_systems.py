@@ -5,9 +5,8 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
-from painn_ase.backends.library import INSTRUCTION_SETS, library
-from painn_ase.backends.native import available
 from painn_ase.graph import AtomicGraph
+from painn_ase.native.library import INSTRUCTION_SETS, available, library
 from painn_ase.neighbors import neighbor_list
 
 if available() is None:

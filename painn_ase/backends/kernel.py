@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from painn_ase.backends import library as c
 from painn_ase.backends.tables import filter_tables, radial_table
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.heads import DipoleHead, EnergyHead, PolarizabilityHead
 from painn_ase.heads.base import Head
 from painn_ase.model import Model
+from painn_ase.native import library as c
 from painn_ase.nn.layers import GatedEquivariantNetwork
 from painn_ase.representations import PaiNN
 from painn_ase.threads import torch_threads

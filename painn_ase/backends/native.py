@@ -12,25 +12,15 @@ import numpy as np
 import torch
 
 from painn_ase.backends.kernel import Kernel, unsupported
-from painn_ase.backends.library import INSTRUCTION_SETS, Outputs, Topology, library
-from painn_ase.errors import InputError, PainnError
+from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
+from painn_ase.native.library import INSTRUCTION_SET_VARIABLE, INSTRUCTION_SETS, Outputs, Topology, available
 from painn_ase.properties import PROPERTIES, known
 
-INSTRUCTION_SET_VARIABLE = "PAINN_ASE_INSTRUCTION_SET"
 _MANY_ATOMS = 96  # from here on several threads beat one
 _FROM_FEATURES = frozenset({"dipole", "charges", "polarizability"})  # what the heads read off the last pass
 _NOT_PERIODIC = {"dipole": "the dipole moment", "charges": "the dipole moment", "polarizability": "the polarizability"}
-
-
-def available() -> str | None:
-    """None if the compiled kernel can be used on this machine, else the reason why not."""
-    try:
-        library()
-    except PainnError as error:
-        return str(error)
-    return None
 
 
 class NativeBackend:

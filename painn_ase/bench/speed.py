@@ -25,13 +25,13 @@ from ase.md.langevin import Langevin
 
 from painn_ase import __version__
 from painn_ase.backends import Backend, NativeBackend, TorchBackend
-from painn_ase.backends.library import vector_rate
 from painn_ase.bench.systems import CUTOFF, graph_of, random_model, systems, water
 from painn_ase.bench.yardstick import Yardstick
 from painn_ase.calculator import PaiNNCalculator
 from painn_ase.errors import SimulationError
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
+from painn_ase.native.library import vector_rate
 from painn_ase.neighbors import neighbor_list
 
 NODE_FLOPS, PAIR_MULTIPLY_ADDS = 162, 214  # per F² and atom, per F and directed pair: energy and forces, T = 3

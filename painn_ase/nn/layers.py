@@ -1,13 +1,16 @@
 """Dense layers and the gated equivariant block that networks and heads are built from."""
 
 import itertools
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from painn_ase.errors import InputError, closest
-from painn_ase.nn.equivariant import safe_norm, scaled
+from painn_ase.nn.dense import LINEAR, PERCEPTRON
+from painn_ase.nn.equivariant import scaled
+from painn_ase.nn.fused import fusible
+from painn_ase.nn.update import with_norms
 
 
 class ShiftedSoftplus(nn.Module):
@@ -29,21 +32,40 @@ def activation(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
+class Linear(nn.Linear):
+    """A linear layer; one operation where `fusible`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return LINEAR(x, self.weight, self.bias) if fusible(x, self.weight) else super().forward(x)
+
+
+class MLP(nn.Sequential):
+    """Linear layers with activations between them; two of them with silu are one operation where `fusible`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(self) == 3 and type(self[1]) is nn.SiLU and x.dim() == 2:
+            first: Any = self[0]
+            last: Any = self[2]
+            if fusible(x, first.weight):
+                return PERCEPTRON(x, first.weight, first.bias, last.weight, last.bias)
+        return super().forward(x)
+
+
+def linear(inputs: int, outputs: int, bias: bool = True) -> Linear:
     """A linear layer with Glorot-uniform weights and zero bias."""
-    layer = nn.Linear(inputs, outputs, bias=bias)
+    layer = Linear(inputs, outputs, bias=bias)
     nn.init.xavier_uniform_(layer.weight)
     if bias:
         nn.init.zeros_(layer.bias)
     return layer
 
 
-def mlp(sizes: tuple[int, ...], act: str) -> nn.Sequential:
+def mlp(sizes: tuple[int, ...], act: str) -> MLP:
     """Linear layers of the given sizes with the activation between them, none after the last."""
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(sizes):
         layers += [linear(inputs, outputs), activation(act)]
-    return nn.Sequential(*layers[:-1])
+    return MLP(*layers[:-1])
 
 
 def halving(features: int, outputs: int) -> tuple[int, ...]:
@@ -68,10 +90,9 @@ class GatedEquivariantBlock(nn.Module):
         self.activate = nn.Identity() if last else activation(act)
 
     def forward(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        v, w = self.mix(vectors).split(self.outputs, -1)  # (atoms, 3, outputs) each
-        mixed = self.gate(torch.cat([scalars, safe_norm(v, self.epsilon)], -1))
-        s, g = mixed.split(self.outputs, -1)  # (atoms, outputs)
-        return self.activate(s), scaled(g, w)
+        mixed = self.mix(vectors)  # [V, W], (atoms, 3, 2 outputs)
+        s, g = self.gate(with_norms(scalars, mixed, self.epsilon)).chunk(2, -1)  # (atoms, outputs)
+        return self.activate(s), scaled(g, mixed[..., self.outputs :])
 
 
 class GatedEquivariantNetwork(nn.Module):

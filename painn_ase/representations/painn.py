@@ -10,10 +10,17 @@ from torch import Tensor, nn
 
 from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph
-from painn_ase.nn.equivariant import safe_norm, scalar_product, scaled, shortened, symmetric_traceless, triple_product
+from painn_ase.nn.equivariant import scalar_product, scaled, shortened, symmetric_traceless, triple_product
 from painn_ase.nn.layers import linear, mlp
+from painn_ase.nn.message import message
 from painn_ase.nn.radial import Repulsion, build_cutoff, build_radial
+from painn_ase.nn.update import gate, with_norms
 from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation, check_sizes
+
+
+def filter_weights(layer: nn.Linear) -> Tensor:
+    """[W; b] of a filter's linear layer, (n + 1, parts F)."""
+    return torch.cat([layer.weight.T, layer.bias[None]])
 
 
 class Message(nn.Module):
@@ -27,17 +34,9 @@ class Message(nn.Module):
         self.context = mlp((features, features, 3 * features), act)
 
     def forward(
-        self, s: Tensor, v: Tensor | None, filters: Tensor, units: Tensor, graph: AtomicGraph
+        self, s: Tensor, v: Tensor | None, basis: Tensor, weight: Tensor, units: Tensor, graph: AtomicGraph
     ) -> tuple[Tensor, Tensor]:
-        i, j = graph.centers, graph.neighbors
-        x = filters * self.context(s).index_select(0, j)  # (pairs, 3F)
-        x_s, x_vs, x_vv = x.split(s.shape[-1], -1)  # (pairs, F) each
-        m_v = x_vs[:, None, :] * units[:, :, None]  # (pairs, 3, F)
-        if v is None:  # before the first message every vector is zero
-            v = m_v.new_zeros(s.shape[0], 3, s.shape[-1])
-        else:
-            m_v = m_v + x_vv[:, None, :] * v.index_select(0, j)
-        return s.index_add(0, i, x_s), v.index_add(0, i, m_v)
+        return message(s, v, self.context(s), basis, weight, units, graph.centers, graph.neighbors)
 
 
 class Update(nn.Module):
@@ -64,8 +63,11 @@ class Update(nn.Module):
         self.context = mlp((2 * features, features, (2 + scalar_product + cross_product) * features), act)
 
     def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        big_v, big_u = self.mix(v).split(s.shape[-1], -1)  # (atoms, 3, F) each
-        a = self.context(torch.cat([s, safe_norm(big_v, self.epsilon)], -1))
+        mixed = self.mix(v)  # [V, U], (atoms, 3, 2F)
+        a = self.context(with_norms(s, mixed, self.epsilon))
+        if self.scalar_product and not self.cross_product:
+            return gate(s, v, a, mixed)
+        big_v, big_u = mixed.chunk(2, -1)  # (atoms, 3, F) each
         a_ss, a_vv, *a = a.split(s.shape[-1], -1)  # (atoms, F) each
         s, w = s + a_ss, v + scaled(a_vv, big_u)
         if self.scalar_product:
@@ -83,9 +85,9 @@ class LocalMessage(nn.Module):
         self.context = mlp((features, features, parts * features), act)
 
     def forward(
-        self, s: Tensor, v: Tensor | None, filters: Tensor, units: Tensor, graph: AtomicGraph
+        self, s: Tensor, v: Tensor | None, basis: Tensor, weight: Tensor, units: Tensor, graph: AtomicGraph
     ) -> tuple[Tensor, Tensor | None]:
-        i, j = graph.centers, graph.neighbors
+        i, j, filters = graph.centers, graph.neighbors, basis @ weight
         x_s, *x_vs = (filters * self.context(s).index_select(0, j)).split(s.shape[-1], -1)  # (pairs, F) each
         if x_vs:
             v = s.new_zeros(s.shape[0], 3, s.shape[-1]) if v is None else v
@@ -118,12 +120,10 @@ class TensorMessage(nn.Module):
         self.context = mlp((features, features, 3 * features), act)
         self.mix = linear(features, 2 * features, bias=False)  # rows: V, then U
 
-    def forward(
-        self, s: Tensor, v: Tensor, basis: Tensor, envelope: Tensor, units: Tensor, graph: AtomicGraph
-    ) -> Tensor:
+    def forward(self, s: Tensor, v: Tensor, basis: Tensor, units: Tensor, graph: AtomicGraph) -> Tensor:
         i, j, n = graph.centers, graph.neighbors, s.shape[-1]
         a_t, x = self.context(s).split((n, 2 * n), -1)  # (atoms, F), (atoms, 2F)
-        x_t, x_tv = (self.filters(basis) * envelope * x.index_select(0, j)).split(n, -1)  # (pairs, F) each
+        x_t, x_tv = (basis @ filter_weights(self.filters) * x.index_select(0, j)).split(n, -1)  # (pairs, F) each
         w = x_t[:, None, :] * units[:, :, None] + x_tv[:, None, :] * v.index_select(0, j)  # (pairs, 3, F)
         sums = w.new_zeros(s.shape[0], 3, 3, n).index_add(0, i, units[:, :, None, None] * w[:, None])
         big_v, big_u = self.mix(v).split(n, -1)
@@ -229,13 +229,15 @@ class PaiNN(Representation):
             pairs = self.repulsion(distances)
             repulsion = pairs.new_zeros(graph.n_atoms).index_add(0, graph.centers, pairs)
         distances = distances.to(dtype)
-        basis = self.radial(distances)  # (pairs, n)
         envelope = self.cutoff_function(distances)[:, None]  # (pairs, 1)
+        # W(d) = (φ W + b) fc as one product of matrices, [φ fc, fc] [W; b]: it spares a pass over (pairs, 3F)
+        basis = torch.cat([self.radial(distances) * envelope, envelope], 1)  # (pairs, n + 1)
         s = self.embedding(graph.numbers)
         v: Tensor | None = None
         for t in range(self.interactions):
-            filters = self.filters[t % len(self.filters)](basis) * envelope  # (pairs, 3F)
-            s, v = self.messages[t % len(self.messages)](s, v, filters, units, graph)
+            layer: Any = self.filters[t % len(self.filters)]
+            weight = filter_weights(layer)
+            s, v = self.messages[t % len(self.messages)](s, v, basis, weight, units, graph)
             s, v = self.updates[t % len(self.updates)](s, v)
-        tensors = None if self.tensors is None else self.tensors(s, v, basis, envelope, units, graph)
+        tensors = None if self.tensors is None else self.tensors(s, v, basis, units, graph)
         return AtomFeatures(scalars=s, vectors=v, tensors=tensors, repulsion=repulsion)

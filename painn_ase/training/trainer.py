@@ -21,6 +21,7 @@ from painn_ase import checkpoint as model_files
 from painn_ase.derivatives import evaluate
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.model import Model
+from painn_ase.nn.fused import without_derivatives_by
 from painn_ase.threads import torch_threads
 from painn_ase.training.average import AveragedModel
 from painn_ase.training.checkpoint import load_state, save_state
@@ -29,7 +30,7 @@ from painn_ase.training.data import Batch, Example, batch_indices, collate, cove
 from painn_ase.training.evaluate import Comparison, Evaluation, compare
 from painn_ase.training.loss import Loss
 from painn_ase.training.normalization import describe_normalization, fit_normalization
-from painn_ase.training.run import Log, checksums, choose_device, interrupts
+from painn_ase.training.run import Log, checksums, choose_device, interrupts, memory_kept
 from painn_ase.training.schedule import LearningRate
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def train(
     epoch and saves. `on_epoch` is called with each row of the log. Raises `InputError` for unusable data or when
     an earlier run would be overwritten, `SimulationError` when the loss is no longer finite.
     """
-    with torch_threads(config.run.threads), interrupts() as interrupt:
+    with torch_threads(config.run.threads), memory_kept(), interrupts() as interrupt:
         run = _Run(config, resume)
         bar = tqdm(total=config.run.epochs, initial=run.at.epoch, unit="epoch", disable=None if progress else True)
         with bar:
@@ -111,6 +112,7 @@ class _Run:
         self.model.to(self.device, getattr(torch, config.run.dtype))
         self.average = AveragedModel(self.model, config.optimizer.ema)
         self.best = {name: tensor.clone() for name, tensor in self.average.model.named_parameters()}
+        self.trained = list(self.model.parameters())
         self.optimizer = _optimizer(self.model, config)
         steps = config.run.epochs * len(list(batch_indices(self.examples, config.run.batch_size)))
         self.rate = LearningRate(config.schedule, steps)
@@ -174,10 +176,12 @@ class _Run:
             group["lr"] = settings.learning_rate * self.rate.at(self.at.step)
         wanted = self.loss.properties.intersection(batch.labels)
         loss = self.loss(evaluate(self.model, batch.graph, wanted, create_graph=True), batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        for parameter in self.trained:  # as optimizer.zero_grad does, without its bookkeeping
+            parameter.grad = None
+        with without_derivatives_by("geometry"):
+            loss.backward(inputs=self.trained)  # the pair vectors want no gradient of the loss
         if settings.gradient_norm:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_norm)
+            torch.nn.utils.clip_grad_norm_(self.trained, settings.gradient_norm)
         self.optimizer.step()
         self.at.step += 1
         self.average.update(self.at.step)

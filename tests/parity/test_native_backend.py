@@ -13,9 +13,9 @@ from native_systems import RUNNABLE, graph_of, pulled, water_box
 
 from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.backends import tables as tabulation
-from painn_ase.backends.native import INSTRUCTION_SET_VARIABLE, available
 from painn_ase.errors import InputError, ModelError
 from painn_ase.graph import batch
+from painn_ase.native.library import INSTRUCTION_SET_VARIABLE, available
 from painn_ase.nn.radial import CUTOFFS
 
 from random_models import NATIVE, random_model

@@ -6,8 +6,8 @@ from ase import Atoms
 from native_systems import RUNNABLE, graph_of
 
 from painn_ase.backends import NativeBackend, TorchBackend
-from painn_ase.backends.native import available
 from painn_ase.graph import AtomicGraph, batch
+from painn_ase.native.library import available
 from painn_ase.neighbors import neighbor_list
 
 from random_models import random_model

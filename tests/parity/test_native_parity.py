@@ -8,8 +8,8 @@ from native_systems import RUNNABLE, graph_of, pulled, water_box
 
 from painn_ase import load_model
 from painn_ase.backends import NativeBackend, TorchBackend
-from painn_ase.backends.native import available
 from painn_ase.graph import batch
+from painn_ase.native.library import available
 from painn_ase.structures import read_structure
 
 from random_models import NATIVE, random_model

@@ -38,7 +38,8 @@ def test_kernel_is_clean_under_sanitizers(tmp_path):
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:verify_asan_link_order=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
-    tests = [str(HERE / "test_native_parity.py"), str(HERE / "test_native_backend.py")]
+    names = ("test_native_parity.py", "test_native_backend.py", "test_fused_operations.py")
+    tests = [str(HERE / name) for name in names]
     # pickling and forking are about processes, energy conservation is about time: no memory is touched in a new way
     chosen = ["-k", "not fork and not conserved"]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *chosen, *tests]

@@ -5,8 +5,8 @@ import pytest
 from ase.build import molecule
 
 from painn_ase.backends import NativeBackend, TorchBackend
-from painn_ase.backends.native import available
 from painn_ase.graph import AtomicGraph
+from painn_ase.native.library import available
 from painn_ase.neighbors import neighbor_list
 
 from random_models import random_model

@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from painn_ase.backends.native import available
 from painn_ase.bench import measure_speed
 from painn_ase.cli import main
 from painn_ase.errors import InputError
+from painn_ase.native.library import available
 
 
 @pytest.mark.skipif(available() is not None, reason=str(available()))

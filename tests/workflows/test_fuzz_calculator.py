@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from painn_ase import PaiNNCalculator
 from painn_ase.backends import NativeBackend, TorchBackend
-from painn_ase.backends.native import available
 from painn_ase.errors import InputError, PainnError
 from painn_ase.graph import AtomicGraph
+from painn_ase.native.library import available
 from painn_ase.neighbors import BruteForceNeighborList
 from painn_ase.properties import PROPERTIES
 

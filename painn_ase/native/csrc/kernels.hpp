@@ -3,9 +3,12 @@
 #pragma once
 #include <time.h>
 
+#include "form.hpp"
 #include "geometry.hpp"
 #include "heads.hpp"
+#include "matrix.hpp"
 #include "message.hpp"
+#include "pointwise.hpp"
 
 namespace {
 
@@ -50,7 +53,7 @@ namespace painn {
         static const Kernels table = {PAINN_NAME(set), panel,            pack,           geometry,              \
                                       embed,           message_forward,  message_backward, update_forward,      \
                                       context_forward, update_backward,  context_backward, energy, read,        \
-                                      vector_rate};                                                             \
+                                      message_form_scratch, message_form, matrix,   pointwise, vector_rate};  \
         return &table;                                                                                          \
     }
 #define PAINN_EXPAND(set) PAINN_DEFINE(set)

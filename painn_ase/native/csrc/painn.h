@@ -1,4 +1,4 @@
-/* The C interface of the native PaiNN kernel: what painn_ase/backends/native.py calls through ctypes.
+/* The C interface of the native PaiNN kernel: what painn_ase calls through ctypes.
 
    Lengths in Å, energies in eV. All arrays are row-major and contiguous. Functions that can fail return 0 on success
    and a nonzero code otherwise; painn_error says why. */
@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 #define PAINN_API __attribute__((visibility("default")))
-#define PAINN_ABI 2 /* raised with every change of this file; the Python side refuses another number */
+#define PAINN_ABI 3 /* raised with every change of this file; the Python side refuses another number */
 
 typedef struct PainnModel PainnModel;
 
@@ -64,11 +64,55 @@ typedef struct {
     double* polarizability; /* (structures, 3, 3) */
 } PainnOutputs;
 
+/* One derivative of the message's form S (form.hpp) for torch's automatic differentiation: of order 0 the message, 1 its
+   gradient, 2 the gradient of that along the directions d. Arrays of `width` 4 (float) or 8 (double); F a multiple of 16.
+   Outputs are added to, but for those of pairs, which are written; null outputs are not wanted. v null: no vectors yet. */
+typedef struct {
+    int32_t order, width;
+    int64_t features, radial, atoms, pairs;
+    const int64_t *centers, *neighbors;                /* (pairs) in any order */
+    const void *x, *basis, *weight, *v, *u;            /* (atoms, 3, F), (pairs, radial), (radial, 3, F), (atoms, 3, F), (pairs, 3) */
+    const void *g, *G;                                 /* (atoms, F), (atoms, 3, F); orders 1 and 2 */
+    const void *dx, *dbasis, *dweight, *dv, *du;       /* order 2; dbasis and dweight may be null, for zero */
+    void *out_x, *out_basis, *out_weight, *out_v, *out_u; /* orders 1 and 2 */
+    void *out_g, *out_G;                               /* orders 0 and 2 */
+} PainnForm;
+
+/* C = A·B (+ bias) (+ C): element (i, k) of A is at a[i · a_row + k · a_column], of B likewise; C has contiguous rows. */
+typedef struct {
+    int32_t width, accumulate; /* 4 (float) or 8 (double) */
+    int64_t rows, columns, inner;
+    const void* a;
+    int64_t a_row, a_column;
+    const void* b;
+    int64_t b_row, b_column;
+    const void* bias;          /* (columns) or null */
+    void* c;
+} PainnMatrix;
+
+/* What painn_pointwise computes (pointwise.hpp says from what): [s, |V|]; the update of s and v; silu's second derivative. */
+enum PainnPointwiseKind { PAINN_NORMS, PAINN_GATE, PAINN_BEND };
+
+typedef struct {
+    int32_t kind, order, width; /* width 4 (float) or 8 (double) */
+    int64_t atoms, features, scalars;
+    double epsilon;             /* under the root of |V| */
+    const void* in[10];
+    void* out[4];
+} PainnPointwise;
+
 PAINN_API int32_t painn_abi(void);
 /* Name of the instruction set that `wanted` ("", "portable", "avx2", "avx512") leads to, or null if it cannot run. */
 PAINN_API const char* painn_instruction_set(const char* wanted);
 /* Multiply-adds per second of one core of that instruction set, operands from the first-level cache. */
 PAINN_API double painn_vector_rate(const char* instruction_set);
+
+/* For torch's automatic differentiation. On a nonzero result nothing was done. */
+enum PainnFailure { PAINN_NO_SUCH_SET = 1, PAINN_NO_MEMORY, PAINN_NO_SUCH_ATOM };
+PAINN_API int32_t painn_message_form(const PainnForm* form, const char* instruction_set);
+
+PAINN_API int32_t painn_matrix(const PainnMatrix* matrix, const char* instruction_set);
+PAINN_API int32_t painn_pointwise(const PainnPointwise* pointwise, const char* instruction_set);
 
 PAINN_API PainnModel* painn_new(const PainnSizes* sizes, const char* instruction_set);
 PAINN_API void painn_free(PainnModel* model);

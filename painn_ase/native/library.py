@@ -10,14 +10,20 @@ from pathlib import Path
 
 from painn_ase.errors import PainnError
 
-ABI = 2
+ABI = 3
 INSTRUCTION_SETS = ("portable", "avx2", "avx512")
 # Another build of the kernel to load instead of the installed one (the sanitizer run uses it).
 LIBRARY_VARIABLE = "PAINN_ASE_NATIVE_LIBRARY"
+# Instruction set to use instead of the fastest of the machine.
+INSTRUCTION_SET_VARIABLE = "PAINN_ASE_INSTRUCTION_SET"
 
 # which matrix painn_set_linear is given, and kinds of heads
 CONTEXT_1, CONTEXT_2, MIX, UPDATE_1, UPDATE_2 = range(5)
 ENERGY, CHARGES, DIPOLE, POLARIZABILITY = range(4)
+# results of painn_message_form, painn_matrix and painn_pointwise
+NO_SUCH_SET, NO_MEMORY, NO_SUCH_ATOM = 1, 2, 3
+# what painn_pointwise computes
+NORMS_STEP, GATE_STEP, BEND_STEP = range(3)
 
 
 class Sizes(Structure):
@@ -61,6 +67,47 @@ class Topology(Structure):
     )
 
 
+class Form(Structure):
+    _fields_ = (
+        ("order", c_int32),
+        ("width", c_int32),
+        *((name, c_int64) for name in ("features", "radial", "atoms", "pairs")),
+        *((name, c_void_p) for name in ("centers", "neighbors", "x", "basis", "weight", "v", "u", "g", "G")),
+        *((name, c_void_p) for name in ("dx", "dbasis", "dweight", "dv", "du")),
+        *((name, c_void_p) for name in ("out_x", "out_basis", "out_weight", "out_v", "out_u", "out_g", "out_G")),
+    )
+
+
+class Matrix(Structure):
+    _fields_ = (
+        ("width", c_int32),
+        ("accumulate", c_int32),
+        *((name, c_int64) for name in ("rows", "columns", "inner")),
+        ("a", c_void_p),
+        ("a_row", c_int64),
+        ("a_column", c_int64),
+        ("b", c_void_p),
+        ("b_row", c_int64),
+        ("b_column", c_int64),
+        ("bias", c_void_p),
+        ("c", c_void_p),
+    )
+
+
+class Pointwise(Structure):
+    _fields_ = (
+        ("kind", c_int32),
+        ("order", c_int32),
+        ("width", c_int32),
+        ("atoms", c_int64),
+        ("features", c_int64),
+        ("scalars", c_int64),
+        ("epsilon", c_double),
+        ("in_", c_void_p * 10),
+        ("out", c_void_p * 4),
+    )
+
+
 class Outputs(Structure):
     _fields_ = tuple(
         (name, c_void_p) for name in ("energy", "energies", "forces", "stress", "dipole", "charges", "polarizability")
@@ -71,6 +118,9 @@ _SIGNATURES: dict[str, tuple] = {
     "painn_abi": (c_int32,),
     "painn_instruction_set": (c_char_p, c_char_p),
     "painn_vector_rate": (c_double, c_char_p),
+    "painn_message_form": (c_int32, POINTER(Form), c_char_p),
+    "painn_matrix": (c_int32, POINTER(Matrix), c_char_p),
+    "painn_pointwise": (c_int32, POINTER(Pointwise), c_char_p),
     "painn_new": (c_void_p, POINTER(Sizes), c_char_p),
     "painn_free": (None, c_void_p),
     "painn_error": (c_char_p, c_void_p),
@@ -90,6 +140,15 @@ def library() -> ctypes.CDLL:
     return _load(os.environ.get(LIBRARY_VARIABLE) or _installed())
 
 
+def available() -> str | None:
+    """None if the library can be used on this machine, else the reason why not."""
+    try:
+        library()
+    except PainnError as error:
+        return str(error)
+    return None
+
+
 def vector_rate(instruction_set: str = "") -> float:
     """Multiply-adds per second of one core with operands from the first-level cache; the fastest set by default."""
     return library().painn_vector_rate(instruction_set.encode())
@@ -100,6 +159,7 @@ def address(array: ctypes.Array) -> int:
     return ctypes.addressof(array)
 
 
+@cache
 def _installed() -> str:
     here = Path(__file__).resolve().parent
     for suffix in EXTENSION_SUFFIXES:
@@ -129,4 +189,18 @@ def _load(path: str) -> ctypes.CDLL:
     return loaded
 
 
-__all__ = ["INSTRUCTION_SETS", "LIBRARY_VARIABLE", "HeadSpec", "Outputs", "Sizes", "Topology", "library", "vector_rate"]
+__all__ = [
+    "INSTRUCTION_SETS",
+    "INSTRUCTION_SET_VARIABLE",
+    "LIBRARY_VARIABLE",
+    "Form",
+    "HeadSpec",
+    "Matrix",
+    "Outputs",
+    "Pointwise",
+    "Sizes",
+    "Topology",
+    "available",
+    "library",
+    "vector_rate",
+]
