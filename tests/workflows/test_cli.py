@@ -20,7 +20,7 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(verb, capsys):
     with pytest.raises(SystemExit) as stop:
-        main([verb.rstrip("_"), "--help"])
+        main([verb.rstrip("_").replace("_", "-"), "--help"])
     assert stop.value.code == 0
     assert "usage: painn-ase" in capsys.readouterr().out
 
