@@ -1,6 +1,7 @@
 """Files of users: written in one step, and never replaced unasked."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,9 @@ def storing(path: Path) -> Iterator[None]:
 def storage_error(path: Path, error: Exception) -> StorageError:
     """What is said when `path` cannot be written."""
     number = getattr(error, "errno", None)
+    if number is None:  # HDF5 hides it in a paragraph
+        found = re.search(r"\berrno = (\d+)", str(error))
+        number = int(found[1]) if found else None
     reason = os.strerror(number) if number else str(error).splitlines()[0]
     return StorageError(
         f"{path} cannot be written: {reason}. What was saved before is intact: make room, then continue with "

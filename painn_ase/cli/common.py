@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from painn_ase.simulate import Guards
+
 
 def add_structure_and_model(p: argparse.ArgumentParser) -> None:
     """STRUCTURE, --model, and how the model is evaluated."""
@@ -24,6 +26,24 @@ def add_output(p: argparse.ArgumentParser, default: str) -> None:
     """--output and --overwrite."""
     p.add_argument("--output", default=default, metavar="PATH", help="output files begin with this (%(default)s)")
     p.add_argument("--overwrite", action="store_true", help="replace existing output files")
+
+
+def add_guards(p: argparse.ArgumentParser) -> None:
+    """What a run must not do, and what happens if it does."""
+    g = p.add_argument_group("guards", "where numbers no longer mean anything; NaN and 10 times too hot always stop")
+    g.add_argument("--stop-outside", action="store_true", help="stop where the model's training data end")
+    g.add_argument("--max-force", type=float, metavar="EV/Å", help="largest force on an atom")
+    g.add_argument("--min-distance", type=float, metavar="Å", help="between any two atoms")
+    g.add_argument("--max-disagreement", type=float, metavar="EV/Å", help="of the forces of an --ensemble")
+    g.add_argument("--warn-only", action="store_true", help="go on; frames go to OUTPUT.flagged.traj")
+
+
+def guards_of(options: argparse.Namespace) -> Guards:
+    """The guards that were asked for."""
+    from painn_ase.simulate import Guards
+
+    chosen = ("stop_outside", "max_force", "min_distance", "max_disagreement")
+    return Guards(action="warn" if options.warn_only else "stop", **{name: getattr(options, name) for name in chosen})
 
 
 def structure_with_calculator(options: argparse.Namespace) -> Atoms:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from painn_ase.cli.common import add_output, add_structure_and_model, structure_with_calculator
+from painn_ase.cli.common import add_guards, add_output, add_structure_and_model, guards_of, structure_with_calculator
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
@@ -17,19 +17,20 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--every", type=int, default=1, help="steps between records (default: %(default)s)")
     p.add_argument("--frames-every", type=int, default=10, help="steps between trajectory frames (%(default)s)")
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--stop-outside", action="store_true", help="stop where the model's training data end")
+    p.add_argument("--resume", action="store_true", help="continue a stopped run to the last bit, or with more steps")
+    add_guards(p)
     add_output(p, "md")
     p.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     from painn_ase.errors import InputError
-    from painn_ase.simulate import MTK, Guards, Output, run_md
+    from painn_ase.simulate import MTK, Output, run_md
 
     if options.pressure is not None and options.thermostat is not None:
         raise InputError("--pressure brings its own thermostat (Martyna-Tobias-Klein); leave --thermostat out")
     nve, npt = options.thermostat == "none", options.pressure is not None
-    chosen = ("temperature", "timestep", "steps", "record", "every", "seed", "overwrite")
+    chosen = ("temperature", "timestep", "steps", "record", "every", "seed", "resume", "overwrite")
     result = run_md(
         structure_with_calculator(options),
         path=options.output,
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
         thermostat=None if nve else options.thermostat,
         barostat=MTK(pressure=options.pressure) if npt else None,
         output=Output(trajectory_every=options.frames_every),
-        guards=Guards(stop_outside=options.stop_outside),
+        guards=guards_of(options),
         **{name: getattr(options, name) for name in chosen},
     )
     print(result)

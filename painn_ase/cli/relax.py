@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from painn_ase.cli.common import add_output, add_structure_and_model, structure_with_calculator
+from painn_ase.cli.common import add_guards, add_output, add_structure_and_model, guards_of, structure_with_calculator
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
@@ -13,6 +13,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--steps", type=int, default=500, help="at most (default: %(default)s)")
     p.add_argument("--cell", action="store_true", help="relax the cell too (periodic structures)")
     p.add_argument("--optimizer", choices=("FIRE", "BFGS", "LBFGS"), default="FIRE")
+    p.add_argument("--resume", action="store_true", help="continue a stopped relaxation, or with more --steps")
+    add_guards(p)
     add_output(p, "relaxed")
     p.set_defaults(run=run)
 
@@ -24,10 +26,12 @@ def run(options: argparse.Namespace) -> None:
 
     final = Path(f"{options.output}.extxyz")
     atoms = structure_with_calculator(options)
-    claim([final], options.overwrite)
-    chosen = ("fmax", "steps", "cell", "optimizer", "overwrite")
-    result = relax(atoms, path=options.output, **{name: getattr(options, name) for name in chosen})
+    if not options.resume:
+        claim([final], options.overwrite)
+    chosen = ("fmax", "steps", "cell", "optimizer", "resume", "overwrite")
+    given = {name: getattr(options, name) for name in chosen}
+    result = relax(atoms, path=options.output, guards=guards_of(options), **given)
     atoms.write(final)
     print(f"{result}; final structure {final}")
     if not result.converged:
-        raise InputError(f"not converged in {options.steps} steps: raise --steps, or start again from {final}")
+        raise InputError(f"not converged in {options.steps} steps: raise --steps and --resume, or start from {final}")

@@ -1,7 +1,7 @@
 """Molecular dynamics and geometry optimisation with any ASE calculator."""
 
 from painn_ase.simulate.ensembles import MTK, Bussi, Langevin, NoseHooverChain
-from painn_ase.simulate.guards import Guards
+from painn_ase.simulate.guards import Guards, GuardWarning
 from painn_ase.simulate.harmonic import Vibrations, vibrations
 from painn_ase.simulate.md import run_md
 from painn_ase.simulate.optimize import Relaxation, relax
@@ -16,6 +16,7 @@ __all__ = [
     "Analysis",
     "Beads",
     "Bussi",
+    "GuardWarning",
     "Guards",
     "Langevin",
     "NoseHooverChain",

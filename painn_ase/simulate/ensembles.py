@@ -7,7 +7,9 @@ and tells it the true number of degrees of freedom (see `momenta.Freedom`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -23,6 +25,8 @@ from numpy.random import Generator
 
 from painn_ase.errors import InputError, closest
 from painn_ase.units import GIGAPASCAL
+
+_CHAIN = ("_q", "_p", "_thermostat._eta", "_thermostat._p_eta")  # memory of a driver with a Nosé-Hoover chain
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,23 @@ class Coupling(ABC):
     @abstractmethod
     def driver(self, atoms: Atoms, conditions: Conditions) -> MolecularDynamics:
         """ASE's driver, ready to step."""
+
+    @property
+    def memory(self) -> tuple[str, ...]:
+        """What its driver remembers from step to step, beside atoms and random numbers: attributes of the driver."""
+        return ()
+
+    def state(self, driver: MolecularDynamics) -> dict[str, np.ndarray]:
+        """The driver's memory, for a restart."""
+        return {name: np.array(attrgetter(name)(driver)) for name in self.memory}
+
+    def restore(self, driver: MolecularDynamics, state: Mapping[str, np.ndarray]) -> None:
+        """Gives a new driver the memory of an earlier one."""
+        for name in self.memory:
+            owner, _, attribute = name.rpartition(".")
+            holder = attrgetter(owner)(driver) if owner else driver
+            # numbers as NumPy's scalars, as the drivers hold them: x**2 of a Python float may round differently
+            setattr(holder, attribute, state[name].copy() if state[name].ndim else state[name][()])
 
     def check(self, atoms: Atoms) -> None:
         """Raises `InputError` when the driver would integrate these atoms wrongly."""
@@ -87,6 +108,10 @@ class Langevin(Coupling):
     def __post_init__(self) -> None:
         _positive(self.friction, "friction of Langevin", "fs⁻¹")
 
+    @property
+    def memory(self) -> tuple[str, ...]:
+        return ("accel",)
+
     def driver(self, atoms: Atoms, conditions: Conditions) -> MolecularDynamics:
         return LangevinBAOAB(
             atoms,
@@ -108,6 +133,10 @@ class Bussi(Coupling):
 
     def __post_init__(self) -> None:
         _positive(self.time, "time of Bussi", "fs")
+
+    @property
+    def memory(self) -> tuple[str, ...]:
+        return ("transferred_energy",)
 
     def driver(self, atoms: Atoms, conditions: Conditions) -> MolecularDynamics:
         driver = BussiDriver(
@@ -136,6 +165,10 @@ class NoseHooverChain(Coupling):
     def __post_init__(self) -> None:
         _positive(self.time, "time of NoseHooverChain", "fs")
         _positive(self.length, "length of NoseHooverChain", "links")
+
+    @property
+    def memory(self) -> tuple[str, ...]:
+        return _CHAIN
 
     def driver(self, atoms: Atoms, conditions: Conditions) -> MolecularDynamics:
         tdamp = self.time * fs
@@ -188,6 +221,12 @@ class MTK(Coupling):
                 f"ensemble 'npt' needs a calculator with stress; {atoms.calc.name!r} provides "
                 f"{', '.join(atoms.calc.implemented_properties)}"
             )
+
+    @property
+    def memory(self) -> tuple[str, ...]:
+        kinds = {"isotropic": ("_eps", "_p_eps", "_volume0", "_cell0"), "full": ("_h", "_p_g")}
+        cell = kinds[self.cell] if isinstance(self.cell, str) else ("_h", "_p_c", "_h0_basis")
+        return (*_CHAIN, "_barostat._xi", "_barostat._p_xi", *cell)
 
     def driver(self, atoms: Atoms, conditions: Conditions) -> MolecularDynamics:
         kind: Any = IsotropicMTKNPT

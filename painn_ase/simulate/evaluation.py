@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import BaseCalculator
@@ -45,3 +46,22 @@ def together(atoms: Atoms) -> Iterator[Together]:
         yield atoms.calc
     finally:
         atoms.calc = own
+
+
+def remember(calc: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What a calculator's numbers depend on beside the structure, as arrays and as JSON; both empty for most.
+
+    Calculators that have something to remember have `memory` and `recall`, as `PaiNNCalculator` does. All others are
+    taken to be functions of the structure alone.
+    """
+    memory = calc.memory if hasattr(calc, "recall") else {}
+    arrays = {name: value for name, value in memory.items() if isinstance(value, np.ndarray)}
+    return arrays, {name: value for name, value in memory.items() if name not in arrays}
+
+
+def recall(together: Together, atoms: Atoms, arrays: Mapping[str, np.ndarray], values: Mapping[str, Any]) -> None:
+    """Evaluates the atoms for the forces and what is due, as the calculator did that `remember` looked at."""
+    names = list(dict.fromkeys(["forces", *together.due]))
+    if arrays or values:
+        together.recall(atoms, {**arrays, **values}, names)
+    together.get_property("forces", atoms)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,23 +14,23 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
-from ase.constraints import FixCom
 from ase.io.jsonio import encode
-from ase.md.md import MolecularDynamics
-from ase.units import kB
 from tqdm import tqdm
 
 from painn_ase.errors import InputError
 from painn_ase.files import claim
 from painn_ase.simulate import momenta
+from painn_ase.simulate.checkpoint import Checkpoint, place, structure_identity
+from painn_ase.simulate.engine import Engine, lent
 from painn_ase.simulate.ensembles import MTK, Conditions, Coupling, coupling
-from painn_ase.simulate.evaluation import Together, together
 from painn_ase.simulate.guards import Guards, Watch, bad
-from painn_ase.simulate.observables import Moment, choose, intervals
-from painn_ase.simulate.recorder import Output, Recorder, file
+from painn_ase.simulate.observables import choose, intervals
+from painn_ase.simulate.recorder import Output, Recorder, file, needs
+from painn_ase.simulate.restart import cut_frames, cut_observables
 from painn_ase.simulate.run import Run
 
-logger = logging.getLogger(__name__)
+_ON_THE_SIDE = (".restart.npz", ".failure.traj", ".flagged.traj")
+_HINT = ". Check that the structure is like the training data, or try a shorter timestep."
 
 
 def run_md(
@@ -52,6 +49,8 @@ def run_md(
     overwrite: bool = False,
     output: Output = Output(),  # noqa: B008  (frozen)
     guards: Guards = Guards(),  # noqa: B008  (frozen)
+    resume: bool = False,
+    checkpoint: float = 30.0,
     progress: bool | None = None,
 ) -> Run:
     """The recorded run of `steps` steps of `timestep` fs, driven by ASE's own integrators.
@@ -67,11 +66,18 @@ def run_md(
     All come from the one evaluation of the step if the calculator delivers them with the forces. Frames go to
     `<path>.traj`. What was written before the last sync survives a kill; `Run.load(path)` reads it.
 
+    A state is saved every `checkpoint` seconds, and at the end, in `<path>.restart.npz`. The same request with `resume`
+    continues a run that was stopped or killed, or one that finished with fewer `steps`: numbers and files are those
+    of a run that never stopped, to the last bit on the same machine with the same number of threads. That holds for
+    `PaiNNCalculator` and for calculators whose results depend on the structure alone; one with a memory of its own (a
+    neighbour list with a skin, as in ASE's EMT) goes on within its round-off, and a warning says so. Guards may
+    change.
+
     As with ASE's drivers, `atoms` move: they end in the final state. A progress bar on stderr shows when that is a
     terminal, unless `progress` says otherwise.
 
-    Raises `InputError` for impossible requests, before any file is touched, and `SimulationError` when a guard stops
-    the run: the last good and the offending frame are then in `<path>.failure.traj`.
+    Raises `InputError` for impossible requests, before any file is touched; `SimulationError` when a guard stops the
+    run: the last good and the offending frame are then in `<path>.failure.traj`; `StorageError` when the disk is full.
     """
     bath = coupling(ensemble, thermostat, barostat)
     _check_numbers(steps, timestep, temperature, ensemble, output)
@@ -79,105 +85,110 @@ def run_md(
     guards.check(atoms.calc)
     wanted = intervals(record, every)
     momenta_rng, bath_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
+    about: dict[str, Any] = {
+        "ensemble": ensemble,
+        "coupling": repr(bath),
+        "temperature_K": float(temperature),
+        "timestep_fs": float(timestep),
+        "seed": int(seed),
+    }
+    path = Path(path)
+    identity = about | {"record": wanted, "every": int(every), "frames_every": output.trajectory_every}
+    saved = Checkpoint(file(path, ".restart.npz"), identity | structure_identity(atoms), checkpoint)
+    before = saved.load(atoms, steps) if resume else None
 
     # The first evaluation refuses what the calculator cannot do, before momenta and files change.
     forces = atoms.calc.get_property("forces", atoms)
     if not np.isfinite(forces).all():
         raise InputError(f"the calculator's forces on the initial structure are not finite (atoms {bad(forces)})")
-    freedom = momenta.prepare(atoms, temperature, momenta_rng, bath.keeps_angular_momentum)
-    about = {
-        "ensemble": ensemble,
-        "coupling": repr(bath),
+    if before is None:
+        freedom = momenta.prepare(atoms, temperature, momenta_rng, bath.keeps_angular_momentum)
+    else:
+        freedom = momenta.Freedom(**before.values["freedom"])
+        place(atoms, before)
+    about |= {
         "parameters": asdict(bath),  # type: ignore[call-overload]
-        "temperature_K": float(temperature),
-        "timestep_fs": float(timestep),
         "steps": int(steps),
-        "seed": int(seed),
         "momenta": freedom.origin,
         "degrees_of_freedom": freedom.count,
     } | provenance(atoms)
+    if before is not None:
+        about["initial_cell_A"] = before.identity["cell"]
 
-    path = Path(path)
-    with _lent(atoms, freedom.hold_centre) as own:
+    with lent(atoms, freedom.hold_centre) as own:
         driver = bath.driver(atoms, Conditions(temperature, timestep, freedom.count, bath_rng))
-        engine = _Engine(driver, bath, freedom.count, timestep, own)
-        first = engine.moment(0)
+        engine = Engine(driver, bath, freedom.count, timestep, own, bath_rng)
+        own.calc.get_property("forces", atoms)
+        first = engine.moment(0 if before is None else before.step)
         plan = choose(first, wanted, every)
-        claim([file(path, suffix) for suffix in (".h5", ".traj", ".failure.traj")], overwrite)
-        with Recorder(path, plan, first, about, output) as recorder:
-            limit = guards.limit(max(temperature, first.temperature), freedom.count)
-            watch = Watch(guards, limit, file(path, ".failure.traj"))
-            _simulate(engine, recorder, watch, steps, progress)
+        hottest = first.temperature if before is None else before.values["first_temperature"]
+        watch = Watch(guards, guards.limit(max(temperature, hottest), freedom.count), path, "", _HINT)
+        if before is None:
+            claim([file(path, suffix) for suffix in (".h5", ".traj", *_ON_THE_SIDE)], overwrite or resume)
+            saved.begin()
+        else:
+            engine.restore(before, needs(plan, before.step))
+            _cut_files(path, before.step, output.trajectory_every, about)
+        notes = {"freedom": asdict(freedom), "first_temperature": hottest}
+        with Recorder(path, plan, first, about, output, resume=before is not None) as recorder:
+            simulation = _Simulation(engine, recorder, watch, saved, notes)
+            if before is not None:
+                simulation.recorded = before.step
+                watch.excursions = set(before.values["excursions"])
+            simulation.advance(first.step, steps, progress)
     return Run.load(path)
 
 
-def _simulate(engine: _Engine, recorder: Recorder, watch: Watch, steps: int, progress: bool | None) -> None:
+class _Simulation:
     """The loop: one step, one look at it by the guards, then what is due goes to the files."""
-    hidden = None if progress is None else not progress  # None: shown on a terminal only
-    with tqdm(total=steps, unit="step", desc="MD", disable=hidden, file=sys.stderr) as bar:
-        stepping = engine.driver.irun(steps)
-        for step in range(steps + 1):
-            engine.own.together.due = recorder.needs(step)
-            with watch.over(engine.driver.atoms, step):
-                next(stepping)
-                moment = engine.moment(step)
-                watch.inspect(moment)
-            recorder.record(moment)
-            if step % recorder.output.trajectory_every == 0 or step == steps:
-                recorder.frame(engine.own.frame(moment))
-            if step:
-                bar.set_postfix_str(f"{moment.temperature:.0f} K", refresh=False)
-                bar.update(1)
+
+    def __init__(
+        self, engine: Engine, recorder: Recorder, watch: Watch, saved: Checkpoint, notes: dict[str, Any]
+    ) -> None:
+        self.engine, self.recorder, self.watch, self.saved = engine, recorder, watch, saved
+        self._notes = notes  # what a restart holds beside the present state
+        self.recorded = -1  # the last step in the files
+
+    def advance(self, begin: int, steps: int, progress: bool | None) -> None:
+        """From step `begin`, where the atoms are, to `steps`."""
+        hidden = None if progress is None else not progress  # None: shown on a terminal only
+        driver, recorder = self.engine.driver, self.recorder
+        every = recorder.output.trajectory_every
+        with tqdm(total=steps, initial=begin, unit="step", desc="MD", disable=hidden, file=sys.stderr) as bar:
+            stepping = driver.irun(steps - begin)
+            for step in range(begin, steps + 1):
+                self.engine.own.together.due = recorder.needs(step)
+                with self.watch.over(driver.atoms, step):
+                    next(stepping)
+                    moment = self.engine.moment(step)
+                    self.watch.inspect(moment)
+                if step > self.recorded:
+                    recorder.record(moment)
+                    if step % every == 0:
+                        recorder.frame(self.engine.own.frame(moment))
+                    if self.saved.due:
+                        self._save(step)
+                if step > begin:
+                    bar.set_postfix_str(f"{moment.temperature:.0f} K", refresh=False)
+                    bar.update(1)
+        if steps % every:
+            recorder.frame(self.engine.own.frame(moment))
+        self._save(steps)
+
+    def _save(self, step: int) -> None:
+        """The rows so far to the disk, then, in one step, the state that vouches for them."""
+        self.recorder.sync()
+        arrays, values, generators = self.engine.state()
+        values |= self._notes | {"excursions": sorted(self.watch.excursions)}
+        self.saved.save(step, arrays, values, generators)
 
 
-@dataclass(frozen=True)
-class _Own:
-    """What belongs to the user and comes back after the run, while the atoms are lent to the driver."""
-
-    constraints: list
-    calc: BaseCalculator
-    together: Together
-
-    def frame(self, moment: Moment) -> Atoms:
-        """The frame to save, without the run's additions: holding the centre would change a reader's forces."""
-        image = moment.atoms.copy()
-        image.set_constraint(self.constraints)
-        image.info |= {"step": moment.step, "time_fs": moment.time}
-        image.calc = self.calc
-        return image
-
-
-@dataclass(frozen=True)
-class _Engine:
-    """The driver with what is needed to read it."""
-
-    driver: MolecularDynamics
-    bath: Coupling
-    freedom: int
-    timestep: float
-    own: _Own
-
-    def moment(self, step: int) -> Moment:
-        """The present state, which is that of `step`."""
-        atoms = self.driver.atoms
-        kinetic = float(np.sum(atoms.get_momenta() ** 2 / self.driver.masses)) / 2
-        temperature = 2 * kinetic / (self.freedom * kB)
-        conserve = partial(self.bath.conserved_energy, self.driver)
-        return Moment(step, step * self.timestep, atoms, kinetic, temperature, conserve)
-
-
-@contextmanager
-def _lent(atoms: Atoms, hold_centre: bool) -> Iterator[_Own]:
-    """Lends the atoms to a driver: requests go out together, and the centre of mass is held if asked."""
-    constraints = list(atoms.constraints)
-    calc = atoms.calc
-    with together(atoms) as wide:
-        if hold_centre:
-            atoms.set_constraint([*constraints, FixCom()])
-        try:
-            yield _Own(constraints, calc, wide)
-        finally:
-            atoms.set_constraint(constraints)
+def _cut_files(path: Path, step: int, every: int, about: dict[str, Any]) -> None:
+    """Takes off the files of a run what its restart does not vouch for."""
+    cut_observables(file(path, ".h5"), step, about)
+    cut_frames(file(path, ".traj"), step, every)
+    if file(path, ".flagged.traj").exists():
+        cut_frames(file(path, ".flagged.traj"), step)
 
 
 def _check_numbers(steps: int, timestep: float, temperature: float, ensemble: str, output: Output) -> None:

@@ -7,11 +7,14 @@ hold beyond it is cut off when the run resumes. A process can be killed at any m
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,10 +27,12 @@ from ase.io.trajectory import Trajectory
 from numpy.random import Generator
 
 from painn_ase.errors import InputError
-from painn_ase.files import write_atomically
+from painn_ase.files import storing, write_atomically
+from painn_ase.simulate.recorder import divert, unborn
 
 FORMAT = "painn_ase restart 1"
 _ROWS_AT_ONCE = 1 << 14
+_MARGIN = 1 << 16  # bytes that a rewritten file may need more
 
 
 @dataclass(frozen=True)
@@ -72,13 +77,23 @@ class Restart:
     def check(self, identity: Mapping[str, Any], path: Path) -> None:
         """`InputError` that names what differs unless `identity` is that of the saved run."""
         now = json.loads(json.dumps(identity, default=_plain))
-        changed = [key for key in now if self.identity.get(key) != now[key]]
-        changed += [key for key in self.identity if key not in now]
+        changed = [
+            _difference(key, self.identity.get(key), now.get(key))
+            for key in dict.fromkeys([*now, *self.identity])
+            if key not in now or self.identity.get(key) != now[key]
+        ]
         if changed:
             raise InputError(
                 f"resume: the run of {path} was begun with other settings ({', '.join(changed)}); repeat the command "
                 "it was begun with, or start anew with overwrite=True (--overwrite)"
             )
+
+
+def _difference(name: str, then: Any, now: Any) -> str:
+    """What is said of a setting that changed: both values where they are short."""
+    if isinstance(then, (list, dict)) or isinstance(now, (list, dict)):
+        return name
+    return f"{name} was {then!r}, now {now!r}"
 
 
 def _plain(value: Any) -> Any:
@@ -92,6 +107,7 @@ def identity_of(atoms: Atoms) -> dict[str, Any]:
     """The part of a run's identity that is its structure and its calculator."""
     return {
         "calculator": json.loads(encode(atoms.calc.todict())) if hasattr(atoms.calc, "todict") else {},
+        "weights": _weights(atoms.calc),
         "symbols": atoms.get_chemical_symbols(),
         "positions": atoms.positions.tolist(),
         "masses": atoms.get_masses().tolist(),
@@ -99,6 +115,19 @@ def identity_of(atoms: Atoms) -> dict[str, Any]:
         "pbc": atoms.pbc.tolist(),
         "charge": str(atoms.info.get("charge", 0)),
     }
+
+
+def _weights(calc: Any) -> str | None:
+    """A checksum of the networks of a `PaiNNCalculator`: a model's name may come to stand for another one."""
+    backend = getattr(calc, "backend", None)
+    digest = hashlib.sha256()
+    for member in getattr(backend, "members", (backend,)):
+        if member is None or not hasattr(member, "model"):
+            return None
+        for name, tensor in sorted(member.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def generator_state(generator: Generator) -> Any:
@@ -115,31 +144,55 @@ def restore_generator(generator: Generator, state: Any) -> None:
 
 
 def cut_observables(path: Path, step: int, metadata: Mapping[str, Any] | None = None) -> None:
-    """Rewrites the HDF5 file of a run so that it ends with the rows of `step`; the new file replaces it in one step.
+    """Copies the HDF5 file of a run up to the rows of `step`, for a `Recorder` that resumes to take the copy up.
 
-    A killed writer leaves a file that HDF5 lets nobody append to; its rows are copied to one that does. `metadata`
-    replaces what the file says about its run.
+    A killed writer leaves a file that HDF5 lets nobody append to, and one killed while it opens a file leaves one that
+    nobody can read. So the file keeps its name and its rows until the recorder can replace it by one that is readable
+    at every moment. `metadata` replaces what the file says about its run.
     """
-    temporary = path.with_name(f".{path.name}.cut")
-    with (
-        h5py.File(path, "r", libver=("v110", "v110"), swmr=True) as old,
-        h5py.File(temporary, "w", libver=("v110", "v110")) as new,
-    ):
-        for name, value in old.attrs.items():
-            new.attrs[name] = value
-        if metadata is not None:
-            new.attrs["metadata"] = json.dumps(metadata)
-        steps, seconds = old["sync/step"][:], old["sync/seconds"][:]
-        n = min(len(steps), len(seconds))
-        whole = np.flatnonzero((steps[:n] >= 0) & (steps[:n] <= step) & (seconds[:n] >= 0))
-        for name in ("step", "seconds"):
-            _copy_rows(old["sync"], new.require_group("sync"), name, whole)
-        observables = new.create_group("observables", track_order=True)
-        for name, data in old["observables"].items():
-            _copy_rows(old["observables"], observables, name, step // int(data.attrs["interval"]) + 1)
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary = unborn(path)
+    with storing(path):
+        _make_sure_of_room(path.parent, path.stat().st_size + _MARGIN)
+        with (
+            h5py.File(path, "r", libver=("v110", "v110"), swmr=True) as old,
+            h5py.File(temporary, "w", libver=("v110", "v110")) as new,
+        ):
+            _cut(old, new, step, metadata)
+
+
+def _make_sure_of_room(folder: Path, size: int) -> None:
+    """Raises `OSError` where the disk has no room for another `size` bytes; HDF5 would not survive finding out."""
+    with tempfile.TemporaryFile(dir=folder) as trial:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(trial.fileno(), 0, size)
+
+
+def _cut(old: h5py.File, new: h5py.File, step: int, metadata: Mapping[str, Any] | None) -> None:
+    for name, value in old.attrs.items():
+        new.attrs[name] = value
+    if metadata is not None:
+        new.attrs["metadata"] = json.dumps(metadata)
+    steps, seconds = old["sync/step"][:], old["sync/seconds"][:]
+    n = min(len(steps), len(seconds))
+    whole = np.flatnonzero((steps[:n] >= 0) & (steps[:n] <= step) & (seconds[:n] >= 0))
+    for name in ("step", "seconds"):
+        _copy_rows(old["sync"], new.require_group("sync"), name, whole)
+    observables = new.create_group("observables", track_order=True)
+    for name, data in old["observables"].items():
+        _copy_rows(old["observables"], observables, name, step // int(data.attrs["interval"]) + 1)
+
+
+@contextmanager
+def _replacing(temporary: Path, path: Path) -> Iterator[None]:
+    """`temporary`, written inside the block, takes the place of `path` in one step; it vanishes if that fails."""
+    try:
+        with storing(path):
+            yield
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _copy_rows(old: h5py.Group, new: h5py.Group, name: str, rows: int | np.ndarray) -> None:
@@ -165,15 +218,25 @@ def _copy_rows(old: h5py.Group, new: h5py.Group, name: str, rows: int | np.ndarr
         data[begin:end] = source[begin:end] if isinstance(rows, int) else source[:][rows[begin:end]]
 
 
-def cut_frames(path: Path, step: int) -> None:
-    """Rewrites an ASE trajectory without the frames after `step` (their `info["step"]`)."""
+def cut_frames(path: Path, step: int, every: int = 1) -> None:
+    """Rewrites an ASE trajectory without the frames after `step` (their `info["step"]`).
+
+    Frames at other steps than multiples of `every` go too: that is the last one of a run that is to go on.
+    """
     temporary = path.with_name(f".{path.name}.cut")
-    with Trajectory(path, "r") as old, Trajectory(temporary, "w") as new:
-        for image in old:
-            if image.info["step"] > step:
-                break
-            new.write(image)
-    os.replace(temporary, path)
+    with _replacing(temporary, path), Trajectory(path, "r") as old:
+        new = Trajectory(temporary, "w")
+        try:
+            for image in old:
+                if image.info["step"] > step:
+                    break
+                if image.info["step"] % every == 0:
+                    new.write(image)
+        except OSError:
+            divert(new.backend.fd.fileno())
+            raise
+        finally:
+            new.close()
 
 
 def cut_text(path: Path, size: int) -> None:

@@ -1,0 +1,118 @@
+"""What a saved run of ASE's drivers and optimisers is made of: structure, motion, calculator, and the file of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.io.jsonio import encode
+
+from painn_ase.errors import InputError
+from painn_ase.simulate.evaluation import Together, recall, remember
+from painn_ase.simulate.restart import Restart, identity_of
+
+logger = logging.getLogger(__name__)
+
+# Share of the largest force by which two machines may differ; another model differs by more.
+_SAME_MODEL = 1e-3
+
+
+def structure_identity(atoms: Atoms) -> dict[str, Any]:
+    """What a run began with: structure, motion and calculator, setting by setting."""
+    identity = identity_of(atoms)
+    parameters = identity.pop("calculator")
+    identity |= {"calculator": atoms.calc.name} | {f"calculator's {key}": value for key, value in parameters.items()}
+    identity["momenta"] = atoms.get_momenta().tolist() if atoms.has("momenta") else None
+    constraints = [c.todict() if hasattr(c, "todict") else type(c).__name__ for c in atoms.constraints]
+    identity["constraints"] = json.loads(encode(constraints))
+    return identity
+
+
+def structure_state(atoms: Atoms, calc: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and values that bring structure, motion and calculator back (`place`, `recall_calculator`)."""
+    arrays, values = remember(calc)
+    arrays = {f"calculator {name}": array for name, array in arrays.items()}
+    arrays |= {"positions": atoms.get_positions(), "momenta": atoms.get_momenta(), "cell": atoms.cell.array.copy()}
+    arrays["forces"] = np.array(calc.get_property("forces", atoms))
+    return arrays, {"calculator": values}
+
+
+def place(atoms: Atoms, restart: Restart) -> None:
+    """Moves the atoms to where a saved run was, whatever their constraints would say."""
+    atoms.cell = restart.arrays["cell"]
+    atoms.positions = restart.arrays["positions"].copy()
+    atoms.set_momenta(restart.arrays["momenta"], apply_constraint=False)
+
+
+def recall_calculator(atoms: Atoms, calc: Together, restart: Restart) -> None:
+    """Has the calculator evaluate the atoms as it did when the state was saved, and says so if that fails."""
+    prefix = "calculator "
+    arrays = {n.removeprefix(prefix): a for n, a in restart.arrays.items() if n.startswith(prefix)}
+    recall(calc, atoms, arrays, restart.values["calculator"])
+    forces, expected = calc.get_property("forces", atoms), restart.arrays["forces"]
+    difference = float(np.abs(forces - expected).max())
+    if not difference <= _SAME_MODEL * (1 + np.abs(expected).max()):
+        raise InputError(
+            f"resume: the calculator's forces differ by {difference:.2g} eV/Å from those at step {restart.step}, where "
+            "the run was saved; it was begun with another model"
+        )
+    if difference > 0:
+        logger.warning(
+            "forces differ by %.1e eV/Å from those at step %d, where the run was saved: it goes on, but not to the "
+            "last bit (another machine or number of threads, or a calculator that remembers earlier structures)",
+            difference,
+            restart.step,
+        )
+
+
+class Checkpoint:
+    """The restart file of a run: when it is due, and whether it is that of this run."""
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], interval: float) -> None:
+        if not (np.isfinite(interval) and interval >= 0):
+            raise InputError(f"checkpoint: expected zero or more seconds; got {interval!r}")
+        self.path, self._identity, self._interval = path, dict(identity), interval
+        self._saved = monotonic()
+
+    def load(self, atoms: Atoms, steps: int) -> Restart | None:
+        """The saved state; None if the run was stopped before its first step was recorded.
+
+        The atoms may be in the state the run began with or, as after a run in the same process, in the saved one.
+        Raises `InputError` if there is none, or it is that of another run or of more steps.
+        """
+        restart = Restart.load(self.path)
+        now = {"positions": atoms.positions, "cell": atoms.cell.array, "momenta": atoms.get_momenta()}
+        saved = restart.arrays
+        if all(name in saved and np.array_equal(saved[name], value) for name, value in now.items()):
+            self._identity |= {name: restart.identity[name] for name in now if name in restart.identity}
+        restart.check(self._identity, self.path)
+        if restart.step > steps:
+            raise InputError(
+                f"resume: the run has {restart.step} steps already; expected at least as many, got {steps}"
+            )
+        return restart if restart.values["recorded"] else None
+
+    @property
+    def due(self) -> bool:
+        return monotonic() - self._saved > self._interval
+
+    def begin(self) -> None:
+        """A state to return to before anything is recorded."""
+        Restart(0, self._identity, {}, {"recorded": False}).save(self.path)
+
+    def save(
+        self,
+        step: int,
+        arrays: Mapping[str, np.ndarray],
+        values: Mapping[str, Any],
+        generators: Mapping[str, Any],
+    ) -> None:
+        """Vouches for what the files of the run hold up to `step`; they must be on the disk already."""
+        Restart(step, self._identity, arrays, {"recorded": True, **values}, generators).save(self.path)
+        self._saved = monotonic()
