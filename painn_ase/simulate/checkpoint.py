@@ -47,7 +47,8 @@ def place(atoms: Atoms, restart: Restart) -> None:
     """Moves the atoms to where a saved run was, whatever their constraints would say."""
     atoms.cell = restart.arrays["cell"]
     atoms.positions = restart.arrays["positions"].copy()
-    atoms.set_momenta(restart.arrays["momenta"], apply_constraint=False)
+    if atoms.has("momenta") or restart.arrays["momenta"].any():  # a relaxation has none, and its frames show none
+        atoms.set_momenta(restart.arrays["momenta"], apply_constraint=False)
 
 
 def recall_calculator(atoms: Atoms, calc: Together, restart: Restart) -> None:

@@ -69,6 +69,7 @@ def test_our_calculator_passes(dtype):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::painn_ase.coverage.CoverageWarning")  # nasty structures lie outside
 @pytest.mark.parametrize("words", [["ethanol"], ["ethanol", "--dtype", "float64"], ["ethanol", "--calls", "10000"]])
 def test_bundled_model_passes_on_the_command_line(words, tmp_path, capsys):
     assert main(["check", *words, "--json", str(tmp_path / "report.json")]) == 0, capsys.readouterr().out
