@@ -129,6 +129,26 @@ def test_path_of_the_in_process_potential_is_printed(capsys):
     assert capsys.readouterr().out.strip() == direct.__file__
 
 
+def test_in_process_potential_answers_for_one_structure_and_for_a_list():
+    """What i-PI's <ffdirect> calls: parameters as texts, bohr in, atomic units out."""
+    atoms = ethanol()
+    potential = direct.PaiNNDriver("ethanol", extras="dipole polarizability", dtype="float64", verbosity="high")
+    atoms.calc = PaiNNCalculator("ethanol", dtype="float64")
+    cell, positions = np.eye(3) * 99, atoms.positions / Bohr
+    one = potential(cell, positions)
+    assert one.energy * Hartree == pytest.approx(atoms.get_potential_energy(), rel=2e-8)  # CODATA
+    np.testing.assert_allclose(one.forces * Hartree / Bohr, atoms.get_forces(), atol=1e-6)
+    np.testing.assert_allclose(np.array(json.loads(one.extras)["dipole"]) * Bohr, atoms.get_dipole_moment(), atol=1e-7)
+    moved = positions + 0.02 * np.sin(np.arange(positions.size)).reshape(-1, 3)
+    several = potential([cell, cell], [positions, moved])
+    assert len(several) == 2
+    np.testing.assert_allclose(several[0].forces, one.forces, atol=1e-12)
+    np.testing.assert_allclose(several[1].forces, potential(cell, moved).forces, atol=1e-12)
+    assert several[0].energy < several[1].energy
+    structure = direct.PaiNNDriver("ethanol", structure="ethanol")
+    assert structure(cell, positions).extras == ""
+
+
 # ---- with i-PI
 
 
