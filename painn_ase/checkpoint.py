@@ -13,7 +13,6 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as tensors_to_bytes
 
 from painn_ase.coverage import Coverage
 from painn_ase.errors import InputError, ModelError, closest
@@ -22,6 +21,7 @@ from painn_ase.heads import HEADS
 from painn_ase.model import Model
 from painn_ase.nn.radial import CUTOFFS, RADIAL, Repulsion
 from painn_ase.representations import REPRESENTATIONS
+from painn_ase.tensor_file import tensor_file
 from painn_ase.untrusted import MAX_JSON, MAX_WEIGHTS, check_sizes, in_short, parse_json, read_bytes, tensor_table
 
 FORMAT = "painn_ase.model"
@@ -95,7 +95,7 @@ def save_model(
     text = json.dumps(header, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     # lists of numbers on one line; strings in JSON hold no line breaks, so none of them can match
     text = re.sub(r"\[\n[\s\d.,eE+-]*\]", lambda found: re.sub(r"\s+", "", found[0]), text)
-    weights = tensors_to_bytes(state, metadata={"format": FORMAT, "version": str(VERSION)})
+    weights = tensor_file(state, {"format": FORMAT, "version": str(VERSION)})
     for what, size, limit in (("weights", len(weights), MAX_WEIGHTS), ("header", len(text.encode()), MAX_JSON)):
         if size > limit:
             raise ModelError(f"{folder}: {what} of {size} bytes; model folders hold at most {limit // 2**20} MiB")

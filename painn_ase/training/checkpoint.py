@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
+from painn_ase.tensor_file import tensor_file
 
 _VERSION = "1"
 
@@ -27,7 +27,7 @@ def save_state(path: Path, groups: Mapping[str, Mapping[str, Tensor]], scalars: 
         for name, tensor in members.items()
     }
     metadata = {"format": "painn_ase.training", "version": _VERSION, "scalars": json.dumps(scalars)}
-    write_atomically(path, save(tensors, metadata=metadata))
+    write_atomically(path, tensor_file(tensors, metadata))
 
 
 def load_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:

@@ -1,17 +1,22 @@
 """Model folders: what is saved is what is loaded, and what is damaged is refused in words."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from painn_ase import PaiNNCalculator, load_model, save_model
 from painn_ase.checkpoint import HEADER, WEIGHTS, find_model
 from painn_ase.describe import render_card
 from painn_ase.errors import ModelError
+from painn_ase.tensor_file import tensor_file
 
 from random_models import ARCHITECTURES, random_model
 from systems import molecule
@@ -128,6 +133,31 @@ def test_saving_over_a_model_replaces_it_whole(folder):
     save_model(other, folder)
     assert load_model(folder).config == other.config
     assert not list(folder.glob(".*"))  # no temporary files are left
+
+
+def test_files_depend_on_their_content_alone(folder, tmp_path):
+    """A model that is loaded and saved again, here and in a process with other hashes, gives the same bytes."""
+    expected = {name: (folder / name).read_bytes() for name in (HEADER, WEIGHTS)}
+    script = "import sys, painn_ase; painn_ase.save_model(painn_ase.load_model(sys.argv[1]), sys.argv[2])"
+    elsewhere = tmp_path / "elsewhere"
+    environment = os.environ | {"PYTHONHASHSEED": "12345"}
+    subprocess.run([sys.executable, "-c", script, folder, elsewhere], env=environment, check=True)
+    for again in (save_model(load_model(folder), tmp_path / "here"), elsewhere):
+        assert {name: (again / name).read_bytes() for name in expected} == expected
+
+
+def test_metadata_of_tensor_files_are_sorted_and_their_tensors_unchanged(tmp_path):
+    """Twenty keys: their order by chance would be the right one once in 10¹⁸ times."""
+    tensors = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.tensor([1.0], dtype=torch.float64)}
+    metadata = {f"key {k * 7 % 20:02d}": 'größer " \n' * k for k in range(20)}
+    data = tensor_file(tensors, metadata)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert list(header["__metadata__"].items()) == sorted(metadata.items())
+    (tmp_path / "file").write_bytes(data)
+    with safe_open(tmp_path / "file", framework="pt") as file:  # the library agrees
+        assert file.metadata() == metadata
+        for name, tensor in tensors.items():
+            assert torch.equal(file.get_tensor(name), tensor)
 
 
 def test_model_works_from_a_read_only_copy(folder, tmp_path):
