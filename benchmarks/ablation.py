@@ -3,8 +3,10 @@
     python benchmarks/ablation.py [--minutes 20] [--only parts|networks] [--data acac ethanol] [--table]
 
 Every run trains on one thread for `minutes` of CPU time: the number of epochs is found by timing two of them, so that
-the learning rate falls to its end within the budget. A run that was stopped continues where it was when the script is
-called again; finished ones are not repeated. Results go to runs/ablation/, the table to the screen.
+the learning rate falls to its end within the budget. Each network gets the learning rate that serves it best: that of
+LEARNING_RATES with the lowest validation score after trials of an eighth of the budget; test frames take no part. A
+run that was stopped continues where it was when the script is called again; finished ones are not repeated. Results go
+to runs/ablation/, the table to the screen.
 """
 
 import argparse
@@ -49,6 +51,7 @@ DATA = {  # training frames, share of them for validation, test frames
     "acac": (SHARED / "acac/train_300K.xyz", 0.1, SHARED / "acac/test_MD_300K.xyz"),
     "ethanol_methanol": (SHARED / "ethanol_methanol/train.xyz", 0.1, SHARED / "ethanol_methanol/test_MD.xyz"),
 }
+LEARNING_RATES = (1e-3, 2.5e-3, 5e-3)
 STUDIES: dict[str, tuple[dict[str, dict[str, Any]], tuple[str, ...]]] = {
     "parts": (PARTS, ("ethanol", "acac")),
     "networks": (NETWORKS, ("acac", "ethanol_methanol")),
@@ -90,7 +93,10 @@ def run(folder: Path, representation: dict[str, Any], data: str, options: argpar
     if file.is_file():
         return _read(file)
     config = configure(folder / "run", representation, data, options.seed)
-    plan = _read(plan_file) or {"epochs": epochs_within(config, 60 * options.minutes), "cpu_seconds": 0.0}
+    plan = _read(plan_file) or {**learning_rate(config, 60 * options.minutes / 8), "cpu_seconds": 0.0}
+    config = replace(config, optimizer=replace(config.optimizer, learning_rate=plan["learning_rate"]))
+    if "epochs" not in plan:
+        plan["epochs"] = epochs_within(config, 60 * options.minutes)
     folder.mkdir(parents=True, exist_ok=True)
     spent, start = plan["cpu_seconds"], time.process_time()
 
@@ -104,6 +110,7 @@ def run(folder: Path, representation: dict[str, Any], data: str, options: argpar
     if not trained.finished:
         raise SystemExit("interrupted; call again to continue")
     result = {**summary(trained, data), "cpu_minutes": plan["cpu_seconds"] / 60, "representation": representation}
+    result |= {"learning_rate": plan["learning_rate"], "validation_scores": plan["validation_scores"]}
     file.write_text(json.dumps(result | machine(), indent=1) + "\n")
     return result
 
@@ -122,6 +129,26 @@ def configure(output: Path, representation: dict[str, Any], data: str, seed: int
             "run": {"output": str(output), "batch_size": 5, "seed": seed, "threads": 1},
         }
     )
+
+
+def learning_rate(config: TrainConfig, seconds: float) -> dict[str, Any]:
+    """The best of LEARNING_RATES for this network, and the validation scores of all."""
+    epochs = epochs_within(config, seconds)
+    scores: dict[float, float] = {}
+    for rate in LEARNING_RATES:
+        found: list[float] = []
+        with TemporaryDirectory() as folder:
+            optimizer = replace(config.optimizer, learning_rate=rate)
+            trial = replace(
+                config, optimizer=optimizer, run=replace(config.run, epochs=epochs, output=Path(folder) / "trial")
+            )
+
+            def note(row: dict[str, float], found: list[float] = found) -> None:
+                found.append(row["validation_score"])
+
+            train(trial, progress=False, on_epoch=note)
+        scores[rate] = min(found)
+    return {"learning_rate": min(scores, key=scores.__getitem__), "validation_scores": scores}
 
 
 def epochs_within(config: TrainConfig, seconds: float) -> int:
@@ -169,7 +196,7 @@ def milliseconds(call: Callable[[], None], repeats: int = 30) -> float:
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """Markdown; force errors also relative to the first row."""
     head = ["network", "energy MAE (meV)", "force MAE (meV/Å)", "of the first", "force RMSE", "parameters",
-            "ms per force call (torch / native)", "epochs", "CPU min"]  # fmt: skip
+            "ms per force call (torch / native)", "epochs", "learning rate", "CPU min"]  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     first = next((r["forces_mae_meV_A"] for r in rows.values() if r), None)
     for name, r in rows.items():
@@ -177,7 +204,8 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
             native = f"{r['ms_native']:.2f}" if "ms_native" in r else "-"
             cells = [name, f"{r['energy_mae_meV']:.1f}", f"{r['forces_mae_meV_A']:.1f}",
                      f"{r['forces_mae_meV_A'] / first:.2f}", f"{r['forces_rmse_meV_A']:.1f}", f"{r['parameters']:,}",
-                     f"{r['ms_torch']:.2f} / {native}", str(r["epochs"]), f"{r['cpu_minutes']:.1f}"]  # fmt: skip
+                     f"{r['ms_torch']:.2f} / {native}", str(r["epochs"]), f"{r['learning_rate']:g}",
+                     f"{r['cpu_minutes']:.1f}"]  # fmt: skip
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -21,6 +21,10 @@ from painn_ase.properties import PROPERTIES
 
 _SPREAD = "_std"  # what an ensemble of models adds to a property's name
 
+FEW_ATOMS = 64
+WIDE_SKIN = 2.0
+"""Å, for molecules of up to `FEW_ATOMS`: pairs out of the cutoff cost next to nothing there, finding pairs does."""
+
 
 class Evaluator(Protocol):
     """Properties of all copies at once, in ASE's units and shapes, each with a leading axis of copies."""
@@ -78,6 +82,8 @@ class Batched:
         self._kind = calc.neighbor_list
         self._numbers = atoms.numbers.copy()
         self._cell, self._pbc = atoms.cell.array.copy(), atoms.pbc.copy()
+        small = len(atoms) <= FEW_ATOMS and not self._pbc.any()
+        self._skin = max(self._kind.skin, WIDE_SKIN) if small else self._kind.skin
         self._charge = float(atoms.info.get("charge", 0.0) if calc.charge is None else calc.charge)
         self._lists: list[VerletList] = []
         self._pairs: list[Pairs] = []
@@ -136,7 +142,7 @@ class Batched:
         """Brings the pairs up to date; image jumps are taken off `positions`, which change in place."""
         if not self._lists:
             far = np.arange(len(positions))
-            self._lists = [VerletList(self._kind.neighbor_list, self._kind.cutoff, self._kind.skin) for _ in far]
+            self._lists = [VerletList(self._kind.neighbor_list, self._kind.cutoff, self._skin) for _ in far]
             self._pairs = [Pairs(*(np.empty(0, dtype=int),) * 3)] * len(far)
             self._parts = [()] * len(far)
             self._reference = np.empty(positions.shape)
@@ -145,7 +151,7 @@ class Batched:
             # the rule of VerletList for a cell that did not change, for all copies in one sweep
             moved = positions - self._reference
             moved = np.einsum("cai,cai->ca", moved, moved).max(axis=1)
-            far = np.flatnonzero(~(moved <= (self._kind.skin / 2) ** 2))
+            far = np.flatnonzero(~(moved <= (self._skin / 2) ** 2))
         else:
             far = np.arange(len(positions))
         anew = []
@@ -187,14 +193,15 @@ class Batched:
         )
 
     def _check_reach(self, k: int, pairs: Pairs) -> None:
-        alone = np.bincount(pairs.centers, minlength=len(self._numbers)) == 0
+        vectors = pairs.vectors(self._reference[k], self._cells[k])
+        near = np.einsum("pi,pi->p", vectors, vectors) < self._kind.cutoff**2
+        alone = np.bincount(pairs.centers[near], minlength=len(self._numbers)) == 0
         if self._alone is None:
             self._alone = alone
         lost = np.flatnonzero(alone & ~self._alone)
         if lost.size:
-            reach = self._kind.cutoff + self._kind.skin
             raise SimulationError(
-                f"copy {k}: atom {lost[0]} is more than {reach:g} Å (cutoff and skin of the model) from every other "
+                f"copy {k}: atom {lost[0]} is more than {self._kind.cutoff:g} Å (the model's cutoff) from every other "
                 "atom; the system has fallen apart, and the model knows nothing about its pieces. Lower the "
                 "temperature, or train on such structures"
             )

@@ -551,7 +551,7 @@ def test_a_molecule_that_falls_apart_stops_the_run_with_a_sentence():
     x = np.repeat(atoms.positions[None], 3, axis=0)
     evaluate(x, ("forces",))
     x[2, 5] += [0, 0, 9.0]
-    with pytest.raises(SimulationError, match=r"copy 2: atom 5 is more than 5.5 Å .* has fallen apart"):
+    with pytest.raises(SimulationError, match=r"copy 2: atom 5 is more than 5 Å .* has fallen apart"):
         evaluate(x, ("forces",))
 
 
