@@ -5,7 +5,8 @@ Paths are relative to the TOML file. Units and label keys are named by the user;
 
 import sys
 import types
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Iterable
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -17,6 +18,12 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+# ε under the norms |V| of PaiNN's vectors where a training names none; docs/architecture.md says why. Constructors keep
+# the 1e-8 that model files without the key were made with.
+EPSILON = 0.05
+_HEADS_WITH_NORMS = ("dipole", "polarizability", "cell_dipole", "quadrupole", "hyperpolarizability")
+HEAD_OF = {"forces": "energy", "stress": "energy"}  # the head that provides a label, where it has another name
 
 
 def _at_least(low: float, default: Any = MISSING) -> Any:
@@ -57,7 +64,10 @@ class Data:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Keywords of `Model.from_config`; heads default to those the labels need."""
+    """Keywords of `Model.from_config`; heads default to those the labels need.
+
+    `parse_config` spells these out, and `epsilon` = 0.05 for PaiNN and its heads that take norms of vectors.
+    """
 
     representation: dict[str, Any] = field(default_factory=lambda: {"kind": "painn"})
     heads: dict[str, Any] = field(default_factory=dict)
@@ -159,7 +169,32 @@ def parse_config(table: dict[str, Any], folder: str | Path = ".") -> TrainConfig
         raise InputError("[loss]: expected a positive weight for at least one labelled property; all are zero")
     if config.optimizer.learning_rate == 0:
         raise InputError("[optimizer] learning_rate: expected a positive number; got 0")
-    return config
+    return replace(config, model=_spelled_out(config.model, config.data.labels))
+
+
+def default_heads(labels: Iterable[str]) -> dict[str, Any]:
+    """The heads, without options, that provide the labelled properties."""
+    return {HEAD_OF.get(name, name): {} for name in labels}
+
+
+def _spelled_out(model: Architecture, labels: Iterable[str]) -> Architecture:
+    """With the heads that the labels need, and the ε of a new training, where the user names none.
+
+    Only with PaiNN: ε must be small beside |V|², and vectors of other networks are of other lengths (TensorNet's begin
+    ten times as short).
+    """
+    heads = model.heads or default_heads(labels)
+    if model.representation.get("kind") != "painn":
+        return replace(model, heads=heads)
+    return Architecture(
+        {"epsilon": EPSILON, **model.representation},
+        {
+            name: {"epsilon": EPSILON, **given}
+            if isinstance(given, dict) and given.get("kind", name) in _HEADS_WITH_NORMS
+            else given
+            for name, given in heads.items()
+        },
+    )
 
 
 def check_labels(labels: dict[str, Label]) -> None:

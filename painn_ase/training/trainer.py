@@ -4,6 +4,7 @@ import datetime
 import logging
 import math
 import platform
+import re
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from painn_ase.nn.fused import without_derivatives_by
 from painn_ase.threads import torch_threads
 from painn_ase.training.average import AveragedModel
 from painn_ase.training.checkpoint import load_state, save_state
-from painn_ase.training.config import TrainConfig
+from painn_ase.training.config import HEAD_OF, TrainConfig, default_heads
 from painn_ase.training.data import Batch, Example, batch_indices, collate, coverage_of, load_splits
 from painn_ase.training.evaluate import Comparison, Evaluation, compare
 from painn_ase.training.loss import Loss
@@ -274,6 +275,8 @@ class _Run:
     @torch.no_grad()
     def _restore(self, groups: dict[str, Any], scalars: dict[str, Any]) -> None:
         now, then = self._identity(), scalars["run"]
+        # runs of earlier versions did not spell out ε, which was 1e-8
+        then = {key: 1e-8 for key in now if re.fullmatch(r"model\.(representation|heads\.\w+)\.epsilon", key)} | then
         for key in sorted({*now, *then}):
             if now.get(key) != then.get(key):
                 raise InputError(
@@ -298,7 +301,7 @@ class _Run:
 
 def _new_model(config: TrainConfig, elements: list[int]) -> Model:
     """The model of the configuration with random weights that depend on the seed alone."""
-    heads = config.model.heads or {_HEAD.get(name, name): {} for name in config.data.labels}
+    heads = config.model.heads or default_heads(config.data.labels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.run.seed)
         model = Model.from_config({"representation": config.model.representation, "heads": heads, "elements": elements})
@@ -311,11 +314,8 @@ def _new_model(config: TrainConfig, elements: list[int]) -> Model:
     return model
 
 
-_HEAD = {"forces": "energy", "stress": "energy"}
-
-
 def _trained(provides: tuple[str, ...], config: TrainConfig) -> bool:
-    return any(_HEAD.get(label, label) in provides for label, weight in config.weights.items() if weight > 0)
+    return any(HEAD_OF.get(label, label) in provides for label, weight in config.weights.items() if weight > 0)
 
 
 def _optimizer(model: Model, config: TrainConfig) -> torch.optim.Optimizer:

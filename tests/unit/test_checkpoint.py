@@ -180,3 +180,17 @@ def test_card_is_made_from_the_header_alone(folder):
     assert "| forces | 12.3 | 20 | 99 | meV/Å | 1620 |" in card
     assert "H, C, O, Si" in card
     assert "| data | none |" in card
+
+
+def test_a_header_without_epsilon_means_that_of_the_first_models_and_a_saved_one_spells_it_out(folder, tmp_path):
+    def parts(place):
+        header = json.loads((place / HEADER).read_text())
+        heads = header["model"]["heads"]
+        return header, (header["model"]["representation"], heads["dipole"], heads["polarizability"])
+
+    header, without = parts(folder)
+    for part in without:
+        del part["epsilon"]
+    (folder / HEADER).write_text(json.dumps(header))
+    _, again = parts(save_model(load_model(folder), tmp_path / "again"))
+    assert [part["epsilon"] for part in again] == [1e-8] * 3

@@ -87,6 +87,19 @@ def test_the_dictionary_of_a_configuration_is_json_without_folders(tmp_path):
     assert "train.extxyz" in text
 
 
+def test_new_trainings_of_painn_smooth_the_norms_of_vectors_unless_they_say_otherwise():
+    label = {"key": "mu", "unit": "e·Å"}
+    model = parse_config(changed("data.labels.dipole", label)).model
+    assert model.representation == {"kind": "painn", "epsilon": 0.05}
+    assert model.heads == {"energy": {}, "dipole": {"epsilon": 0.05}}
+    config = changed("model", {"representation": {"kind": "painn", "epsilon": 1e-8}})
+    config["model"]["heads"] = {"energy": {}, "mu": {"kind": "cell_dipole", "epsilon": 0.01}}
+    model = parse_config(config).model
+    assert (model.representation["epsilon"], model.heads["mu"]["epsilon"]) == (1e-8, 0.01)
+    other = parse_config(changed("model", {"representation": {"kind": "tensornet"}})).model
+    assert (other.representation, other.heads) == ({"kind": "tensornet"}, {"energy": {}})
+
+
 @pytest.mark.parametrize(("text", "message"), [("[data", "is not TOML"), (None, "cannot read")])
 def test_unreadable_files_are_refused(tmp_path, text, message):
     path = tmp_path / "train.toml"

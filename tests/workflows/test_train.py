@@ -19,6 +19,7 @@ from safetensors.numpy import load_file
 from painn_ase.checkpoint import load_model
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.training import evaluate_model, parity_plot, parse_config, read_frames, train
+from painn_ase.training.checkpoint import load_state, save_state
 from painn_ase.training.config import Label
 
 CHARGES = {1: 0.3, 8: -0.6}  # e
@@ -195,6 +196,21 @@ def test_resuming_another_run_is_refused(table, tmp_path, section, change, messa
     train(parse_config(table, tmp_path), progress=False)
     table[section] |= change
     with pytest.raises(InputError, match=message):
+        train(parse_config(table, tmp_path), resume=True, progress=False)
+
+
+def test_a_run_from_before_epsilon_was_spelled_out_goes_on_with_the_value_it_had(table, tmp_path):
+    table["model"]["representation"]["epsilon"] = 1e-8
+    table["model"]["heads"] = {"energy": {}, "dipole": {"epsilon": 1e-8}, "polarizability": {"epsilon": 1e-8}}
+    train(parse_config(table, tmp_path), progress=False)
+    path = tmp_path / "out" / "checkpoint.safetensors"
+    groups, scalars = load_state(path)
+    scalars["run"] = {key: value for key, value in scalars["run"].items() if not key.endswith("epsilon")}
+    save_state(path, groups, scalars)
+    assert train(parse_config(table, tmp_path), resume=True, progress=False).finished
+    save_state(path, groups, scalars)
+    del table["model"]["heads"]
+    with pytest.raises(InputError, match=r"resume: model.heads.dipole.epsilon was 1e-08 and is now 0.05; set it back"):
         train(parse_config(table, tmp_path), resume=True, progress=False)
 
 
