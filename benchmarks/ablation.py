@@ -32,7 +32,7 @@ from painn_ase.training import TrainConfig, Trained, parse_config, read_frames, 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("PAINN_ASE_DATA", ROOT.parent / "shared" / "data"))
 
-PAINN: dict[str, Any] = {"kind": "painn", "features": 64, "interactions": 3}
+PAINN: dict[str, Any] = {"kind": "painn", "features": 64, "interactions": 3, "epsilon": 1e-8}  # as published codes
 PARTS = {
     "PaiNN": PAINN,
     "no vector propagation": {**PAINN, "vectors": "local"},
