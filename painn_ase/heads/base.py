@@ -1,12 +1,14 @@
 """What every output network provides: properties from atom features."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
+from ase.data import atomic_masses
 from torch import Tensor, nn
 
 from painn_ase.graph import AtomicGraph
+from painn_ase.nn.layers import GatedEquivariantNetwork, halving
 from painn_ase.representations.base import N_ELEMENTS, AtomFeatures
 
 
@@ -23,11 +25,14 @@ class Head(nn.Module, ABC):
     config: dict  # constructor keywords, JSON-able
     scale: Tensor  # () float64
     references: Tensor  # (100,) float64
+    masses: Tensor  # (100,) float64, of molecular heads: those whose centre they measure from
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("scale", torch.ones((), dtype=torch.float64))
         self.register_buffer("references", torch.zeros(N_ELEMENTS, dtype=torch.float64))
+        if self.molecular:
+            self.register_buffer("masses", torch.from_numpy(atomic_masses[:N_ELEMENTS].copy()))
 
     @abstractmethod
     def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
@@ -42,3 +47,21 @@ class Head(nn.Module, ABC):
             assert moved is not None
             self._buffers[name] = moved if moved.dtype == buffer.dtype else buffer.to(moved.device)
         return self
+
+
+class GatedHead(Head):
+    """A head that reads a scalar and a vector of every atom from gated blocks; `epsilon` is that of |V| in them."""
+
+    required_rank = 1
+
+    def __init__(
+        self,
+        features: int,
+        hidden: Sequence[int] | None = None,
+        activation: str = "silu",
+        epsilon: float = 1e-8,
+    ) -> None:
+        super().__init__()
+        sizes = halving(features, 1) if hidden is None else (features, *hidden, 1)
+        self.config = {"hidden": list(sizes[1:-1]), "activation": activation, "epsilon": epsilon}
+        self.network = GatedEquivariantNetwork(sizes, activation, epsilon)

@@ -1,16 +1,13 @@
 """The dipole of any structure, up to a constant: what Born charges of a crystal are derivatives of."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from painn_ase.graph import AtomicGraph
-from painn_ase.heads.base import Head
-from painn_ase.nn.layers import GatedEquivariantNetwork, halving
+from painn_ase.heads.base import GatedHead
 from painn_ase.representations.base import AtomFeatures
 
 
-class CellDipoleHead(Head):
+class CellDipoleHead(GatedHead):
     """μ = Σ_i μ_atom(v_i) in e·Å: atomic dipoles alone, so that no position and no origin is needed.
 
     In a periodic cell a dipole is defined up to whole multiples of e times the cell vectors (King-Smith and Vanderbilt
@@ -20,20 +17,7 @@ class CellDipoleHead(Head):
     to zero over the atoms. It ignores the total charge, and atoms that move from cell to cell return to the same μ.
     """
 
-    required_rank = 1
-
-    def __init__(
-        self,
-        features: int,
-        hidden: Sequence[int] | None = None,
-        activation: str = "silu",
-        epsilon: float = 1e-8,
-    ) -> None:
-        super().__init__()
-        sizes = halving(features, 1) if hidden is None else (features, *hidden, 1)
-        self.config = {"hidden": list(sizes[1:-1]), "activation": activation, "epsilon": epsilon}
-        self.provides = ("dipole",)
-        self.network = GatedEquivariantNetwork(sizes, activation, epsilon)
+    provides = ("dipole",)
 
     def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
         _, dipoles = self.network(features.scalars, features.vectors)  # (atoms, 3)

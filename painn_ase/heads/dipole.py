@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 
-import torch
-from ase.data import atomic_masses
 from torch import Tensor
 
 from painn_ase.graph import AtomicGraph
 from painn_ase.heads.base import Head
 from painn_ase.heads.frame import positions_from_center_of_mass
 from painn_ase.nn.layers import GatedEquivariantNetwork, halving, mlp
-from painn_ase.representations.base import N_ELEMENTS, AtomFeatures
+from painn_ase.representations.base import AtomFeatures
 
 
 class DipoleHead(Head):
@@ -22,7 +20,6 @@ class DipoleHead(Head):
     is the charge in e that a network counts a total charge of one as (an imported one may work in Debye/Å).
     """
 
-    masses: Tensor
     required_rank = 1  # 0 without atomic dipoles
     molecular = True
 
@@ -53,7 +50,6 @@ class DipoleHead(Head):
         self.provides = ("dipole",) if atomic_dipoles else ("dipole", "charges")
         gated = GatedEquivariantNetwork(sizes, activation, epsilon) if atomic_dipoles else None
         self.network = mlp(sizes, activation) if gated is None else gated
-        self.register_buffer("masses", torch.from_numpy(atomic_masses[:N_ELEMENTS].copy()))
 
     def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
         positions = positions_from_center_of_mass(graph, self.masses, "the dipole moment")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from itertools import combinations, product
 
 import torch
-from ase.data import atomic_masses
 from torch import Tensor, nn
 
 from painn_ase.errors import InputError
@@ -13,7 +12,7 @@ from painn_ase.heads.base import Head
 from painn_ase.heads.frame import positions_from_center_of_mass
 from painn_ase.nn.cartesian import stf, symmetrized
 from painn_ase.nn.layers import GatedEquivariantNetwork, halving, linear
-from painn_ase.representations.base import N_ELEMENTS, AtomFeatures
+from painn_ase.representations.base import AtomFeatures
 
 Groups = tuple[tuple[int, ...], ...]
 
@@ -130,7 +129,6 @@ class QuadrupoleHead(Head):
     traceless part. As in the dipole, charges and atomic dipoles have no meaning of their own.
     """
 
-    masses: Tensor
     molecular = True
 
     def __init__(
@@ -142,7 +140,6 @@ class QuadrupoleHead(Head):
         self.provides = ("quadrupole",)
         self.readout = TensorReadout(features, 2, rank, ((0, 1),), activation, epsilon, tensors)
         self.network = GatedEquivariantNetwork(halving(features, 1), activation, epsilon)
-        self.register_buffer("masses", torch.from_numpy(atomic_masses[:N_ELEMENTS].copy()))
 
     def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
         r = positions_from_center_of_mass(graph, self.masses, "the quadrupole moment")

@@ -3,11 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
+from painn_ase.nn.radial import build_cutoff, build_radial
 
 N_ELEMENTS = 100  # rows of per-element tables; row Z belongs to atomic number Z
 
@@ -22,22 +25,35 @@ class AtomFeatures:
     repulsion: Tensor | None = None  # (atoms,) eV in float64: a fixed pair potential that the energy head adds
 
 
-def check_sizes(network: str, cutoff: float, **sizes: tuple[int, int]) -> None:
-    """Raises `InputError` for a cutoff outside (0, 100] Å or a size (value, largest) that is not in 1 … largest."""
-    for name, (value, largest) in sizes.items():
-        if not isinstance(value, int) or not 1 <= value <= largest:
-            raise InputError(f"{network} {name}: expected a whole number from 1 to {largest}; got {value!r}")
-    if not 0 < cutoff <= 100:
-        raise InputError(f"{network} cutoff: expected 0 < cutoff <= 100 Å; got {cutoff}")
+def check_sizes(network: str, options: dict[str, Any], limits: dict[str, tuple[int, int]]) -> None:
+    """Raises `InputError` for an option that is not a whole number within its limits."""
+    for name, (low, high) in limits.items():
+        value = options[name]
+        if not isinstance(value, int) or not low <= value <= high:
+            raise InputError(f"{network} {name}: expected a whole number from {low} to {high}; got {value!r}")
 
 
 class Representation(nn.Module, ABC):
-    """Maps a graph to atom features. Subclasses are final and list their constructor arguments in `config`."""
+    """Maps a graph to atom features. Subclasses are final.
+
+    `config` holds all of a subclass's constructor keywords, JSON-able. Among them are `features` (F), `interactions`,
+    `cutoff` (Å), `embeddings`, and `radial` and `cutoff_function`, which are built here.
+    """
 
     max_rank: int  # the features have every tensor rank from 0 to this one
-    cutoff: float  # Å
-    features: int  # F
-    config: dict  # constructor keywords, JSON-able
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__()
+        network = type(self).__name__
+        check_sizes(network, config, {"features": (1, 4096), "interactions": (1, 64), "embeddings": (1, 120)})
+        if not 0 < config["cutoff"] <= 100:
+            raise InputError(f"{network} cutoff: expected 0 < cutoff <= 100 Å; got {config['cutoff']}")
+        self.config = config
+        self.features: int = config["features"]
+        self.cutoff: float = config["cutoff"]
+        # in the precision of the weights, so that the network is the same function after any later cast
+        self.radial = build_radial(config["radial"], self.cutoff).to(torch.get_default_dtype())
+        self.cutoff_function = build_cutoff(config["cutoff_function"], self.cutoff)
 
     @abstractmethod
     def forward(self, graph: AtomicGraph, vectors: Tensor) -> AtomFeatures:

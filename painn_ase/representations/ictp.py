@@ -20,9 +20,8 @@ from painn_ase.nn.packed import (
     unpack,
 )
 from painn_ase.nn.product_basis import ProductBasis
-from painn_ase.nn.radial import build_cutoff, build_radial
 from painn_ase.nn.two_body import Neighborhoods, RadialNetwork, TwoBody
-from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation
+from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation, check_sizes
 
 _RMS = 0.5  # of the components of A, at the start of training
 
@@ -79,32 +78,31 @@ class ICTP(Representation):
         radial_layers: Sequence[int] = (64, 64),
         embeddings: int = N_ELEMENTS,
     ) -> None:
-        super().__init__()
         hidden_rank = max(0, max_rank - 1) if hidden_rank is None else hidden_rank
         output_rank = min(2, max_rank) if output_rank is None else output_rank
-        self.config = {
-            "features": features,
-            "interactions": interactions,
-            "cutoff": cutoff,
-            "radial": dict(radial or {"kind": "bessel", "count": 8}),
-            "cutoff_function": dict(cutoff_function or {"kind": "polynomial", "p": 5}),
-            "max_rank": max_rank,
-            "hidden_rank": hidden_rank,
-            "output_rank": output_rank,
-            "correlation": correlation,
-            "coupled": coupled,
-            "types": types,
-            "radial_layers": list(radial_layers),
-            "embeddings": embeddings,
-        }
+        super().__init__(
+            {
+                "features": features,
+                "interactions": interactions,
+                "cutoff": cutoff,
+                "radial": dict(radial or {"kind": "bessel", "count": 8}),
+                "cutoff_function": dict(cutoff_function or {"kind": "polynomial", "p": 5}),
+                "max_rank": max_rank,
+                "hidden_rank": hidden_rank,
+                "output_rank": output_rank,
+                "correlation": correlation,
+                "coupled": coupled,
+                "types": types,
+                "radial_layers": list(radial_layers),
+                "embeddings": embeddings,
+            }
+        )
         _check(self.config)
-        self.features, self.interactions, self.cutoff = features, interactions, cutoff
+        self.interactions = interactions
         self.max_rank, self.harmonics_rank = output_rank, max_rank  # the first is what heads may ask for
         self.embedding = nn.Embedding(embeddings, features)
         self.species_embedding = nn.Embedding(embeddings, types)
         nn.init.normal_(self.species_embedding.weight, std=types**-0.5)
-        self.radial = build_radial(self.config["radial"], cutoff).to(self.embedding.weight.dtype)
-        self.cutoff_function = build_cutoff(self.config["cutoff_function"], cutoff)
         # sin(πd/rc)/d starts from π/rc: times rc/π, all lengths are alike
         gain = cutoff / math.pi if self.config["radial"]["kind"] == "bessel" else 1.0
         self.layers = nn.ModuleList()
@@ -164,16 +162,11 @@ class ICTP(Representation):
 
 
 def _check(options: dict[str, Any]) -> None:
+    highest = options["max_rank"]
     limits = {
-        "features": (1, 4096), "interactions": (1, 64), "embeddings": (1, 120), "types": (1, 120),
-        "max_rank": (0, 3), "hidden_rank": (0, options["max_rank"]), "output_rank": (0, min(2, options["max_rank"])),
+        "types": (1, 120), "max_rank": (0, 3), "hidden_rank": (0, highest), "output_rank": (0, min(2, highest)),
         "correlation": (1, 3),
     }  # fmt: skip
-    for name, (low, high) in limits.items():
-        value = options[name]
-        if not isinstance(value, int) or not low <= value <= high:
-            raise InputError(f"ICTP {name}: expected a whole number from {low} to {high}; got {value!r}")
-    if not 0 < options["cutoff"] <= 100:
-        raise InputError(f"ICTP cutoff: expected 0 < cutoff <= 100 Å; got {options['cutoff']}")
+    check_sizes("ICTP", options, limits)
     if not all(isinstance(n, int) and 1 <= n <= 4096 for n in options["radial_layers"]):
         raise InputError(f"ICTP radial_layers: expected sizes from 1 to 4096; got {options['radial_layers']}")

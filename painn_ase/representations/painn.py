@@ -13,9 +13,9 @@ from painn_ase.graph import AtomicGraph
 from painn_ase.nn.equivariant import scalar_product, scaled, shortened, symmetric_traceless, triple_product
 from painn_ase.nn.layers import linear, mlp
 from painn_ase.nn.message import message
-from painn_ase.nn.radial import Repulsion, build_cutoff, build_radial
+from painn_ase.nn.radial import Repulsion
 from painn_ase.nn.update import gate, with_norms
-from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation, check_sizes
+from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation
 
 
 def filter_weights(layer: nn.Linear) -> Tensor:
@@ -166,11 +166,26 @@ class PaiNN(Representation):
         cross_product: bool = False,
         tensor_features: bool = False,
     ) -> None:
-        super().__init__()
-        radial = dict(radial or {"kind": "bessel", "count": 20})
-        cutoff_function = dict(cutoff_function or {"kind": "cosine"})
-        sizes = {"features": (features, 4096), "interactions": (interactions, 64), "embeddings": (embeddings, 120)}
-        check_sizes("PaiNN", cutoff, **sizes)
+        super().__init__(
+            {
+                "features": features,
+                "interactions": interactions,
+                "cutoff": cutoff,
+                "radial": dict(radial or {"kind": "bessel", "count": 20}),
+                "cutoff_function": dict(cutoff_function or {"kind": "cosine"}),
+                "shared_filters": shared_filters,
+                "shared_interactions": shared_interactions,
+                "activation": activation,
+                "epsilon": epsilon,
+                "embeddings": embeddings,
+                "mixing_bias": mixing_bias,
+                "repulsion": repulsion,
+                "vectors": vectors,
+                "scalar_product": scalar_product,
+                "cross_product": cross_product,
+                "tensor_features": tensor_features,
+            }
+        )
         if vectors not in VECTORS:
             raise InputError(
                 f"PaiNN vectors: expected one of {', '.join(VECTORS)}; got {vectors!r}{closest(str(vectors), VECTORS)}"
@@ -179,30 +194,9 @@ class PaiNN(Representation):
             raise InputError(
                 "PaiNN: vectors = 'none' leaves none for scalar_product, cross_product and tensor_features"
             )
-        self.config = {
-            "features": features,
-            "interactions": interactions,
-            "cutoff": cutoff,
-            "radial": radial,
-            "cutoff_function": cutoff_function,
-            "shared_filters": shared_filters,
-            "shared_interactions": shared_interactions,
-            "activation": activation,
-            "epsilon": epsilon,
-            "embeddings": embeddings,
-            "mixing_bias": mixing_bias,
-            "repulsion": repulsion,
-            "vectors": vectors,
-            "scalar_product": scalar_product,
-            "cross_product": cross_product,
-            "tensor_features": tensor_features,
-        }
         self.max_rank = 0 if vectors == "none" else 2 if tensor_features else 1
-        self.features, self.interactions, self.cutoff = features, interactions, cutoff
+        self.interactions = interactions
         self.embedding = nn.Embedding(embeddings, features)
-        # in the precision of the weights, so that the network is the same function after any later cast
-        self.radial = build_radial(radial, cutoff).to(self.embedding.weight.dtype)
-        self.cutoff_function = build_cutoff(cutoff_function, cutoff)
         self.repulsion = None if repulsion is None else Repulsion(**repulsion)
         n_filters = 1 if shared_filters else interactions
         n_interactions = 1 if shared_interactions else interactions

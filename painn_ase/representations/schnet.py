@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from painn_ase.graph import AtomicGraph
 from painn_ase.nn.layers import linear, mlp
-from painn_ase.nn.radial import build_cutoff, build_radial
-from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation, check_sizes
+from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation
 
 
 class Interaction(nn.Module):
@@ -52,25 +51,18 @@ class SchNet(Representation):
         activation: str = "shifted_softplus",
         embeddings: int = N_ELEMENTS,
     ) -> None:
-        super().__init__()
-        radial = dict(radial or {"kind": "gaussian", "count": 50})
-        cutoff_function = dict(cutoff_function or {"kind": "cosine"})
-        sizes = {"features": (features, 4096), "interactions": (interactions, 64), "embeddings": (embeddings, 120)}
-        check_sizes("SchNet", cutoff, **sizes)
-        self.config = {
-            "features": features,
-            "interactions": interactions,
-            "cutoff": cutoff,
-            "radial": radial,
-            "cutoff_function": cutoff_function,
-            "activation": activation,
-            "embeddings": embeddings,
-        }
-        self.features, self.cutoff = features, cutoff
+        super().__init__(
+            {
+                "features": features,
+                "interactions": interactions,
+                "cutoff": cutoff,
+                "radial": dict(radial or {"kind": "gaussian", "count": 50}),
+                "cutoff_function": dict(cutoff_function or {"kind": "cosine"}),
+                "activation": activation,
+                "embeddings": embeddings,
+            }
+        )
         self.embedding = nn.Embedding(embeddings, features)
-        # in the precision of the weights, so that the network is the same function after any later cast
-        self.radial = build_radial(radial, cutoff).to(self.embedding.weight.dtype)
-        self.cutoff_function = build_cutoff(cutoff_function, cutoff)
         self.filters = nn.ModuleList(
             mlp((self.radial.count, features, features), activation) for _ in range(interactions)
         )

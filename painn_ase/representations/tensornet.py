@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from painn_ase.graph import AtomicGraph
 from painn_ase.nn.equivariant import contraction, outer_product, scalar_product, scaled, symmetric_traceless
 from painn_ase.nn.layers import activation, linear, mlp
-from painn_ase.nn.radial import build_cutoff, build_radial
-from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation, check_sizes
+from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation
 
 
 @dataclass(frozen=True)
@@ -161,23 +160,17 @@ class TensorNet(Representation):
         activation: str = "silu",
         embeddings: int = N_ELEMENTS,
     ) -> None:
-        super().__init__()
-        radial = dict(radial or {"kind": "exponential_normal", "count": 32})
-        cutoff_function = dict(cutoff_function or {"kind": "cosine"})
-        sizes = {"features": (features, 4096), "interactions": (interactions, 64), "embeddings": (embeddings, 120)}
-        check_sizes("TensorNet", cutoff, **sizes)
-        self.config = {
-            "features": features,
-            "interactions": interactions,
-            "cutoff": cutoff,
-            "radial": radial,
-            "cutoff_function": cutoff_function,
-            "activation": activation,
-            "embeddings": embeddings,
-        }
-        self.features, self.cutoff = features, cutoff
-        self.radial = build_radial(radial, cutoff).to(torch.get_default_dtype())
-        self.cutoff_function = build_cutoff(cutoff_function, cutoff)
+        super().__init__(
+            {
+                "features": features,
+                "interactions": interactions,
+                "cutoff": cutoff,
+                "radial": dict(radial or {"kind": "exponential_normal", "count": 32}),
+                "cutoff_function": dict(cutoff_function or {"kind": "cosine"}),
+                "activation": activation,
+                "embeddings": embeddings,
+            }
+        )
         self.first = Embedding(features, self.radial.count, activation, embeddings)
         self.interactions = nn.ModuleList(
             Interaction(features, self.radial.count, activation) for _ in range(interactions)
