@@ -27,7 +27,6 @@ from painn_ase.bench.systems import aspirin as molecule
 from painn_ase.model import Model
 from painn_ase.simulate import copies
 from painn_ase.simulate.ring_polymer import THERMOSTATS, Ring, RingPolymers, run_rpmd
-from painn_ase.simulate.ring_polymer.ring import mode_matrix
 
 
 def main() -> None:
@@ -41,7 +40,6 @@ def main() -> None:
     atoms = aspirin()
     print(f"aspirin, {platform.processor() or platform.machine()}, painn_ase {__version__}, torch {torch.__version__}")
     print(f"integrator alone, 64 beads x 21 atoms: {1e3 * integrator(64):.3f} ms a step")
-    fourier(64)
     print(
         f"{'threads':>7}{'beads':>7}{'force call':>12}{'step':>10}{'ratio':>8}{'steps/s':>9}{'loop':>10}"
         f"{'loop/step':>11}"
@@ -149,15 +147,6 @@ def integrator(beads: int) -> float:
     polymers = RingPolymers(ring, Nothing(), np.zeros((21, 3)), THERMOSTATS["pile-l"], generators)
     polymers.start()
     return least(polymers.step)
-
-
-def fourier(beads: int) -> None:
-    """Prints what decides how the normal modes are made."""
-    matrix, x = mode_matrix(beads), np.random.default_rng(0).normal(size=(beads, 63))
-    out = np.empty_like(x)
-    product = least(lambda: np.matmul(matrix, x, out=out))
-    transform = least(lambda: np.fft.rfft(x, axis=0))
-    print(f"normal modes of 64 x 63: matrix {1e6 * product:.1f} µs, bare real FFT {1e6 * transform:.1f} µs")
 
 
 def least(work) -> float:  # type: ignore[no-untyped-def]

@@ -14,7 +14,7 @@ from painn_ase.simulate.ring_polymer.estimators import (
     squared_gyration_radii,
     virial_kinetic_energies,
 )
-from painn_ase.simulate.ring_polymer.ring import HBAR, mode_matrix
+from painn_ase.simulate.ring_polymer.ring import HBAR, to_beads, to_modes
 
 SIGMAS = 4.5  # of the mean over replicas: one false alarm in 10⁵ comparisons
 
@@ -88,8 +88,9 @@ def agrees(values, expected, bias=0.0):
 
 @pytest.mark.parametrize("beads", [1, 2, 3, 8, 13, 64])
 def test_normal_modes_diagonalise_the_springs(beads):
-    matrix = mode_matrix(beads)
+    matrix = to_modes(np.eye(beads))
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(beads), atol=1e-13)
+    np.testing.assert_allclose(to_beads(np.eye(beads)), matrix.T, atol=1e-15)
     hops = 2 * np.eye(beads) - np.roll(np.eye(beads), 1, axis=0) - np.roll(np.eye(beads), -1, axis=0)
     squares = 4 * np.sin(np.pi * np.arange(beads) / beads) ** 2
     np.testing.assert_allclose(matrix @ hops @ matrix.T, np.diag(squares), atol=1e-12)

@@ -10,7 +10,7 @@ from ase.units import fs
 from numpy.random import Generator
 
 from painn_ase.simulate.copies import Evaluator
-from painn_ase.simulate.ring_polymer.ring import Ring
+from painn_ase.simulate.ring_polymer.ring import Ring, to_beads, to_modes
 from painn_ase.simulate.ring_polymer.thermostat import Thermostat, rescaling_factor
 
 
@@ -77,7 +77,7 @@ class RingPolymers:
             self._drift(*self._half)
         else:
             self._drift(*self._whole)
-        self.positions = np.matmul(self.ring.matrix.T, self._q).reshape(self.shape)
+        self.positions = to_beads(self._q).reshape(self.shape)
         found = self._evaluate(names)
         self._pull()
         self._v += self._kick
@@ -131,12 +131,11 @@ class RingPolymers:
 
     def _pull(self) -> None:
         """What half a time step of the present forces adds to the velocities of the modes."""
-        np.matmul(self.ring.matrix, self.forces.reshape(self._flat), out=self._kick)
-        self._kick *= self._half_kick
+        np.multiply(to_modes(self.forces.reshape(self._flat)), self._half_kick, out=self._kick)
 
     def _put(self, positions: np.ndarray) -> None:
-        self._q = np.matmul(self.ring.matrix, positions.reshape(self._flat))
-        self.positions = np.matmul(self.ring.matrix.T, self._q).reshape(self.shape)
+        self._q = to_modes(positions.reshape(self._flat))
+        self.positions = to_beads(self._q).reshape(self.shape)
 
     # ---- what it is now
 
@@ -153,7 +152,7 @@ class RingPolymers:
     @property
     def velocities(self) -> np.ndarray:
         """Velocities of the beads."""
-        return np.matmul(self.ring.matrix.T, self._v).reshape(self.shape)
+        return to_beads(self._v).reshape(self.shape)
 
     @property
     def centroids(self) -> np.ndarray:
@@ -197,6 +196,6 @@ class RingPolymers:
         """Takes up a `state`."""
         self._q[:], self._v[:] = state["modes"], state["velocities"]
         self.heat = np.array(state["heat"])
-        self.positions = np.matmul(self.ring.matrix.T, self._q).reshape(self.shape)
+        self.positions = to_beads(self._q).reshape(self.shape)
         self.forces = np.array(state["forces"])
         self._pull()
