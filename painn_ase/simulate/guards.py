@@ -21,7 +21,7 @@ from painn_ase.simulate.observables import Moment
 
 logger = logging.getLogger(__name__)
 
-_SPREAD = "forces_std"  # what committees call their disagreement, eV/Å per atom
+SPREAD = "forces_std"  # what committees call their disagreement, eV/Å per atom
 _SKIN = 0.5  # Å, reserve of the list of close pairs
 
 
@@ -72,9 +72,9 @@ class Guards:
                 "stop_outside: this calculator's model does not store what its training data covered, so there is no "
                 "telling when a run leaves it; painn_ase's own models do, imported ones do not"
             )
-        if self.max_disagreement is not None and _SPREAD not in calculator.implemented_properties:
+        if self.max_disagreement is not None and SPREAD not in calculator.implemented_properties:
             raise InputError(
-                f"max_disagreement: needs a calculator with {_SPREAD}, which several models together provide: "
+                f"max_disagreement: needs a calculator with {SPREAD}, which several models together provide: "
                 "PaiNNCalculator([...]), or --ensemble"
             )
 
@@ -92,7 +92,7 @@ class Watch:
         self._good: tuple[int, np.ndarray, np.ndarray, np.ndarray] | None = None
         self._close: VerletList | None = None
         if guards.min_distance is not None:
-            self._close = VerletList(neighbor_list("matscipy"), guards.min_distance, _SKIN)
+            self._close = close_pairs(guards.min_distance)
         self.excursions: set[str] = set()  # the guards that object at present
 
     def inspect(self, moment: Moment) -> None:
@@ -113,37 +113,22 @@ class Watch:
 
     def _objections(self, moment: Moment, forces: np.ndarray) -> Iterator[tuple[str, str]]:
         """Which guards object, and why."""
-        guards = self._guards
+        guards, atoms = self._guards, moment.atoms
         if not moment.temperature <= self._max_temperature:
-            limit = f"above the limit of {self._max_temperature:.4g} K"
-            yield "temperature", f"temperature {moment.temperature:.4g} K {limit}"
-        if guards.max_force is not None:
-            sizes = np.linalg.norm(forces, axis=1)
-            if sizes.max() > guards.max_force:
-                worst = f"force {sizes.max():.4g} eV/Å on atom {sizes.argmax()}"
-                yield "force", f"{worst} above the limit of {guards.max_force:.4g} eV/Å"
+            yield "temperature", too_hot(moment.temperature, self._max_temperature)
+        if guards.max_force is not None and np.linalg.norm(forces, axis=1).max() > guards.max_force:
+            yield "force", too_strong(forces, guards.max_force)
         if self._close is not None:
-            yield from self._too_close(moment.atoms)
+            sentence = too_close(self._close, atoms.positions, atoms.cell.array, atoms.pbc)
+            if sentence:
+                yield "distance", sentence
         if guards.max_disagreement is not None:
-            spread = moment.result(_SPREAD)
+            spread = moment.result(SPREAD)
             if not spread.max() <= guards.max_disagreement:
-                worst = f"the models disagree by {spread.max():.4g} eV/Å on the force on atom {spread.argmax()}"
-                yield "disagreement", f"{worst}, above the limit of {guards.max_disagreement:.4g} eV/Å"
-        outside = moment.atoms.calc.outside if guards.stop_outside else None
+                yield "disagreement", at_odds(spread, guards.max_disagreement)
+        outside = atoms.calc.outside if guards.stop_outside else None
         if outside:
             yield "outside", f"outside of what the model was trained on: {outside}"
-
-    def _too_close(self, atoms: Atoms) -> Iterator[tuple[str, str]]:
-        assert self._close is not None
-        near = self._close.update(atoms.positions, atoms.cell.array, atoms.pbc)
-        if not len(near.pairs):
-            return
-        distances = np.linalg.norm(near.pairs.vectors(near.positions, atoms.cell.array), axis=1)
-        worst = int(distances.argmin())
-        if distances[worst] < self._close.cutoff:
-            i, j = near.pairs.centers[worst], near.pairs.neighbors[worst]
-            limit = f"closer than the limit of {self._close.cutoff:.4g} Å"
-            yield "distance", f"atoms {i} and {j} are {distances[worst]:.3g} Å apart, {limit}"
 
     def _act(self, moment: Moment, sentence: str) -> None:
         """The beginning of an excursion that the run survives."""
@@ -187,6 +172,44 @@ class Watch:
             return f" (the frames could not be saved: {error})"
         good = f"the last good frame (step {self._good[0]}) and the offending one are" if self._good else "the frame is"
         return f"; {good} in {dump}"
+
+
+# ---- what the guards say
+
+
+def too_hot(temperature: float, limit: float) -> str:
+    """Of a temperature in K above its limit."""
+    return f"temperature {temperature:.4g} K above the limit of {limit:.4g} K"
+
+
+def too_strong(forces: np.ndarray, limit: float) -> str:
+    """Of forces (atoms, 3) in eV/Å, one above the limit."""
+    sizes = np.linalg.norm(forces, axis=1)
+    return f"force {sizes.max():.4g} eV/Å on atom {sizes.argmax()} above the limit of {limit:.4g} eV/Å"
+
+
+def at_odds(spread: np.ndarray, limit: float) -> str:
+    """Of a committee's disagreements (atoms,) in eV/Å, one above the limit."""
+    worst = f"the models disagree by {spread.max():.4g} eV/Å on the force on atom {spread.argmax()}"
+    return f"{worst}, above the limit of {limit:.4g} eV/Å"
+
+
+def close_pairs(distance: float) -> VerletList:
+    """The list that `too_close` looks at, one per system."""
+    return VerletList(neighbor_list("matscipy"), distance, _SKIN)
+
+
+def too_close(pairs: VerletList, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> str | None:
+    """Of the closest pair, if it is closer than the cutoff of `pairs`."""
+    near = pairs.update(positions, cell, pbc)
+    if not len(near.pairs):
+        return None
+    distances = np.linalg.norm(near.pairs.vectors(near.positions, cell), axis=1)
+    worst = int(distances.argmin())
+    if distances[worst] >= pairs.cutoff:
+        return None
+    i, j = near.pairs.centers[worst], near.pairs.neighbors[worst]
+    return f"atoms {i} and {j} are {distances[worst]:.3g} Å apart, closer than the limit of {pairs.cutoff:.4g} Å"
 
 
 def bare(atoms: Atoms, step: int) -> Atoms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
@@ -17,12 +17,13 @@ from ase.calculators.calculator import BaseCalculator
 from ase.units import kB
 from tqdm import tqdm
 
-from painn_ase.errors import InputError, SimulationError, closest
+from painn_ase.errors import InputError, closest
 from painn_ase.files import write_atomically
 from painn_ase.simulate import copies, lockstep
-from painn_ase.simulate.guards import Guards
+from painn_ase.simulate.guards import SPREAD, Guards
+from painn_ase.simulate.lookout import FAILURE, FLAGGED, Lookout
 from painn_ase.simulate.report import FILES, Analysis, Recording, Report, analyse, check_plotting
-from painn_ase.simulate.restart import Restart, generator_state, identity_of, restore_generator
+from painn_ase.simulate.restart import Restart, cut_frames, generator_state, identity_of, restore_generator
 from painn_ase.simulate.ring_polymer.motion import RingPolymers
 from painn_ase.simulate.ring_polymer.ring import Ring
 from painn_ase.simulate.ring_polymer.thermostat import THERMOSTATS, Thermostat
@@ -30,6 +31,7 @@ from painn_ase.spectra import dipole_rates
 
 KINDS = ("infrared", "raman", "power")
 _STATE, _ABOUT = "state.npz", "protocol.json"
+_ON_THE_SIDE = (FAILURE, FLAGGED)
 _SERIES = ("dipole", "dipole_rate", "polarizability", "velocities")
 
 
@@ -100,6 +102,7 @@ def simulate_spectra(
     overwrite: bool = False,
     progress: bool | None = None,
     checkpoint: float = 30.0,
+    guards: Guards = Guards(),  # noqa: B008  (frozen)
 ) -> Report:
     """The report on the spectra of a structure from independent trajectories; everything goes to the folder `path`.
 
@@ -111,16 +114,17 @@ def simulate_spectra(
 
     Every `checkpoint` seconds the state is saved; `resume` continues a run that was stopped or killed, to the same
     numbers. Resuming a finished run repeats only the analysis, with another `analysis` if you like.
-    Raises `InputError` for impossible requests, before anything is computed, and `SimulationError` when a
-    trajectory leaves the region where its numbers mean anything.
+    Raises `InputError` for impossible requests, before anything is computed, and `SimulationError` when one of the
+    `guards` stops a trajectory; they look at every copy at every step, equilibration included (see `Lookout`).
     """
     _check_atoms(atoms)
+    guards.check(atoms.calc)
     check_plotting()
     analysis.check_length(protocol.length, protocol.timestep * protocol.every)
     folder = Path(path)
     plan = _plan(atoms, tuple(dict.fromkeys(spectra)))
     identity = {"protocol": asdict(protocol), "plan": plan, **identity_of(atoms)}
-    run = _Lockstep(folder, atoms, protocol, plan, identity)
+    run = _Lockstep(folder, atoms, protocol, plan, identity, guards)
     if resume:
         _resumed(run)
     else:
@@ -162,7 +166,15 @@ def _plan(atoms: Atoms, wanted: tuple[str, ...]) -> dict[str, str]:
 class _Lockstep:
     """The trajectories of a protocol: where they are, and the files that their frames go to."""
 
-    def __init__(self, folder: Path, atoms: Atoms, protocol: Protocol, plan: dict[str, str], identity: dict[str, Any]):
+    def __init__(
+        self,
+        folder: Path,
+        atoms: Atoms,
+        protocol: Protocol,
+        plan: dict[str, str],
+        identity: dict[str, Any],
+        guards: Guards,
+    ) -> None:
         self.folder, self.atoms, self.protocol, self.plan, self.identity = folder, atoms, protocol, plan, identity
         self.masses = atoms.get_masses()
         self.step, self.seconds = 0, 0.0
@@ -179,7 +191,8 @@ class _Lockstep:
         self.series: dict[str, np.ndarray] = {}
         spinning = 0 if atoms.pbc.any() or protocol.rotation else lockstep.rotations(atoms.positions, self.masses)
         self.freedom = 3 * len(atoms) - 3 - spinning
-        self.hottest = Guards().limit(protocol.temperature, self.freedom)
+        self.lookout = Lookout(guards, guards.limit(protocol.temperature, self.freedom), atoms, folder)
+        self._spread = {SPREAD} if guards.max_disagreement is not None else set()
 
     # ---- time
 
@@ -190,7 +203,7 @@ class _Lockstep:
             return
         saved = begun = monotonic()
         before = self.seconds
-        found = self.polymers.start(self._due(self.step))
+        found = self._evaluated(self.polymers.start)
         rings = f" x {self.protocol.beads} beads" if self.protocol.beads > 1 else ""
         label = f"{self.protocol.trajectories} trajectories{rings}"
         with tqdm(total=total, initial=self.step, unit="step", desc=label, disable=hidden, file=sys.stderr) as bar:
@@ -202,7 +215,7 @@ class _Lockstep:
                 bar.update(self.step <= total)
                 if self.step > total:
                     break
-                found = self._move()
+                found = self._evaluated(self.polymers.step)
                 if monotonic() - saved > checkpoint:
                     self.seconds = before + monotonic() - begun
                     self.save()
@@ -210,9 +223,12 @@ class _Lockstep:
         self.seconds = before + monotonic() - begun
         self.save()
 
-    def _move(self) -> dict[str, np.ndarray]:
-        found = self.polymers.step(self._due(self.step))
-        self._inspect(found)
+    def _evaluated(self, move: Callable[[list[str]], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """What the evaluation at this step found, once the guards have looked at it."""
+        with self.lookout.evaluating(self.step, self.polymers):
+            found = move(self._due(self.step))
+        temperatures = 2 * self._centroid_kinetic() / (self.freedom * kB)
+        self.lookout.inspect(self.step, self.polymers, found, temperatures)
         return found
 
     def _release(self) -> None:
@@ -227,18 +243,6 @@ class _Lockstep:
     def _centroid_kinetic(self) -> np.ndarray:
         return lockstep.kinetic_energy(self.polymers.centroid_velocities * self.masses[:, None], self.masses)
 
-    def _inspect(self, found: dict[str, np.ndarray]) -> None:
-        fine = np.isfinite(found["forces"]).all(axis=(1, 2, 3)) & np.isfinite(found["energy"]).all(axis=1)
-        temperature = 2 * self._centroid_kinetic() / (self.freedom * kB)
-        wrong = np.flatnonzero(~fine | ~(temperature < self.hottest))
-        if wrong.size:
-            k = int(wrong[0])
-            raise SimulationError(
-                f"step {self.step}, trajectory {k}: forces or energy not finite, or {temperature[k]:.4g} K above the "
-                f"limit of {self.hottest:.4g} K. Check that the structure is like the training data, or try a shorter "
-                "timestep"
-            )
-
     # ---- frames
 
     def _frame(self, step: int) -> int | None:
@@ -247,7 +251,7 @@ class _Lockstep:
         return after // self.protocol.every if after >= 0 and after % self.protocol.every == 0 else None
 
     def _due(self, step: int) -> list[str]:
-        names = ["forces"]
+        names = ["forces", *self._spread]
         if self._frame(step) is not None:
             sources = {"dipole": "dipole", "dipole_rate": "born_effective_charges", "polarizability": "polarizability"}
             names += [sources[series] for series in self.plan.values() if series in sources]
@@ -284,8 +288,8 @@ class _Lockstep:
             series.flush()  # type: ignore[attr-defined]
         memory = {f"memory_{name}": array for name, array in self.polymers.evaluate.memory.items()}
         generators = {str(k): generator_state(g) for k, g in enumerate(self.polymers.generators)}
-        arrays = self.polymers.state() | memory
-        Restart(self.step, self.identity, arrays, {"seconds": self.seconds}, generators).save(self.folder / _STATE)
+        arrays, values = self.polymers.state() | memory, {"seconds": self.seconds} | self.lookout.state
+        Restart(self.step, self.identity, arrays, values, generators).save(self.folder / _STATE)
 
     def restore(self, state: Restart) -> None:
         """Takes up a saved state."""
@@ -293,6 +297,9 @@ class _Lockstep:
         memory = {name[7:]: array for name, array in state.arrays.items() if name.startswith("memory_")}
         self.polymers.evaluate = copies.evaluator(self.atoms, memory)
         self.polymers.restore(state.arrays)
+        self.lookout.restore(state.values)
+        if (self.folder / FLAGGED).exists():
+            cut_frames(self.folder / FLAGGED, self.step)
         if self.step > self.protocol.equilibration_steps:
             self.polymers.use(self.free)
         for k, generator in enumerate(self.polymers.generators):
@@ -337,7 +344,9 @@ class _Lockstep:
 
 def _started(run: _Lockstep, overwrite: bool) -> None:
     folder = run.folder
-    files = [folder / name for name in (_STATE, _ABOUT, "energy.npy", *(f"{s}.npy" for s in _SERIES), *FILES)]
+    files = [
+        folder / name for name in (_STATE, _ABOUT, "energy.npy", *(f"{s}.npy" for s in _SERIES), *_ON_THE_SIDE, *FILES)
+    ]
     taken = [file for file in files if file.exists()]
     if taken and not overwrite:
         raise InputError(
