@@ -109,5 +109,6 @@ def _add_coverage(model: Model, files: Sequence[str]) -> None:
     for name in files:
         if not Path(name).is_file() or hashlib.sha256(Path(name).read_bytes()).hexdigest() not in known:
             raise InputError(f"{name}: not a file that model {model.name!r} was trained on (its header has other sums)")
-    examples = make_examples(read_frames(files), trained_labels(model), model.cutoff)
+    frames, labels = read_frames(files), trained_labels(model)
+    examples = make_examples(frames, labels, model.cutoff, molecular=model.molecular)
     model.coverage = coverage_of(examples, model.cutoff)

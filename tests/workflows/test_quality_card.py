@@ -1,5 +1,6 @@
 """`painn-ase card`: what is measured stays in the header, and the card is made from the header alone."""
 
+import hashlib
 import json
 import shutil
 import warnings
@@ -17,6 +18,9 @@ from painn_ase.errors import InputError, ModelError
 from painn_ase.quality import Measurements, committee, dynamics_check, measure
 from painn_ase.structures import read_structure
 from painn_ase.training import evaluate_model, trained_labels
+
+from random_models import random_model
+from systems import triclinic
 
 DATA = Path(__file__).parents[2] / "models" / "ethanol" / "data"
 
@@ -91,6 +95,24 @@ def test_the_committee_mean_is_the_mean_of_its_members():
     assert found.forces_std == pytest.approx(deviation.mean(), rel=1e-9)
     with pytest.raises(InputError, match="at least two"):
         committee([one], frames, labels)
+
+
+def test_coverage_of_a_model_of_periodic_dipoles_is_taken_from_its_periodic_frames(tmp_path):
+    """Whether a dipole of a periodic frame means something is the model's to say."""
+    model = random_model(heads={"energy": {}, "cell_dipole": {}})
+    crystal = triclinic()
+    crystal.info |= {"E": -1.0, "mu": np.array([0.1, 0.2, 0.3])}
+    ase.io.write(tmp_path / "frames.extxyz", crystal, format="extxyz")
+    file = str(tmp_path / "frames.extxyz")
+    labels = {"energy": {"key": "E", "unit": "eV"}, "dipole": {"key": "mu", "unit": "e·Å"}}
+    model.provenance = {
+        "training": {"data": {"train": [file], "labels": labels}},
+        "data_sha256": {file: hashlib.sha256((tmp_path / "frames.extxyz").read_bytes()).hexdigest()},
+    }
+    save_model(model, tmp_path / "model")
+    measured = measure(tmp_path / "model", Measurements(coverage=[file]), say=lambda text: None)
+    assert measured.coverage.structures == 1
+    assert load_model(tmp_path / "model").coverage.closest == measured.coverage.closest
 
 
 def test_coverage_is_added_only_from_the_files_of_the_training(folder, covered):
