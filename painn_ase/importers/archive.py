@@ -4,6 +4,8 @@ import json
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,15 @@ def read_torch(path: str | Path, packages: frozenset[str] = frozenset()) -> Any:
         raise ModelError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
     except _ZIP_ERRORS as error:
         raise ModelError(f"{path}: truncated or damaged ({error}); copy the checkpoint again") from None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Puts the name of the file before the `ModelError`s of what is found in it."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:

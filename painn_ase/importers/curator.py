@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from painn_ase.errors import ModelError
-from painn_ase.importers.archive import read_torch
+from painn_ase.importers.archive import naming, read_torch
 from painn_ase.importers.card import provenance
-from painn_ase.importers.translation import ForeignUnits, Translation, build
+from painn_ase.importers.translation import ForeignUnits, Translation, build, published_painn
 from painn_ase.importers.weights import TINY, Weights, bessel_frequencies, reorder, take_dense
 from painn_ase.model import Model
 
@@ -33,11 +33,9 @@ def load(path: str | Path, *, elements: Iterable[int | str] | None = None) -> Mo
     """
     path = Path(path)
     checkpoint = read_torch(path)
-    try:
+    with naming(path):
         translation = translate(checkpoint)
         model = build(translation, UNITS, elements)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
     model.name = path.stem
     model.provenance = provenance(path, DIALECT, UNITS, translation.notes)
     return model
@@ -75,17 +73,8 @@ def translate(checkpoint: Any) -> Translation:
     else:
         for t in range(rounds):
             del out.state[f"representation.updates.{t}.mix.bias"]
-    out.config["representation"] = {
-        "kind": "painn",
-        "features": features,
-        "interactions": rounds,
-        "cutoff": float(cutoff),
-        "radial": {"kind": "bessel", "count": count},
-        "cutoff_function": {"kind": "cosine"},
-        "epsilon": TINY,
-        "embeddings": embedding.shape[0],
-        "mixing_bias": any(biased),
-    }
+    options = {"epsilon": TINY, "mixing_bias": any(biased)}
+    out.config["representation"] = published_painn(embedding, rounds, float(cutoff), count, **options)
     return out
 
 
@@ -115,5 +104,4 @@ def _normalization(weights: Weights, out: Translation) -> None:
     mean, stddev = (weights.number(f"normalize_{name}") for name in ("mean", "stddev"))
     if on:
         head["energy"]["mean_references"] = not per_atom
-        out.state["heads.energy.references"] = torch.full((100,), mean, dtype=torch.float64)
-        out.state["heads.energy.scale"] = torch.tensor(stddev, dtype=torch.float64)
+        out.normalize_energy(mean, stddev)

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from painn_ase.errors import ModelError
-from painn_ase.importers.archive import read_hyperparameters, read_tensors, read_torch
+from painn_ase.importers.archive import naming, read_hyperparameters, read_tensors, read_torch
 from painn_ase.importers.card import provenance
 from painn_ase.importers.modules import ACTIVATIONS, Module, layer_activation, state_dict
-from painn_ase.importers.translation import ForeignUnits, Translation, build
+from painn_ase.importers.translation import ForeignUnits, Translation, build, published_painn
 from painn_ase.importers.unpickle import Record
 from painn_ase.importers.weights import Weights, count_tensors, reorder, take_dense
 from painn_ase.model import Model
@@ -49,11 +49,9 @@ def load(
     path = Path(path)
     foreign = ForeignUnits(energy_unit, length_unit)
     tensors, given = _read(path, hyperparameters)
-    try:
+    with naming(path):
         translation = translate(tensors, given, energy_key)
         model = build(translation, foreign, elements)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
     model.name = path.stem
     model.provenance = provenance(path, DIALECT, foreign, translation.notes)
     return model
@@ -64,10 +62,8 @@ def _read(path: Path, hyperparameters: str | Path | dict[str, Any] | None) -> tu
         root = read_torch(path, packages=frozenset({"nff"}))
         if not isinstance(root, Record):
             raise ModelError(f"{path}: not a pickled module; if it is a state dict, give its hyperparameters")
-        try:
+        with naming(path):
             return _describe(Module(root))
-        except ModelError as error:
-            raise ModelError(f"{path}: {error}") from None
     return read_tensors(path), read_hyperparameters(hyperparameters)
 
 
@@ -119,18 +115,12 @@ def translate(tensors: dict[str, Tensor], given: dict[str, Any], energy_key: str
         weights.ignore(f"readout_blocks.0.readoutdict.{other}.")
         out.notes.append(f"Left out: the output {other!r}.")
     weights.finish()
-    out.config["representation"] = {
-        "kind": "painn",
-        "features": features,
-        "interactions": rounds,
-        "cutoff": float(cutoff),
-        "radial": {"kind": "bessel", "count": count},
-        "cutoff_function": {"kind": "cosine"},
+    options = {
         "activation": ACTIVATIONS[activation],
         "epsilon": _EPSILON,
-        "embeddings": embedding.shape[0],
         "repulsion": _repulsion(given, out.notes),
     }
+    out.config["representation"] = published_painn(embedding, rounds, float(cutoff), count, **options)
     return out
 
 
@@ -209,8 +199,7 @@ def _readout(weights: Weights, key: str, f: int, given: dict[str, Any], out: Tra
     take_dense(weights, p + "1", "heads.energy.network.2", (1, hidden), out.state)
     out.config["heads"] = {"energy": {"hidden": [hidden]}}
     mean, stddev = (_scaling(given, name, key, default) for name, default in (("means", 0.0), ("stddevs", 1.0)))
-    out.state["heads.energy.references"] = torch.full((100,), mean, dtype=torch.float64)
-    out.state["heads.energy.scale"] = torch.tensor(stddev, dtype=torch.float64)
+    out.normalize_energy(mean, stddev)
 
 
 def _scaling(given: dict[str, Any], name: str, key: str, default: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from painn_ase.errors import InputError, ModelError
-from painn_ase.importers.archive import read_hyperparameters, read_tensors, read_torch
+from painn_ase.importers.archive import naming, read_hyperparameters, read_tensors, read_torch
 from painn_ase.importers.card import provenance
 from painn_ase.importers.schnetpack_modules import describe
 from painn_ase.importers.schnetpack_weights import translate
@@ -45,11 +45,9 @@ def load(
     path = Path(path)
     foreign = ForeignUnits(energy_unit, length_unit, dipole_unit, polarizability_unit)
     tensors, given = _read(path, hyperparameters)
-    try:
+    with naming(path):
         translation = translate(tensors, given)
         model = build(translation, foreign, elements)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
     model.name = path.name
     model.provenance = provenance(path, f"{DIALECT} {given.get('version', '2.x')}", foreign, translation.notes)
     return model
@@ -65,8 +63,6 @@ def _read(path: Path, hyperparameters: str | Path | dict[str, Any] | None) -> tu
                 f"{path}: expected a pickled schnetpack model; the file holds a {type(root).__name__}. If it is a "
                 "state dict, give its hyperparameters"
             )
-        try:
+        with naming(path):
             return describe(root)
-        except ModelError as error:
-            raise ModelError(f"{path}: {error}") from None
     return read_tensors(path), read_hyperparameters(hyperparameters)

@@ -50,6 +50,25 @@ class Translation:
     elements: tuple[int, ...] | None = None  # those the checkpoint itself names
     notes: list[str] = field(default_factory=list)  # what a user should know, for the card
 
+    def normalize_energy(self, mean: float, stddev: float) -> None:
+        """Has the energy head multiply by `stddev` and add `mean` for every atom, of whatever element."""
+        self.state["heads.energy.references"] = torch.full((100,), mean, dtype=torch.float64)
+        self.state["heads.energy.scale"] = torch.tensor(stddev, dtype=torch.float64)
+
+
+def published_painn(embedding: Tensor, interactions: int, cutoff: float, radial: int, **options: Any) -> dict[str, Any]:
+    """The description of a PaiNN with the paper's radial and cutoff functions, and `options` of its own."""
+    return {
+        "kind": "painn",
+        "features": embedding.shape[1],
+        "interactions": interactions,
+        "cutoff": cutoff,
+        "radial": {"kind": "bessel", "count": radial},
+        "cutoff_function": {"kind": "cosine"},
+        "embeddings": embedding.shape[0],
+        **options,
+    }
+
 
 def parse_elements(elements: Iterable[int | str] | None) -> tuple[int, ...] | None:
     """Atomic numbers of symbols or numbers; None stays None."""
