@@ -1,15 +1,15 @@
 """Our ring polymer beside i-PI driving one client, on the same model and conditions, in turns within one run.
 
-    python benchmarks/ring_polymer_ipi.py [--beads 32] [--steps 4000] [--threads 1] [--json result.json]
+    python benchmarks/ring_polymer_ipi.py [--beads 32] [--steps 4000] [--threads 2] [--json result.json]
 
 Ethanol at 300 K by PILE-G in steps of 0.25 fs. Blocks of steps take turns between
     ours          all beads in one evaluation
     i-PI, socket  i-PI and one `painn-ase ipi-driver`, bead by bead over a UNIX socket: what i-PI users do
     i-PI, batch   the same with i-PI's batches of all beads (its release 3.3)
     i-PI, ASE     the same as the first with ASE's own socket client, the usual way without a driver of one's own
-and the median and the least block count (wall time). No engine writes trajectories or evaluates anything but energy
-and forces. The averages of the engines over the run are printed with their errors; i-PI counts the centre of mass that
-is at rest, which is subtracted. Needs the extra `ipi`.
+and the median and the least block count (wall time); engines that are not in turn sleep. No engine writes trajectories
+or evaluates anything but energy and forces. The averages of the engines over the run are printed with their errors;
+i-PI counts the centre of mass that is at rest, which is subtracted. Needs the extra `ipi`.
 """
 
 import argparse
@@ -18,11 +18,14 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -102,9 +105,6 @@ class Ours:
         primitive = primitive_kinetic_energy(self.ring, p.spring_energy)[0]
         return [self.found["energy"].mean(), virial, primitive, p.temperature[0]]
 
-    def close(self) -> None:
-        pass
-
 
 class Theirs:
     """i-PI in this process, and one client in another."""
@@ -118,7 +118,7 @@ class Theirs:
         if plain:
             command = [sys.executable, "-c", ASE_CLIENT, address]
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-        self.client = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        self.client = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)  # ends with the group
         size = f"<batch_size> {beads} </batch_size>" if batch else ""
         text = INPUT.format(prefix=address, address=address, beads=beads, batch=size)
         with contextlib.redirect_stdout(None):
@@ -132,9 +132,58 @@ class Theirs:
         values = [float(self.simulation.properties(name)) for name in NAMES]
         return [values[0], values[1] - 1.5 * kB * 300, values[2] - 1.5 * kB * 300, values[3]]
 
+
+class Worker:
+    """An engine in a process group of its own, which sleeps while others are measured: i-PI's threads never rest."""
+
+    def __init__(self, name: str, options: argparse.Namespace) -> None:
+        command = [sys.executable, str(Path(__file__).resolve()), "--engine", name]
+        command += ["--beads", str(options.beads), "--threads", str(options.threads)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self.turn(0)
+
+    def turn(self, steps: int) -> tuple[float, list[float]]:
+        """Seconds per step of so many steps, and a sample after them."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        os.killpg(self.process.pid, signal.SIGCONT)
+        self.process.stdin.write(f"{steps}\n")
+        self.process.stdin.flush()
+        seconds, *sample = json.loads(self.process.stdout.readline())
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        return seconds, sample
+
     def close(self) -> None:
-        self.client.kill()
-        self.client.wait()
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def serve(options: argparse.Namespace) -> None:
+    """What the process of one engine does: so many steps for every number that comes in."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what i-PI prints is no answer
+    torch.set_num_threads(options.threads)
+    atoms = read_structure("ethanol")
+    Path("init.xyz").write_text(ipi_frame(atoms, atoms.positions), encoding="utf-8")
+    engine = ENGINES[options.engine](options.beads, options.threads)
+    for line in sys.stdin:
+        steps = int(line)
+        begin = time.perf_counter()
+        if steps:
+            engine.run(steps)
+        seconds = (time.perf_counter() - begin) / max(steps, 1)
+        answers.write(json.dumps([seconds, *(map(float, engine.sample()) if steps else ())]) + "\n")
+        answers.flush()
+
+
+ENGINES: dict[str, Callable[[int, int], Ours | Theirs]] = {
+    "ours": Ours,
+    "i-PI, socket": Theirs,
+    "i-PI, batch": partial(Theirs, batch=True),
+    "i-PI, ASE": partial(Theirs, plain=True),
+}
 
 
 def main() -> None:
@@ -142,47 +191,38 @@ def main() -> None:
     parser.add_argument("--beads", type=int, default=32)
     parser.add_argument("--steps", type=int, default=4000, help="of each engine after equilibration")
     parser.add_argument("--warm-up", type=int, default=1500, help="steps before")
-    parser.add_argument("--threads", type=int, default=1, help="of the evaluation, in both engines")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the evaluation, in every engine")
     parser.add_argument("--json", help="also write the numbers here")
+    parser.add_argument("--engine", choices=sorted(ENGINES), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    atoms = read_structure("ethanol")
+    if options.engine:
+        return serve(options)
     target = None if options.json is None else Path(options.json).resolve()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        Path("init.xyz").write_text(ipi_frame(atoms, atoms.positions), encoding="utf-8")
-        engines = {
-            "ours": Ours(options.beads, options.threads),
-            "i-PI, socket": Theirs(options.beads, options.threads),
-            "i-PI, batch": Theirs(options.beads, options.threads, batch=True),
-            "i-PI, ASE": Theirs(options.beads, options.threads, plain=True),
-        }
+        workers: dict[str, Worker] = {}
         try:
-            seconds, samples = interleaved(engines, options.warm_up, options.steps)
+            for name in ENGINES:
+                workers[name] = Worker(name, options)
+            seconds, samples = interleaved(workers, options.warm_up, options.steps)
         finally:
-            for engine in engines.values():
-                engine.close()
-        for name in os.listdir(folder):
-            if name.startswith("painn_bench"):
-                os.remove(name)
+            for worker in workers.values():
+                worker.close()
     result = report(options, seconds, samples)
     if target is not None:
         target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    sys.stdout.flush()
-    os._exit(0)  # i-PI's threads have no end of their own
 
 
-def interleaved(engines: dict, warm_up: int, steps: int, block: int = 20) -> tuple[dict, dict]:
+def interleaved(workers: dict[str, Worker], warm_up: int, steps: int, block: int = 20) -> tuple[dict, dict]:
     """Seconds per step of every block, and samples after each, by engine."""
-    for engine in engines.values():
-        engine.run(warm_up)
-    seconds: dict = {name: [] for name in engines}
-    samples: dict = {name: [] for name in engines}
+    for worker in workers.values():
+        worker.turn(warm_up)
+    seconds: dict = {name: [] for name in workers}
+    samples: dict = {name: [] for name in workers}
     for _ in range(steps // block):
-        for name, engine in engines.items():
-            begin = time.perf_counter()
-            engine.run(block)  # i-PI writes its restart file at the end of each call, every 20 steps
-            seconds[name].append((time.perf_counter() - begin) / block)
-            samples[name].append(engine.sample())
+        for name, worker in workers.items():
+            spent, sample = worker.turn(block)  # i-PI writes its restart file at the end of each call, every 20 steps
+            seconds[name].append(spent)
+            samples[name].append(sample)
     return seconds, samples
 
 
