@@ -98,21 +98,27 @@ def run(folder: Path, representation: dict[str, Any], data: str, options: argpar
     if "epochs" not in plan:
         plan["epochs"] = epochs_within(config, 60 * options.minutes)
     folder.mkdir(parents=True, exist_ok=True)
-    spent, start = plan["cpu_seconds"], time.process_time()
-
-    def note(_row: dict[str, float]) -> None:
-        plan["cpu_seconds"] = spent + time.process_time() - start
-        plan_file.write_text(json.dumps(plan))
-
-    note({})
-    config = replace(config, run=replace(config.run, epochs=plan["epochs"]))
-    trained = train(config, resume=(folder / "run" / "checkpoint.safetensors").is_file(), on_epoch=note)
-    if not trained.finished:
-        raise SystemExit("interrupted; call again to continue")
+    trained = train_as_planned(config, plan, plan_file)
     result = {**summary(trained, data), "cpu_minutes": plan["cpu_seconds"] / 60, "representation": representation}
     result |= {"learning_rate": plan["learning_rate"], "validation_scores": plan["validation_scores"]}
     file.write_text(json.dumps(result | machine(), indent=1) + "\n")
     return result
+
+
+def train_as_planned(config: TrainConfig, plan: dict[str, Any], file: Path) -> Trained:
+    """Trains for plan["epochs"], or continues; plan["cpu_seconds"] is kept up to date, also in `file`."""
+    spent, start = plan["cpu_seconds"], time.process_time()
+
+    def note(_row: dict[str, float]) -> None:
+        plan["cpu_seconds"] = spent + time.process_time() - start
+        file.write_text(json.dumps(plan))
+
+    note({})
+    config = replace(config, run=replace(config.run, epochs=plan["epochs"]))
+    trained = train(config, resume=(config.run.output / "checkpoint.safetensors").is_file(), on_epoch=note)
+    if not trained.finished:
+        raise SystemExit("interrupted; call again to continue")
+    return trained
 
 
 def configure(output: Path, representation: dict[str, Any], data: str, seed: int) -> TrainConfig:

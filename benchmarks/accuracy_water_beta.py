@@ -13,7 +13,7 @@ from typing import Any
 
 import ase.io
 import numpy as np
-from response_training import Study, arguments, report, run
+from response_training import Study, arguments, judge, report, run
 
 from painn_ase import PaiNNCalculator, units
 from painn_ase.training import Trained
@@ -60,8 +60,7 @@ def main() -> None:
     report(result, atomic)
     print(f"largest asymmetry under permutation of indices: {result['largest_asymmetry']:g}")
     for name, aim in AIMS.items():
-        found = result["errors"][name]["relative_rmse"]
-        print(f"{name}: {100 * found:.2f} %, aim {100 * aim:g} %: {'reached' if found <= aim else 'missed'}")
+        judge(name, 100 * result["errors"][name]["relative_rmse"], 100 * aim, "%")
 
 
 if __name__ == "__main__":

@@ -8,18 +8,17 @@ import csv
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ase.io
 import numpy as np
 import torch
-from ablation import epochs_within, machine
+from ablation import epochs_within, machine, train_as_planned
 
-from painn_ase.training import TrainConfig, Trained, parse_config, train
+from painn_ase.training import TrainConfig, Trained, parse_config
 from painn_ase.training.evaluate import Comparison
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,17 +63,7 @@ def run(study: Study, options: argparse.Namespace, more: Callable[[Trained, Path
     plan_file = folder / "plan.json"
     plan = json.loads(plan_file.read_text()) if plan_file.is_file() else {}
     plan = plan or {"epochs": epochs_within(config, 60 * options.minutes), "cpu_seconds": 0.0}
-    spent, start = plan["cpu_seconds"], time.process_time()
-
-    def note(_row: dict[str, float]) -> None:
-        plan["cpu_seconds"] = spent + time.process_time() - start
-        plan_file.write_text(json.dumps(plan))
-
-    note({})
-    config = replace(config, run=replace(config.run, epochs=plan["epochs"]))
-    trained = train(config, resume=(config.run.output / "checkpoint.safetensors").is_file(), on_epoch=note)
-    if not trained.finished:
-        sys.exit("interrupted; call again to continue")
+    trained = train_as_planned(config, plan, plan_file)
     comparisons = trained.evaluations["test"].comparisons
     result = {
         "study": study.name,
@@ -164,3 +153,8 @@ def report(result: dict[str, Any], units: dict[str, tuple[str, float]]) -> None:
     for name, e in result["errors"].items():
         unit, factor = units[name]
         print(f"| {name} | {factor * e['rmse']:.4g} | {unit} | {100 * e['relative_rmse']:.2f} % |")
+
+
+def judge(name: str, found: float, aim: float, unit: str) -> None:
+    """Says whether an error is as small as aimed for."""
+    print(f"{name}: {found:.3g} {unit}, aim {aim:g} {unit}: {'reached' if found <= aim else 'missed'}")

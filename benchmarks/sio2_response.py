@@ -13,7 +13,7 @@ from typing import Any
 
 import ase.io
 import numpy as np
-from response_training import Study, arguments, report, run
+from response_training import Study, arguments, judge, report, run
 
 from painn_ase import PaiNNCalculator, units
 from painn_ase.training import Trained
@@ -73,10 +73,10 @@ def main() -> None:
             "polarizability": ("e·Å²/V", 1.0),
         },
     )
-    born, found = result["born_charges"], result["errors"]["polarizability"]["rmse"]
+    born = result["born_charges"]
     print(f"Born charges by differentiation: RMSE {born['rmse_e']:.3f} e, {100 * born['relative_rmse']:.1f} % of their "
           f"standard deviation; sum over atoms below {born['largest_sum_over_atoms_e']:.1e} e")  # fmt: skip
-    print(f"polarizability: {found:.4f} e·Å²/V, aim {AIM}: {'reached' if found <= AIM else 'missed'}")
+    judge("polarizability", result["errors"]["polarizability"]["rmse"], AIM, "e·Å²/V")
 
 
 if __name__ == "__main__":

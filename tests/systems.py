@@ -4,9 +4,14 @@ Elements are H, C and O. Atoms of the random ones keep at least 0.9 Å, images i
 a trained potential stays within reach.
 """
 
+from functools import cache
+
 import numpy as np
 from ase import Atoms
 from ase.build import molecule as g2
+
+from painn_ase import PaiNNCalculator
+from painn_ase.structures import read_structure
 
 CLOSEST = 0.9  # Å, between any two atoms of a random structure
 _MOST_IMAGES = 2000  # to look for close pairs in; a cell that needs more is too flat to be of use
@@ -32,6 +37,18 @@ def far_molecule() -> Atoms:
 def molecule_in_box() -> Atoms:
     """Ethanol in a periodic box that it meets its images in, centred on a corner."""
     return _with_cell(g2("CH3CH2OH"), np.diag([5.0, 5.5, 6.0]), True)
+
+
+def bundled_ethanol() -> Atoms:
+    """The example structure of the bundled model, with a calculator of its own; the model is read once."""
+    atoms = read_structure("ethanol")
+    atoms.calc = _bundled_calculator().clone()
+    return atoms
+
+
+@cache
+def _bundled_calculator() -> PaiNNCalculator:
+    return PaiNNCalculator("ethanol")
 
 
 def hydrogen() -> Atoms:

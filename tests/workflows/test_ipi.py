@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import uuid
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +25,14 @@ from painn_ase.simulate.ipi import Potential, direct, serve
 from painn_ase.simulate.ring_polymer import THERMOSTATS, Ring, RingPolymers, run_rpmd
 from painn_ase.simulate.ring_polymer.beads import ipi_frame
 from painn_ase.simulate.ring_polymer.estimators import primitive_kinetic_energy, virial_kinetic_energies
-from painn_ase.structures import read_structure
 
 from random_models import random_model
+from systems import bundled_ethanol as ethanol
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ipi"
 needs_ipi = pytest.mark.skipif(
     importlib.util.find_spec("ipi") is None, reason="the optional package ipi is absent: pip install 'painn-ase[ipi]'"
 )
-
-
-@cache
-def bundled():
-    return PaiNNCalculator("ethanol")
-
-
-def ethanol():
-    atoms = read_structure("ethanol")
-    atoms.calc = bundled().clone()
-    return atoms
 
 
 def name():

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 import warnings
-from functools import cache
 
 import numpy as np
 import pytest
@@ -26,21 +25,10 @@ from painn_ase.simulate import Analysis, Output, Protocol, Run, copies, simulate
 from painn_ase.simulate.restart import Restart
 from painn_ase.simulate.ring_polymer import THERMOSTATS, Beads, Ring, RingPolymerRun, RingPolymers, Thermostat, run_rpmd
 from painn_ase.simulate.ring_polymer.estimators import pressure, spread, virial_kinetic_energies
-from painn_ase.structures import read_structure
 from painn_ase.units import GIGAPASCAL
 
 from random_models import random_model
-
-
-@cache
-def bundled():
-    return PaiNNCalculator("ethanol")
-
-
-def ethanol():
-    atoms = read_structure("ethanol")
-    atoms.calc = bundled().clone()
-    return atoms
+from systems import bundled_ethanol as ethanol
 
 
 def short(atoms, path, **changes):

@@ -1,5 +1,6 @@
 """The spectrum protocol: right physics in lock-step, the same result after a kill, an honest report."""
 
+import errno
 import json
 import os
 import signal
@@ -7,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from functools import cache
 
 import numpy as np
 import pytest
@@ -20,14 +20,14 @@ from springs import Springs, cluster
 
 from painn_ase import PaiNNCalculator, run_md
 from painn_ase.cli import main
-from painn_ase.errors import InputError, SimulationError
+from painn_ase.errors import InputError, SimulationError, StorageError
 from painn_ase.simulate import Analysis, Protocol, copies, lockstep, simulate_spectra, spectra_of_run
 from painn_ase.simulate.ring_polymer import THERMOSTATS, Ring, RingPolymers
 from painn_ase.spectra import Spectrum, infrared
-from painn_ase.structures import read_structure
 from painn_ase.units import DEBYE
 
 from random_models import random_model
+from systems import bundled_ethanol as ethanol
 
 # 60 cm⁻¹ needs 0.73 ps
 SHORT = Protocol(trajectories=3, length=0.8, equilibration=0.1, timestep=1.0, every=2)
@@ -65,17 +65,6 @@ def ion_pairs(count=4):
 def network(atoms=None):
     atoms = molecule("CH3CH2OH") if atoms is None else atoms
     atoms.calc = PaiNNCalculator(random_model(features=8), dtype="float64")
-    return atoms
-
-
-@cache
-def bundled():
-    return PaiNNCalculator("ethanol")
-
-
-def ethanol():
-    atoms = read_structure("ethanol")
-    atoms.calc = bundled().clone()
     return atoms
 
 
@@ -229,6 +218,27 @@ def test_a_killed_process_resumes_to_the_same_numbers(tmp_path):
     simulate_spectra(cluster(), path=whole, **arguments)
     for name in ("energy", "dipole"):
         np.testing.assert_array_equal(*(np.load(run / f"{name}.npy") for run in (killed, whole)))
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="needs posix_fallocate")
+def test_a_full_disk_ends_a_run_with_a_sentence_before_frames_are_lost(tmp_path, monkeypatch):
+    """Room for all frames is taken at once: mapped memory that meets a full disk later ends a process by a signal."""
+
+    def full(file, begin, size):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    arguments = {"protocol": SHORT, "analysis": COARSE, "spectra": ["power"]}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        with pytest.raises(StorageError, match=r"energy.npy cannot be written: No space left on device"):
+            simulate_spectra(cluster(), path=tmp_path / "out", **arguments)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["protocol.json", "state.npz"]
+    simulate_spectra(cluster(), path=tmp_path / "out", resume=True, **arguments)
+    simulate_spectra(cluster(), path=tmp_path / "whole", **arguments)
+    for name in ("energy", "velocities"):
+        one, other = (tmp_path / run / f"{name}.npy" for run in ("out", "whole"))
+        assert one.read_bytes() == other.read_bytes()
+        assert one.stat().st_blocks * 512 >= one.stat().st_size  # no holes that would have to be filled later
 
 
 def test_a_finished_run_can_be_analysed_again_without_a_step(tmp_path):
