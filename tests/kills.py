@@ -1,11 +1,15 @@
 """Kills runs at random moments, takes them up again, and compares their ends with runs that were never killed.
 
-    OMP_NUM_THREADS=1 PYTHONPATH=. python tests/kills.py --kills 200 [--of md npt relax rpmd train] [--seed 0]
+    python tests/kills.py --kills 200 [--of md npt relax rpmd spectra train] [--seed 0] [--json FILE]
+
+prints for each kind the kills, how many of the killed runs went on to the very end of the undisturbed one, and the
+files that could not be read after a kill; the exit code is 0 if that is all of them and none.
 
 One process imports everything and runs nothing; what it forks begins within milliseconds and gets a SIGKILL at a
 moment drawn evenly from the time an undisturbed run takes. After each kill every file that has its name must be
 readable, and nothing that a restart vouches for may be missing. At the end of a history of kills and resumptions all
-files must equal those of the undisturbed run, to the last bit.
+files must equal those of the undisturbed run, to the last bit. Files are kept in memory where the system has a folder
+for that: what a process has written outlives its kill there as on a disk.
 """
 
 import argparse
@@ -20,7 +24,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import ase.io
@@ -33,7 +37,7 @@ from safetensors.numpy import load_file
 from stopped import Forgetful
 
 from painn_ase import PaiNNCalculator, load_model
-from painn_ase.simulate import MTK, Output, relax, run_md
+from painn_ase.simulate import MTK, Analysis, Output, Protocol, relax, run_md, simulate_spectra, spectrum
 from painn_ase.simulate.restart import Restart
 from painn_ase.simulate.ring_polymer import Beads, run_rpmd
 from painn_ase.structures import read_structure
@@ -85,7 +89,7 @@ def npt() -> Subject:
         atoms = bulk("Cu", cubic=True)
         atoms.calc = Forgetful()
         run_md(
-            atoms, steps=200, timestep=2.0, ensemble="npt", barostat=MTK(1.0, "full"), path=path,
+            atoms, steps=100, timestep=2.0, ensemble="npt", barostat=MTK(1.0, "full"), path=path,
             output=Output(5, OFTEN), checkpoint=OFTEN, **going_on(resume),
         )  # fmt: skip
 
@@ -125,6 +129,35 @@ def relaxation(calculator: PaiNNCalculator) -> Subject:
         check_same_state(one / "run.restart.npz", other / "run.restart.npz")
 
     return Subject(run, lambda folder: (folder / "run.restart.npz").exists(), look, compare)
+
+
+# ---- spectra
+
+
+def spectra(calculator: PaiNNCalculator) -> Subject:
+    """Three trajectories in lock-step, without the report at their end: it only reads, and is made anew each time."""
+    protocol = Protocol(trajectories=3, length=0.5, equilibration=0.05, timestep=1.0, every=2)
+
+    def run(folder: Path, resume: bool) -> None:
+        spectrum.analyse = lambda recording, *_: recording.facts  # of this process, which is a fork
+        where = {"path": folder / "run", "protocol": protocol, "analysis": Analysis(180)}
+        simulate_spectra(ethanol(calculator), checkpoint=OFTEN, **where, **going_on(resume))
+
+    def look(folder: Path) -> None:
+        for path in (folder / "run").glob("*.npy"):
+            assert np.isfinite(np.load(path)).all()
+        if (folder / "run/state.npz").exists():
+            Restart.load(folder / "run/state.npz")
+            json.loads((folder / "run/protocol.json").read_text())
+
+    def compare(one: Path, other: Path) -> None:
+        check_same_state(one / "run/state.npz", other / "run/state.npz")
+        names = sorted(path.name for path in (other / "run").glob("*.npy"))
+        assert names == ["dipole.npy", "energy.npy", "polarizability.npy", "velocities.npy"]
+        for name in names:
+            assert (one / "run" / name).read_bytes() == (other / "run" / name).read_bytes()
+
+    return Subject(run, lambda folder: (folder / "run/state.npz").exists(), look, compare)
 
 
 # ---- training
@@ -222,64 +255,101 @@ def undisturbed(subject: Subject, folder: Path) -> float:
     return time.monotonic() - begin
 
 
-def history(
-    subject: Subject, reference: Path, folder: Path, seconds: float, kills: int, rng: np.random.Generator
-) -> int:
-    """One run, killed up to `kills` times before its end, and compared with the reference; the number of kills."""
+@dataclass
+class Tally:
+    """What happened to the runs of one kind."""
+
+    seconds: float  # that one takes undisturbed
+    kills: int = 0
+    runs: int = 0  # that were killed, went on, and reached their end
+    equal: int = 0  # of these, to the undisturbed one to the last bit
+    unreadable: int = 0  # files, or rather first files, after a kill
+    faults: list[str] = field(default_factory=list)  # what was wrong
+
+
+def history(subject: Subject, reference: Path, folder: Path, kills: int, rng: np.random.Generator, t: Tally) -> None:
+    """One run, killed up to `kills` times before its end, and compared with the reference."""
     folder.mkdir(parents=True)
     done = 0
     while True:
         child = forked(subject, folder, subject.begun(folder))
         if done < kills:
-            time.sleep(rng.uniform(0, seconds))
+            time.sleep(rng.uniform(0, t.seconds))
             os.kill(child, signal.SIGKILL)  # one that has ended meanwhile is not reaped yet, and takes no harm
-        if ended(child, folder):
+        whole = ended(child, folder)
+        try:
+            subject.look(folder)
+        except Exception:
+            t.unreadable += 1
+            t.faults.append(traceback.format_exc())
+        if whole:
             break
         done += 1
-        subject.look(folder)
-    subject.look(folder)
-    subject.compare(folder, reference)
-    return done
+        t.kills += 1
+    t.runs += done > 0
+    try:
+        subject.compare(folder, reference)
+        t.equal += done > 0
+    except Exception:
+        t.faults.append(traceback.format_exc())
 
 
-def campaign(subjects: dict[str, Subject], kills: int, folder: Path, seed: int) -> dict:
-    """Kills the subjects in turns until there were `kills` of them; figures of what happened."""
+def campaign(subjects: dict[str, Subject], kills: int, folder: Path, seed: int) -> dict[str, Tally]:
+    """Kills the subjects in turns until there were `kills` of them; what happened, by subject."""
     rng = np.random.default_rng(seed)
-    seconds = {name: undisturbed(subject, folder / name / "reference") for name, subject in subjects.items()}
-    counts, histories = dict.fromkeys(subjects, 0), dict.fromkeys(subjects, 0)
-    begin, most = time.monotonic(), max(1, min(6, kills // len(subjects)))
-    while sum(counts.values()) < kills:
-        name = min(counts, key=lambda n: counts[n])
-        place = folder / name / str(histories[name])
-        left = min(most, kills - sum(counts.values()))
-        counts[name] += history(subjects[name], folder / name / "reference", place, seconds[name], left, rng)
-        histories[name] += 1
+    found = {name: Tally(undisturbed(s, folder / name / "reference")) for name, s in subjects.items()}
+    histories, most = 0, max(1, min(6, kills // len(subjects)))
+    while (left := kills - sum(t.kills for t in found.values())) > 0:
+        name = min(found, key=lambda n: found[n].kills)
+        place, histories = folder / name / str(histories), histories + 1
+        history(subjects[name], folder / name / "reference", place, min(most, left), rng, found[name])
         shutil.rmtree(place)
-    return {"kills": counts, "histories": histories, "seconds": time.monotonic() - begin, "undisturbed": seconds}
+    return found
 
 
-def main() -> None:
+def table(found: dict[str, Tally], seconds: float) -> str:
+    """The figures, one row per kind."""
+    columns = ("kills", "runs", "equal", "unreadable")
+    total = {c: sum(getattr(t, c) for t in found.values()) for c in columns}
+    rows = [(name, *(getattr(t, c) for c in columns)) for name, t in found.items()] + [("all", *total.values())]
+    text = "\n".join("{:<8}{:>7}{:>16}{:>13}{:>18}".format(*row) for row in rows)
+    head = f"{'':<8}{'kills':>7}{'resumed to end':>16}{'same bits':>13}{'unreadable files':>18}"
+    return f"{head}\n{text}\n{seconds:.0f} s"
+
+
+def main() -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--kills", type=int, default=200)
-    p.add_argument("--of", nargs="+", default=["md", "npt", "relax", "rpmd", "train"])
+    p.add_argument("--of", nargs="+", default=list(KINDS), choices=list(KINDS))
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--folder", type=Path, help="(default: a temporary one)")
+    p.add_argument("--folder", type=Path, help="(default: a temporary one, in memory if possible)")
+    p.add_argument("--json", type=Path, help="figures go here, too")
     options = p.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as temporary:
+    begin, memory = time.monotonic(), Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         calculator = PaiNNCalculator(load_model("ethanol"))
-        makers = {
-            "md": lambda: md(calculator),
-            "npt": npt,
-            "relax": lambda: relaxation(calculator),
-            "rpmd": lambda: rpmd(calculator),
-            "train": lambda: training(folder / "frames.xyz"),
-        }
-        figures = campaign({name: makers[name]() for name in options.of}, options.kills, folder, options.seed)
-    print(json.dumps(figures))
+        subjects = {name: KINDS[name](calculator, folder) for name in options.of}
+        found = campaign(subjects, options.kills, folder, options.seed)
+    print(table(found, time.monotonic() - begin))
+    for fault in (fault for t in found.values() for fault in t.faults):
+        print(f"\n{fault}", file=sys.stderr)
+    if options.json:
+        options.json.write_text(json.dumps({name: asdict(t) for name, t in found.items()}, indent=1))
+    return int(any(t.faults for t in found.values()))
+
+
+KINDS: dict[str, Callable[[PaiNNCalculator, Path], Subject]] = {
+    "md": lambda calculator, _: md(calculator),
+    "npt": lambda calculator, _: npt(),
+    "relax": lambda calculator, _: relaxation(calculator),
+    "rpmd": lambda calculator, _: rpmd(calculator),
+    "spectra": lambda calculator, _: spectra(calculator),
+    "train": lambda _, folder: training(folder / "frames.xyz"),
+}
 
 
 if __name__ == "__main__":

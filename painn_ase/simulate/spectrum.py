@@ -18,7 +18,7 @@ from ase.units import kB
 from tqdm import tqdm
 
 from painn_ase.errors import InputError, closest
-from painn_ase.files import write_atomically
+from painn_ase.files import storing, write_atomically
 from painn_ase.simulate import copies, lockstep
 from painn_ase.simulate.guards import SPREAD, Guards
 from painn_ase.simulate.lookout import FAILURE, FLAGGED, Lookout
@@ -273,12 +273,11 @@ class _Lockstep:
             self.series[name][:, frame] = rows[name]
 
     def _file(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """The series on disk, (trajectories, frames, ...); it has its full size from the beginning."""
+        """The series on disk, (trajectories, frames, ...); it has its full size, and its room, from the start."""
         path, full = self.folder / f"{name}.npy", (shape[0], self.protocol.frames, *shape[1:])
-        if path.exists():
-            return np.lib.format.open_memmap(path, mode="r+")
-        kind = np.float32 if name == "velocities" else np.float64
-        return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=full)
+        if not path.exists():
+            _reserve(path, full, np.float32 if name == "velocities" else np.float64)
+        return np.lib.format.open_memmap(path, mode="r+")
 
     # ---- rest
 
@@ -340,6 +339,27 @@ class _Lockstep:
     def _kind(self) -> str:
         beads = self.protocol.beads
         return "at constant energy" if beads == 1 else f"by TRPMD with {beads} beads (λ = 0.5, centroid free)"
+
+
+def _reserve(path: Path, shape: tuple[int, ...], dtype: type) -> None:
+    """A .npy file of zeros that gets its name when it is whole.
+
+    Its blocks are taken now, because a disk that is full when mapped memory reaches it ends a process without a word.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    try:
+        with storing(path), open(temporary, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            file.flush()
+            size = file.tell() + int(np.prod(shape)) * np.dtype(dtype).itemsize
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _started(run: _Lockstep, overwrite: bool) -> None:
