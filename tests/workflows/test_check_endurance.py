@@ -1,8 +1,15 @@
-"""Long runs take no more memory than short ones and leave no file open; calculators of two precisions do not mix."""
+"""Long runs take no more memory than short ones and leave no file open; calculators of two precisions do not mix.
 
+A million steps of molecular dynamics: python benchmarks/endurance.py
+"""
+
+import json
 import multiprocessing
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +46,19 @@ def test_hundred_thousand_calls_take_no_memory_and_no_files(backend):
     print(f"{calls} calls on {backend}: {megabytes:+.2f} MB, {files:+d} files")
     assert megabytes <= GROWTH
     assert files <= 0
+
+
+@pytest.mark.slow
+def test_twenty_thousand_recorded_steps_take_no_memory_and_no_files(tmp_path):
+    """The million is left to whoever runs the command; speed is not judged beside other tests."""
+    script = Path(__file__).parents[2] / "benchmarks" / "endurance.py"
+    command = [sys.executable, str(script), "--steps", "20000", "--backend", "auto", "--json", str(tmp_path / "a.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = json.loads((tmp_path / "a.json").read_text())
+    print(done.stdout)
+    assert found["steps"] == 20_000
+    assert found["growth / MB"] <= GROWTH
+    assert found["more files"] <= 0
 
 
 def test_a_thousand_calls_take_no_memory_and_no_files():
@@ -79,10 +99,12 @@ def _forces(calc, atoms, connection):
     connection.close()
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_calculators_of_two_precisions_in_forked_processes_keep_their_own():
-    context, model = multiprocessing.get_context("fork"), random_model()
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forking beside threads
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_calculators_of_two_precisions_in_processes_keep_their_own(method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} here")
+    context, model = multiprocessing.get_context(method), random_model()
     calculators = [PaiNNCalculator(model, dtype=dtype) for dtype in ("float32", "float64", "float32", "float64")]
     expected = [calc.get_property("forces", molecule()) for calc in calculators]
     for calc in calculators:
@@ -94,7 +116,7 @@ def test_calculators_of_two_precisions_in_forked_processes_keep_their_own():
         process.start()
         started.append((process, ours))
     for (process, connection), forces in zip(started, expected, strict=True):
-        assert connection.poll(60)
+        assert connection.poll(120)
         np.testing.assert_allclose(connection.recv(), forces, atol=1e-5 * np.abs(forces).max())
         process.join(60)
         assert process.exitcode == 0
