@@ -1,15 +1,22 @@
 """ASE's own tools run unmodified on the bundled model and on a periodic one."""
 
+import threading
+import time
+import uuid
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import units
 from ase.build import bulk, molecule
+from ase.calculators.socketio import SocketClient, SocketIOCalculator
 from ase.filters import FrechetCellFilter
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
+from ase.phonons import Phonons
 from ase.vibrations import Infrared, Vibrations
 from ase.vibrations.placzek import PlaczekStatic
 from ase.vibrations.raman import StaticRamanCalculator
@@ -100,6 +107,50 @@ def test_vibrations_agree_between_float32_and_float64(ethanol, tmp_path):
     fast.run()
     # forces of float32 carry 1e-5 eV/Å of noise, over 0.02 Å displacements: cm⁻¹ at the stiff modes
     np.testing.assert_allclose(fast.get_frequencies()[6:].real, exact.get_frequencies()[6:].real, atol=5)
+
+
+def test_phonons_of_ase_are_the_modes_of_the_supercell(tmp_path):
+    """At wave vectors that fit into it: 3 q-points x 6 branches are its 18 modes, here from the exact Hessian."""
+    crystal, cells = bulk("Si", "diamond", 5.45), 3
+    # an ε that keeps the energy smooth where a site's symmetry makes vectors vanish, see docs/architecture.md
+    calc = PaiNNCalculator(random_model(cutoff=4.0, heads={"energy": {}}, epsilon=0.1), dtype="float64")
+    phonons = Phonons(crystal, calc, supercell=(cells, 1, 1), delta=0.002, name=str(tmp_path / "phonons"))
+    phonons.run()
+    phonons.read(acoustic=False, symmetrize=0)
+    found = phonons.band_structure(np.array([[k / cells, 0, 0] for k in range(cells)]), verbose=False)
+
+    supercell = crystal.repeat((cells, 1, 1))
+    supercell.calc = calc
+    squares = np.linalg.eigvalsh(calc.get_hessian(supercell) / supercell.get_masses()[0])  # eV/Å²/amu
+    energies = np.sign(squares) * np.sqrt(np.abs(squares)) * units._hbar * 1e10 / np.sqrt(units._e * units._amu)
+    # differences over 0.002 Å; a root turns what is left of the acoustic zeros into less than 1e-3 of the others
+    np.testing.assert_allclose(np.sort(found.ravel()), energies, atol=2e-3 * np.abs(energies).max())
+
+
+def test_socket_client_of_ase_serves_the_calculator(ethanol):
+    """ASE's client has our calculator, ASE's server asks it: so could any driver that speaks the protocol."""
+    name, mirror = f"painn_ase_test_{uuid.uuid4().hex[:12]}", ethanol.copy()
+    mirror.cell = np.eye(3) * 20  # the protocol sends a cell
+    served = mirror.copy()
+    served.calc = ethanol.calc.clone()
+
+    def serve():
+        deadline = time.monotonic() + 20
+        while not Path(f"/tmp/ipi_{name}").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)  # the server listens from its first calculation on
+        SocketClient(unixsocket=name).run(served)
+
+    client = threading.Thread(target=serve)
+    client.start()
+    with SocketIOCalculator(unixsocket=name, timeout=20) as server:
+        mirror.calc = server
+        for seed in range(3):
+            mirror.rattle(0.02, seed=seed)
+            energy, forces = mirror.get_potential_energy(), mirror.get_forces()
+            assert energy == pytest.approx(ethanol.calc.get_property("energy", mirror), abs=1e-8)
+            np.testing.assert_allclose(forces, ethanol.calc.get_property("forces", mirror), atol=1e-8)
+    client.join(timeout=20)
+    assert not client.is_alive()
 
 
 @pytest.mark.filterwarnings("ignore::painn_ase.coverage.CoverageWarning")  # the straight path shortens O-H
