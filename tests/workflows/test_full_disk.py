@@ -22,7 +22,7 @@ def test_a_full_disk_ends_a_run_that_goes_on_when_there_is_room(subject, tmp_pat
     disk, elsewhere = tmp_path / "disk", tmp_path / "elsewhere"
     disk.mkdir()
     elsewhere.mkdir()
-    mount = f"mount -t tmpfs -o size=64m tmpfs {disk}"
+    mount = f"mount -t tmpfs -o size=64m tmpfs {disk} && mount -t tmpfs tmpfs {elsewhere}"
     trial = subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True, text=True, check=False)
     if trial.returncode:
         pytest.skip(f"no small file system can be mounted here: {trial.stderr.strip()}")
