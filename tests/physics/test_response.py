@@ -26,7 +26,7 @@ def rattled(name):
     return atoms
 
 
-@pytest.fixture(params=sorted(ARCHITECTURES))
+@pytest.fixture(scope="module", params=sorted(ARCHITECTURES))
 def calculator(request):
     return PaiNNCalculator(random_model(request.param), dtype="float64", skin=0.0)
 

@@ -14,13 +14,14 @@ from systems import NASTY, molecule, slab, triclinic
 TOLERANCE = {"float64": 1e-10, "float32": 3e-5}
 
 
-@pytest.fixture(params=["float64", "float32"])
+@pytest.fixture(scope="module", params=["float64", "float32"])
 def dtype(request):
     return request.param
 
 
-@pytest.fixture(params=sorted(ARCHITECTURES))
+@pytest.fixture(scope="module", params=sorted(ARCHITECTURES))
 def calculator(request, dtype):
+    """One for all structures: building it takes longer than asking it."""
     return PaiNNCalculator(random_model(request.param), dtype=dtype)
 
 

@@ -290,12 +290,12 @@ def test_a_flipped_bit_under_a_valid_checksum_gives_a_sentence(good, tmp_path):
         entries = {entry.filename: archive.read(entry) for entry in archive.infolist()}
     name = next(n for n in entries if n.endswith("data.pkl"))
     refused = 0
-    for damaged in flips(entries[name], 400, seed=2):
+    for damaged in flips(entries[name], 200, seed=2):
         with zipfile.ZipFile(path, "w") as archive:
             for entry, content in (entries | {name: damaged}).items():
                 archive.writestr(entry, content)
         refused += load_or_refuse(path) is None
-    assert refused > 100
+    assert refused > 50
 
 
 def test_an_empty_or_foreign_file_is_refused(tmp_path):
