@@ -19,6 +19,7 @@ from painn_ase.errors import InputError, ModelError, closest
 from painn_ase.files import write_atomically
 from painn_ase.heads import HEADS
 from painn_ase.model import Model
+from painn_ase.nn.outline import outline
 from painn_ase.nn.radial import CUTOFFS, RADIAL, Repulsion
 from painn_ase.representations import REPRESENTATIONS
 from painn_ase.tensor_file import tensor_file
@@ -150,7 +151,7 @@ def _described(header: dict[str, Any], path: Path) -> Model:
     description = header.get("model", {})
     check_sizes(description, path)
     try:
-        with torch.device("meta"):  # no memory until the file has shown that it holds what the header says
+        with outline():  # no memory until the file has shown that it holds what the header says
             model = Model.from_config(description)
         _check_options(description)
     except (InputError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:

@@ -36,7 +36,7 @@ def filter_tables(representation: PaiNN) -> list[np.ndarray]:
     intervals = 48
     while intervals <= MAX_INTERVALS:
         tables = [_coefficients(exact, index, intervals) for index in range(len(exact.filters))]
-        errors = [spline_errors(exact, index, table) for index, table in enumerate(tables)]
+        errors = (spline_errors(exact, index, table) for index, table in enumerate(tables))  # until one is too large
         if all(value <= FILTER_BOUND and slope <= SLOPE_BOUND for value, slope in errors):
             return tables
         intervals = int(intervals * 1.25)
@@ -77,15 +77,20 @@ def radial_table(representation: PaiNN, intervals: int) -> tuple[np.ndarray, np.
     return _interpolate(radial, exact.cutoff, intervals), np.ascontiguousarray(weights.numpy())
 
 
+def _filters(exact: PaiNN, index: int, distances: Tensor) -> Tensor:
+    return exact.filters[index](exact.radial(distances)) * exact.cutoff_function(distances)[:, None]
+
+
 def filters_and_slopes(exact: PaiNN, index: int, distances: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """W(d) and dW/dd of filter set `index`, (distances, 3F) each, by the modules of a float64 representation."""
 
     d = distances.clamp(min=_NEAR_ZERO).requires_grad_()
     with torch.enable_grad():
-        values = exact.filters[index](exact.radial(d)) * exact.cutoff_function(d)[:, None]
-        # Σ w dW/dd is linear in the weights w, so its derivative by w is every slope at once
+        values = _filters(exact, index, d)
+        # Σ w dW/dd is linear in the weights w, so its derivative by w is every slope at once. The sum is ours, because
+        # for weights that it is handed PyTorch imports a computer algebra system to compare two shapes: half a second
         weights = torch.ones_like(values, requires_grad=True)
-        (weighted,) = torch.autograd.grad(values, d, weights, create_graph=True)
+        (weighted,) = torch.autograd.grad((values * weights).sum(), d, create_graph=True)
         (slopes,) = torch.autograd.grad(weighted.sum(), weights)
     return values.detach().numpy(), slopes.numpy()
 
@@ -107,7 +112,7 @@ def bspline(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _coefficients(exact: PaiNN, index: int, intervals: int) -> np.ndarray:
-    return _interpolate(lambda d: filters_and_slopes(exact, index, d)[0], exact.cutoff, intervals)
+    return _interpolate(lambda d: _filters(exact, index, d).numpy(), exact.cutoff, intervals)
 
 
 def _interpolate(function: Callable[[Tensor], np.ndarray], cutoff: float, intervals: int) -> np.ndarray:

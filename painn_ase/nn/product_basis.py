@@ -58,7 +58,7 @@ class ProductBasis(nn.Module):
         if coupled:
             self.mix = nn.ModuleList(PathLinear(n * types, features, features) for n in self.terms)
         else:
-            scales = torch.cat([torch.full((n,), n**-0.5) for n in self.terms])
+            scales = torch.tensor([n**-0.5 for n in self.terms for _ in range(n)])
             self.weight = nn.Parameter(torch.randn(len(scales), types, features) * scales[:, None, None])
 
     def forward(self, a: Tensor, species: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ from painn_ase import PaiNNCalculator, load_model, save_model
 from painn_ase.checkpoint import HEADER, WEIGHTS, find_model
 from painn_ase.describe import render_card
 from painn_ase.errors import ModelError
+from painn_ase.model import Model
+from painn_ase.nn.outline import outline
 from painn_ase.tensor_file import tensor_file
 
 from random_models import ARCHITECTURES, random_model
@@ -144,6 +146,41 @@ def test_files_depend_on_their_content_alone(folder, tmp_path):
     subprocess.run([sys.executable, "-c", script, folder, elsewhere], env=environment, check=True)
     for again in (save_model(load_model(folder), tmp_path / "here"), elsewhere):
         assert {name: (again / name).read_bytes() for name in expected} == expected
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_outline_has_the_names_types_and_shapes_of_the_model_and_no_values(architecture):
+    model = random_model(architecture)
+    state = torch.random.get_rng_state()
+    with outline():
+        drawn = Model.from_config(model.config)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    real = Model.from_config(model.config)
+    for one, other in zip(drawn.state_dict().items(), real.state_dict().items(), strict=True):
+        assert one[0] == other[0]
+        assert (one[1].shape, one[1].dtype) == (other[1].shape, other[1].dtype)
+        assert one[1].is_meta or one[0].endswith(".masses")  # a hundred numbers that ASE has anyway
+
+
+def test_constants_computed_within_an_outline_have_values():
+    with outline(), torch.device("cpu"):
+        numbers = torch.arange(1, 4, dtype=torch.float64) * 2.0
+    assert numbers.tolist() == [2.0, 4.0, 6.0]
+
+
+def test_the_first_model_of_a_process_waits_for_no_compiler():
+    """PyTorch's own shape functions would import its compiler and a computer algebra system, which takes seconds."""
+    script = """
+import sys, torch
+before = set(sys.modules)
+from painn_ase import PaiNNCalculator
+from painn_ase.structures import read_structure
+atoms = read_structure("ethanol")
+atoms.calc = PaiNNCalculator("ethanol", backend=sys.argv[1])
+atoms.get_forces()
+assert not {"sympy", "torch._dynamo"} & (set(sys.modules) - before)
+"""
+    subprocess.run([sys.executable, "-c", script, "auto"], check=True)
 
 
 def test_metadata_of_tensor_files_are_sorted_and_their_tensors_unchanged(tmp_path):
