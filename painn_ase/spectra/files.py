@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping
+from io import StringIO
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from painn_ase.errors import InputError
+from painn_ase.files import write_atomically
 
 _ARRAYS = ("wavenumbers", "intensity", "standard_error", "samples")
 _HDF5 = (".h5", ".hdf5")
@@ -19,14 +21,14 @@ Fields = Mapping[str, Any]  # the fields of one Spectrum
 
 
 def write(path: str | PathLike[str], spectra: Mapping[str, Fields]) -> None:
-    """Write the named spectra; the suffix of `path` chooses the format. CSV holds one spectrum, named ""."""
+    """Write the named spectra, in one step; the suffix of `path` chooses the format. CSV holds one, named ""."""
     target = Path(path)
     if target.suffix in _HDF5:
-        _write_hdf5(target, spectra)
+        write_atomically(target, _hdf5(spectra))
     elif target.suffix == ".csv":
         if set(spectra) != {""}:
             raise InputError(f"{target}: a CSV file holds one spectrum; save several to a .h5 file, or each on its own")
-        _write_csv(target, spectra[""])
+        write_atomically(target, _csv(spectra[""]))
     else:
         raise InputError(f"{target}: expected a file name that ends in .csv, .h5 or .hdf5")
 
@@ -43,18 +45,19 @@ def read(path: str | PathLike[str]) -> dict[str, dict[str, Any]]:
     raise InputError(f"{source}: expected a file name that ends in .csv, .h5 or .hdf5")
 
 
-def _write_csv(path: Path, fields: Fields) -> None:
+def _csv(fields: Fields) -> str:
     unit = fields["unit"]
     columns = {"wavenumber / cm⁻¹": fields["wavenumbers"], f"intensity / {unit}": fields["intensity"]}
     if fields["standard_error"] is not None:
         columns[f"standard error / {unit}"] = fields["standard_error"]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(f"# {_FORMAT}\n# kind: {fields['kind']}\n# unit: {unit}\n")
-        for key, value in fields["metadata"].items():
-            file.write(f"# {json.dumps({key: value}, ensure_ascii=False)}\n")
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(columns)
-        rows.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+    text = StringIO()
+    text.write(f"# {_FORMAT}\n# kind: {fields['kind']}\n# unit: {unit}\n")
+    for key, value in fields["metadata"].items():
+        text.write(f"# {json.dumps({key: value}, ensure_ascii=False)}\n")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(columns)
+    rows.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+    return text.getvalue()
 
 
 def _read_csv(path: Path) -> dict[str, Any]:
@@ -80,10 +83,10 @@ def _read_csv(path: Path) -> dict[str, Any]:
     }
 
 
-def _write_hdf5(path: Path, spectra: Mapping[str, Fields]) -> None:
+def _hdf5(spectra: Mapping[str, Fields]) -> bytes:
     import h5py
 
-    with h5py.File(path, "w") as file:
+    with h5py.File("spectra.h5", "w", driver="core", backing_store=False) as file:  # in memory
         file.attrs["format"] = _FORMAT
         for name, fields in spectra.items():
             group = file.create_group(name or "spectrum")
@@ -96,6 +99,8 @@ def _write_hdf5(path: Path, spectra: Mapping[str, Fields]) -> None:
                     group[key] = fields[key]
             group["wavenumbers"].attrs["unit"] = "cm⁻¹"
             group["intensity"].attrs["unit"] = fields["unit"]
+        file.flush()
+        return bytes(file.id.get_file_image())
 
 
 def _read_hdf5(path: Path) -> dict[str, dict[str, Any]]:

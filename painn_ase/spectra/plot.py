@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from painn_ase.errors import InputError, MissingPackageError
+from painn_ase.files import write_atomically
 from painn_ase.spectra.raman import RAYLEIGH
 from painn_ase.spectra.spectrum import INFRARED_UNIT, POWER_UNIT, RAMAN_UNIT, Spectrum
 
@@ -119,8 +122,17 @@ def plot_spectra(
             _legend(panel, always=layout == "stacked")
         axes[-1].set_xlabel(r"Wavenumber / cm$^{-1}$")
         if path is not None:
-            figure.savefig(path)
+            _write(figure, Path(path))
     return figure
+
+
+def _write(figure: Figure, path: Path) -> None:
+    """Writes the file in one step; without a suffix, in the format that matplotlib is set to."""
+    if not path.suffix:
+        path = path.with_suffix(f".{figure.canvas.get_default_filetype()}")
+    picture = BytesIO()
+    figure.savefig(picture, format=path.suffix[1:])
+    write_atomically(path, picture.getvalue())
 
 
 def _named(spectra: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum]) -> dict[str, Spectrum]:

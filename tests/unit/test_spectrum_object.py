@@ -1,10 +1,12 @@
 """The Spectrum object: arithmetic with errors, broadening, units, files."""
 
+import errno
+
 import numpy as np
 import pytest
 
-from painn_ase.errors import InputError
-from painn_ase.spectra import Spectrum, infrared, load_spectra, raman, save_spectra
+from painn_ase.errors import InputError, StorageError
+from painn_ase.spectra import Spectrum, infrared, load_spectra, plot_spectra, raman, save_spectra
 
 AXIS = np.linspace(0, 4000, 2001)
 
@@ -212,3 +214,25 @@ def test_a_foreign_hdf5_file_is_refused(tmp_path):
 def test_misuse_is_a_sentence(make, words):
     with pytest.raises(InputError, match=words):
         make()
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.csv", "a.png"])
+def test_a_file_that_cannot_be_finished_leaves_the_one_before(name, tmp_path, monkeypatch):
+    path = tmp_path / name
+
+    def write(spectrum):
+        plot_spectra(spectrum, path=path) if path.suffix == ".png" else spectrum.save(path)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write(sampled(seed=0))
+    before = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("painn_ase.files.os.fsync", full)
+        with pytest.raises(StorageError, match="cannot be written: No space left"):
+            write(sampled(seed=1))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+    write(sampled(seed=1))
+    assert path.read_bytes() != before
