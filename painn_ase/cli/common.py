@@ -28,14 +28,14 @@ def add_output(p: argparse.ArgumentParser, default: str) -> None:
     p.add_argument("--overwrite", action="store_true", help="replace existing output files")
 
 
-def add_guards(p: argparse.ArgumentParser) -> None:
-    """What a run must not do, and what happens if it does."""
+def add_guards(p: argparse.ArgumentParser, flagged: str = "OUTPUT.flagged.traj") -> None:
+    """What a run must not do, and what happens if it does; `flagged` is the file for frames of excursions."""
     g = p.add_argument_group("guards", "where numbers no longer mean anything; NaN and 10 times too hot always stop")
     g.add_argument("--stop-outside", action="store_true", help="stop where the model's training data end")
     g.add_argument("--max-force", type=float, metavar="EV/Å", help="largest force on an atom")
     g.add_argument("--min-distance", type=float, metavar="Å", help="between any two atoms")
     g.add_argument("--max-disagreement", type=float, metavar="EV/Å", help="of the forces of an --ensemble")
-    g.add_argument("--warn-only", action="store_true", help="go on; frames go to OUTPUT.flagged.traj")
+    g.add_argument("--warn-only", action="store_true", help=f"go on; frames go to {flagged}")
 
 
 def guards_of(options: argparse.Namespace) -> Guards:

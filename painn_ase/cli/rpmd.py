@@ -2,7 +2,7 @@
 
 import argparse
 
-from painn_ase.cli.common import add_output, add_structure_and_model, structure_with_calculator
+from painn_ase.cli.common import add_guards, add_output, add_structure_and_model, guards_of, structure_with_calculator
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
@@ -25,6 +25,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--beads-format", choices=("extxyz", "i-pi"), default="extxyz", help="(default: %(default)s)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--resume", action="store_true", help="continue a stopped run to the last bit, or with more steps")
+    add_guards(p)
     add_output(p, "rpmd")
     p.set_defaults(run=run)
 
@@ -45,6 +46,7 @@ def run(options: argparse.Namespace) -> None:
         path=options.output,
         save_beads=beads,
         output=Output(trajectory_every=options.frames_every),
+        guards=guards_of(options),
         **{name: getattr(options, name) for name in chosen},
     )
     print(result)

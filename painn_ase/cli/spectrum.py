@@ -2,7 +2,7 @@
 
 import argparse
 
-from painn_ase.cli.common import add_output, add_structure_and_model, structure_with_calculator
+from painn_ase.cli.common import add_guards, add_output, add_structure_and_model, guards_of, structure_with_calculator
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
@@ -23,6 +23,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--laser", type=float, default=532.0, help="nm (default: %(default)s)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--resume", action="store_true", help="continue an interrupted run, to the same result")
+    add_guards(p, "OUTPUT/flagged.traj")
     add_output(p, "spectrum")
     p.set_defaults(run=run)
 
@@ -37,5 +38,6 @@ def run(options: argparse.Namespace) -> None:
         print(spectra_of_run(options.structure, overwrite=options.overwrite, **common))
         return
     protocol = Protocol(**{name: given[name] for name in Protocol.__dataclass_fields__ if name in given})
-    atoms = structure_with_calculator(options)
-    print(simulate_spectra(atoms, protocol=protocol, resume=options.resume, overwrite=options.overwrite, **common))
+    atoms, guards = structure_with_calculator(options), guards_of(options)
+    common |= {"overwrite": options.overwrite, "resume": options.resume}
+    print(simulate_spectra(atoms, protocol=protocol, guards=guards, **common))

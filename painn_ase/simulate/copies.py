@@ -124,11 +124,6 @@ class Batched:
                 values[name] = full_3x3_to_voigt_6_stress(value)
         return values
 
-    @property
-    def outside(self) -> str | None:
-        """How a copy lies outside of what the model's training data covered, or None (`PaiNNCalculator.outside`)."""
-        return None if self._guard is None else self._guard.outside
-
     def _look(self, positions: np.ndarray, forces: np.ndarray) -> None:
         """Compares with the training data: all forces, and now and then the geometry of one copy, which take turns."""
         assert self._guard is not None

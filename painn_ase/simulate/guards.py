@@ -177,9 +177,9 @@ class Watch:
 # ---- what the guards say
 
 
-def too_hot(temperature: float, limit: float) -> str:
+def too_hot(temperature: float, limit: float, whose: str = "") -> str:
     """Of a temperature in K above its limit."""
-    return f"temperature {temperature:.4g} K above the limit of {limit:.4g} K"
+    return f"temperature {whose}{temperature:.4g} K above the limit of {limit:.4g} K"
 
 
 def too_strong(forces: np.ndarray, limit: float) -> str:
@@ -208,8 +208,12 @@ def too_close(pairs: VerletList, positions: np.ndarray, cell: np.ndarray, pbc: n
     worst = int(distances.argmin())
     if distances[worst] >= pairs.cutoff:
         return None
-    i, j = near.pairs.centers[worst], near.pairs.neighbors[worst]
-    return f"atoms {i} and {j} are {distances[worst]:.3g} Å apart, closer than the limit of {pairs.cutoff:.4g} Å"
+    return apart(near.pairs.centers[worst], near.pairs.neighbors[worst], distances[worst], pairs.cutoff)
+
+
+def apart(i: int, j: int, distance: float, limit: float) -> str:
+    """Of two atoms closer than the limit, in Å."""
+    return f"atoms {i} and {j} are {distance:.3g} Å apart, closer than the limit of {limit:.4g} Å"
 
 
 def bare(atoms: Atoms, step: int) -> Atoms:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,39 +14,42 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.trajectory import Trajectory
 
 from painn_ase.errors import PainnError, SimulationError
-from painn_ase.neighbors import VerletList, neighbor_list
+from painn_ase.neighbors import neighbor_list
 from painn_ase.simulate.guards import (
     SPREAD,
     Guards,
     GuardWarning,
+    apart,
     at_odds,
     bad,
     bare,
-    close_pairs,
-    too_close,
     too_hot,
     too_strong,
 )
 from painn_ase.simulate.ring_polymer.motion import RingPolymers
+from painn_ase.simulate.ring_polymer.ring import to_beads
 
 FAILURE, FLAGGED = "failure.traj", "flagged.traj"
+_RESERVE = 0.6  # Å that atoms may move before close pairs are listed anew
+_ALIKE = 8  # beads of a ring that one of them speaks for
 _HINT = ". Check that the structure is like the training data, or try a shorter timestep"
 
 
 class Lookout:
     """Looks at every step of all copies and acts on what the guards object to, as `Watch` does for one system.
 
-    The geometry of a copy is compared with the training data once in `Guard.EVERY` steps, its forces in each. Frames of
-    excursions go to `<folder>/flagged.traj`; when the run stops, the last good frame of the copy and the offending one
-    go to `<folder>/failure.traj`. Frames know their step, trajectory and bead.
+    The geometry of a copy is compared with the training data once in `Guard.EVERY` steps, of a bead in `_ALIKE` times
+    as many, since those of a ring are alike; forces are in each. Frames of excursions go to flagged.traj; when the run
+    stops, the last good frame of the copy and the offending one go to failure.traj, each where `place` says. Frames
+    know their step, trajectory and bead.
     """
 
-    def __init__(self, guards: Guards, hottest: float, atoms: Atoms, folder: Path) -> None:
-        self._guards, self._hottest, self._atoms, self._folder = guards, hottest, atoms, folder
-        self._close: list[VerletList] = []
+    def __init__(self, guards: Guards, hottest: float, atoms: Atoms, place: Callable[[str], Path]) -> None:
+        self._guards, self._hottest, self._atoms, self._place = guards, hottest, atoms, place
+        self._close: _Close | None = None
         self._strange: dict[int, str] = {}  # what was outside of the training data when last looked at, by copy
         self._excursions: set[str] = set()  # guards that object at present, and about which copy
-        self._good: tuple[int, np.ndarray, np.ndarray] | None = None  # step, positions, velocities
+        self._good: tuple[int, np.ndarray, np.ndarray] | None = None  # step, positions, velocities of the modes
 
     # ---- one step
 
@@ -54,7 +57,7 @@ class Lookout:
         """Raises `SimulationError` if a guard stops the run; otherwise remembers the frames as the last good ones.
 
         `found` is what the evaluation at this step gave, (trajectories, beads, ...); `temperatures` (trajectories,)
-        in K are those of the centroids.
+        in K are those that the limit is for.
         """
         atoms = len(self._atoms)
         flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in found.items()}
@@ -71,7 +74,8 @@ class Lookout:
             copy, sentence = objections[key]
             self._act(self._frame(step, p, copy), flat["energy"][copy], flat["forces"][copy], sentence)
         self._excursions = set(objections)
-        self._good = step, p.positions, p.velocities  # both are new arrays in every step
+        # positions are a new array in every step; velocities of the beads would be another Fourier transform
+        self._good = step, p.positions, p.mode_velocities.copy()
 
     def _objections(
         self, step: int, positions: np.ndarray, flat: Mapping[str, np.ndarray], temperatures: np.ndarray, beads: int
@@ -79,35 +83,35 @@ class Lookout:
         """Which guards object about which copies, and why."""
         guards, forces = self._guards, flat["forces"]
         for k in _where(~(temperatures <= self._hottest)):
-            yield "temperature", k * beads, too_hot(temperatures[k], self._hottest)
+            yield "temperature", k * beads, too_hot(temperatures[k], self._hottest, "of the ring " * (beads > 1))
         if guards.max_force is not None:
-            sizes = np.linalg.norm(forces, axis=2).max(axis=1)
-            for k in _where(sizes > guards.max_force):
+            squares = np.einsum("cai,cai->ca", forces, forces).max(axis=1)
+            for k in _where(squares > guards.max_force**2):
                 yield "force", k, too_strong(forces[k], guards.max_force)
         if guards.max_disagreement is not None:
             spread = flat[SPREAD]
             for k in _where(~(spread.max(axis=1) <= guards.max_disagreement)):
                 yield "disagreement", k, at_odds(spread[k], guards.max_disagreement)
         if guards.min_distance is not None:
-            if not self._close:
-                self._close = [close_pairs(guards.min_distance) for _ in positions]
-            for k, (pairs, x) in enumerate(zip(self._close, positions, strict=True)):
-                sentence = too_close(pairs, x, self._atoms.cell.array, self._atoms.pbc)
-                if sentence:
-                    yield "distance", k, sentence
+            if self._close is None:
+                self._close = _Close(guards.min_distance, self._atoms)
+            for k, sentence in self._close(positions):
+                yield "distance", k, sentence
         if guards.stop_outside:
-            for k, sentence in self._outside(step, positions, forces):
+            interval, copies = self._atoms.calc.guard.EVERY * min(beads, _ALIKE), len(positions)
+            turns = (step - np.arange(copies) * interval // copies) % interval  # evenly over the interval
+            for k, sentence in self._outside(_where(turns == 0), positions, forces):
                 yield "outside", k, f"outside of what the model was trained on: {sentence}"
 
-    def _outside(self, step: int, positions: np.ndarray, forces: np.ndarray) -> Iterator[tuple[int, str]]:
-        guard = self._atoms.calc.guard
-        for k in range(step % guard.EVERY, len(positions), guard.EVERY):
+    def _outside(self, chosen: Iterable[int], positions: np.ndarray, forces: np.ndarray) -> Iterator[tuple[int, str]]:
+        """Which copies are outside of the training data, by the geometry of those chosen now, and the forces of all."""
+        for k in chosen:
             self._strange.pop(k, None)
             sentence = self._geometry(positions[k])
             if sentence:
                 self._strange[k] = sentence
         strange = dict(self._strange)
-        for coverage in guard.coverages:
+        for coverage in self._atoms.calc.guard.coverages:
             if coverage.forces(forces.reshape(-1, 3)):
                 strange |= {k: sentence for k, one in enumerate(forces) if (sentence := coverage.forces(one))}
         yield from sorted(strange.items())
@@ -138,14 +142,15 @@ class Lookout:
         if self._good is None:
             kept = self._kept([image], "the frame is")
         else:
-            last, positions, velocities = self._good
+            last, positions, modes = self._good
+            velocities = to_beads(modes.reshape(*p.shape[:2], -1)).reshape(p.shape)
             good = self._image(last, positions, velocities, copy)
             kept = self._kept([good, image], f"the last good frame (step {last}) and the offending one are")
-        return SimulationError(f"step {step}, {_place(image)}: {sentence}{kept}{_HINT}")
+        return SimulationError(f"step {step}, {_which(image)}: {sentence}{kept}{_HINT}")
 
     def _kept(self, frames: list[Atoms], which: str) -> str:
         """Writes frames that show why a run stopped; what is said of them."""
-        path = self._folder / FAILURE
+        path = self._place(FAILURE)
         try:
             with Trajectory(path, "w") as out:
                 for image in frames:
@@ -157,24 +162,25 @@ class Lookout:
     def _act(self, image: Atoms, energy: float, forces: np.ndarray, sentence: str) -> None:
         """The beginning of an excursion that the run survives."""
         image.calc = SinglePointCalculator(image, energy=float(energy), forces=forces)
-        with Trajectory(self._folder / FLAGGED, "a") as frames:
+        with Trajectory(self._place(FLAGGED), "a") as frames:
             frames.write(image)
         if callable(self._guards.action):
             self._guards.action(image, sentence)
         else:
-            where = f"step {image.info['step']}, {_place(image)}"
+            where = f"step {image.info['step']}, {_which(image)}"
             warnings.warn(f"{where}: {sentence}; the run goes on", GuardWarning, stacklevel=2)
 
     def _frame(self, step: int, p: RingPolymers, copy: int) -> Atoms:
         return self._image(step, p.positions, p.velocities, copy)
 
     def _image(self, step: int, positions: np.ndarray, velocities: np.ndarray, copy: int) -> Atoms:
-        trajectory, bead = divmod(copy, positions.shape[1])
+        (trajectories, beads), (trajectory, bead) = positions.shape[:2], divmod(copy, positions.shape[1])
         image = bare(self._atoms, step)
         image.positions = positions[trajectory, bead]
         image.set_velocities(velocities[trajectory, bead])
-        image.info["trajectory"] = trajectory
-        if positions.shape[1] > 1:
+        if trajectories > 1 or beads == 1:
+            image.info["trajectory"] = trajectory
+        if beads > 1:
             image.info["bead"] = bead
         return image
 
@@ -191,6 +197,54 @@ class Lookout:
         self._strange = {int(copy): sentence for copy, sentence in state.get("strange", ())}
 
 
+class _Close:
+    """The pairs of atoms closer than `limit` Å in many copies of one system, with a list of candidates for each.
+
+    A list holds the pairs within limit + 2 `_RESERVE` and is good until an atom of the copy has moved by `_RESERVE`.
+    All candidates of all copies are measured at once: a Python loop over 64 beads would cost as much as their network.
+    """
+
+    def __init__(self, limit: float, atoms: Atoms) -> None:
+        self._limit, self._cell, self._pbc = limit, atoms.cell.array, atoms.pbc
+        self._reference = np.empty((0, len(atoms), 3))
+        self._lists: list[tuple[np.ndarray, ...]] = []  # of each copy: centers, neighbors, offsets
+        self._all: tuple[np.ndarray, ...] = ()  # the same of all copies, atoms counted through, and the copies
+
+    def __call__(self, positions: np.ndarray) -> Iterator[tuple[int, str]]:
+        """Of the closest pair of each copy that has one, from `positions` (copies, atoms, 3)."""
+        self._update(positions)
+        centers, neighbors, offsets, copies = self._all
+        x = positions.reshape(-1, 3)
+        vectors = x[neighbors] - x[centers] + offsets
+        squares = np.einsum("pi,pi->p", vectors, vectors)
+        close = np.flatnonzero(squares < self._limit**2)
+        for k in np.unique(copies[close]) if close.size else ():
+            mine = close[copies[close] == k]
+            worst = mine[squares[mine].argmin()]
+            atoms = positions.shape[1]
+            i, j = centers[worst] - k * atoms, neighbors[worst] - k * atoms
+            yield int(k), apart(i, j, np.sqrt(squares[worst]), self._limit)
+
+    def _update(self, positions: np.ndarray) -> None:
+        if not self._lists:
+            self._reference = np.full(positions.shape, np.inf)
+            self._lists = [()] * len(positions)
+        moved = positions - self._reference
+        far = np.flatnonzero(~(np.einsum("cai,cai->ca", moved, moved).max(axis=1) <= _RESERVE**2))
+        for k in far:
+            pairs = neighbor_list("matscipy")(positions[k], self._cell, self._pbc, self._limit + 2 * _RESERVE)
+            once = pairs.centers <= pairs.neighbors
+            offsets = pairs.shifts[once] @ self._cell
+            self._lists[k] = pairs.centers[once], pairs.neighbors[once], offsets
+            self._reference[k] = positions[k]
+        if far.size:
+            counts = [len(centers) for centers, _, _ in self._lists]
+            copies = np.repeat(np.arange(len(counts)), counts)
+            centers, neighbors, offsets = (np.concatenate(parts) for parts in zip(*self._lists, strict=True))
+            first = copies * positions.shape[1]
+            self._all = centers + first, neighbors + first, offsets, copies
+
+
 def _where(mask: np.ndarray) -> list[int]:
     return [int(k) for k in np.flatnonzero(mask)]
 
@@ -203,7 +257,6 @@ def _not_finite(forces: np.ndarray, energies: np.ndarray) -> Iterator[tuple[int,
         yield k, f"the potential energy is {energies[k]}"
 
 
-def _place(image: Atoms) -> str:
+def _which(image: Atoms) -> str:
     """Which copy a frame is of."""
-    bead = f", bead {image.info['bead']}" if "bead" in image.info else ""
-    return f"trajectory {image.info['trajectory']}{bead}"
+    return ", ".join(f"{name} {image.info[name]}" for name in ("trajectory", "bead") if name in image.info)

@@ -191,7 +191,7 @@ class _Lockstep:
         self.series: dict[str, np.ndarray] = {}
         spinning = 0 if atoms.pbc.any() or protocol.rotation else lockstep.rotations(atoms.positions, self.masses)
         self.freedom = 3 * len(atoms) - 3 - spinning
-        self.lookout = Lookout(guards, guards.limit(protocol.temperature, self.freedom), atoms, folder)
+        self.lookout = Lookout(guards, guards.limit(protocol.temperature, self.freedom), atoms, folder.joinpath)
         self._spread = {SPREAD} if guards.max_disagreement is not None else set()
 
     # ---- time

@@ -550,12 +550,12 @@ class Exploding(Springs):
             self.results["forces"] = self.results["forces"] * np.nan
 
 
-def test_an_explosion_is_stopped_and_its_beads_are_kept(tmp_path):
+def test_an_explosion_is_stopped_and_frames_of_the_bead_are_kept(tmp_path):
     atoms = cluster()
     atoms.calc = Exploding(atoms)
-    with pytest.raises(SimulationError, match=r"step \d+: forces are not finite .*failure.xyz"):
+    with pytest.raises(SimulationError, match=r"step \d+, bead \d: forces are not finite .*failure.traj"):
         short(atoms, tmp_path / "run")
-    assert len(read(tmp_path / "run.failure.xyz", ":")) == 4
+    assert len(read(tmp_path / "run.failure.traj", ":")) == 2
     assert Run.load(tmp_path / "run").summary["steps"] > 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,6 @@ from painn_ase.simulate.ring_polymer.run import RingPolymerRun
 from painn_ase.simulate.ring_polymer.simulation import Schedule, Simulation
 from painn_ase.simulate.ring_polymer.thermostat import Thermostat
 from painn_ase.simulate.ring_polymer.thermostat import thermostat as named
-
-_WATCHED = ("max_temperature", "max_force", "stop_outside")
 
 
 def run_rpmd(
@@ -70,8 +68,12 @@ def run_rpmd(
     A state is saved every `checkpoint` seconds in `<path>.restart.npz`; `resume` continues a run that was stopped or
     killed, or finished with fewer `steps`, with the same numbers to the last bit. The `atoms` do not move.
 
+    The `guards` look at every bead at every step, the first and the equilibration included; the temperature they limit
+    is that of all modes, and frames they keep are of one bead, in `<path>.flagged.traj` (see `Guards`). They may change
+    when a run is resumed.
+
     Raises `InputError` for impossible requests, before any file is touched, and `SimulationError` when a guard stops
-    the run; the beads are then in `<path>.failure.xyz`.
+    the run: the last good and the offending frame of the bead are then in `<path>.failure.traj`.
     """
     bath = named(thermostat)
     _check_numbers(steps, equilibration, checkpoint, output)
@@ -82,7 +84,7 @@ def run_rpmd(
         raise InputError("the constraints leave nothing that moves; molecular dynamics needs at least one free atom")
     if save_beads is not None:
         save_beads.check(beads)
-    _check_guards(guards, atoms)
+    guards.check(atoms.calc)
     _warn_of_ring_modes(ring, bath)
     forces = atoms.calc.get_property("forces", atoms)  # refuses what the calculator cannot do
     if not np.isfinite(forces).all():
@@ -135,13 +137,6 @@ def _check_numbers(steps: int, equilibration: float, checkpoint: float, output: 
         raise InputError(f"checkpoint: expected zero or more seconds; got {checkpoint!r}")
     if not (isinstance(output.trajectory_every, int) and output.trajectory_every >= 1 and output.sync >= 0):
         raise InputError(f"output: expected trajectory_every >= 1 steps and sync >= 0 s; got {output}")
-
-
-def _check_guards(guards: Guards, atoms: Atoms) -> None:
-    guards.check(atoms.calc)
-    for field in fields(guards):
-        if field.name not in _WATCHED and getattr(guards, field.name) != field.default:
-            raise InputError(f"guards: ring polymers watch {', '.join(_WATCHED)}; {field.name} is not one of them")
 
 
 def _check_atoms(atoms: Atoms) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,12 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io.extxyz import write_extxyz
 from tqdm import tqdm
 
-from painn_ase.errors import InputError, PainnError, SimulationError
+from painn_ase.errors import InputError
 from painn_ase.simulate import copies
-from painn_ase.simulate.guards import Guards, bad
+from painn_ase.simulate.guards import SPREAD, Guards
+from painn_ase.simulate.lookout import FAILURE, FLAGGED, Lookout
 from painn_ase.simulate.observables import Observable
 from painn_ase.simulate.recorder import Output, Recorder, file
 from painn_ase.simulate.restart import (
@@ -49,13 +50,13 @@ class Schedule:
     def restart(self) -> Path:
         return file(self.path, ".restart.npz")
 
-    @property
-    def failure(self) -> Path:
-        return file(self.path, ".failure.xyz")
+    def side(self, name: str) -> Path:
+        """A file of frames that guards keep."""
+        return file(self.path, f".{name}")
 
     def files(self, beads: int) -> list[Path]:
         """All files of the run."""
-        own = [file(self.path, ".h5"), file(self.path, ".traj"), self.restart, self.failure]
+        own = [file(self.path, ".h5"), file(self.path, ".traj"), self.restart, self.side(FAILURE), self.side(FLAGGED)]
         return own + ([] if self.beads is None else self.beads.files(self.path, beads))
 
     def due(self, step: int) -> set[str]:
@@ -78,13 +79,15 @@ class Simulation:
         seed: int,
     ) -> None:
         self.atoms, self.ring, self.bath, self.schedule = atoms, ring, bath, schedule
-        self.identity, self.guards = identity, guards
-        self.hottest = guards.limit(ring.temperature, ring.freedom)
+        self.identity = identity
+        self.lookout = Lookout(guards, guards.limit(ring.temperature, ring.freedom), atoms, schedule.side)
+        self._spread = {SPREAD} if guards.max_disagreement is not None else set()
         generator = np.random.default_rng(seed)
         start = THERMOSTATS["pile-l"] if schedule.first < 0 else bath
         self.polymers = RingPolymers(ring, copies.evaluator(atoms), atoms.positions, start, [generator])
         self.step = schedule.first
         self.found: dict[str, np.ndarray] = {}
+        self.temperature = np.zeros(1)  # K, of all modes
         self._again = False  # whether the files hold rows of this run already ...
         self._sizes: list[int] | None = None  # ... and the sizes of the files of beads then
 
@@ -92,7 +95,7 @@ class Simulation:
 
     def begin(self) -> None:
         """The first evaluation, and a state that a killed run can return to before anything is recorded."""
-        self.found = self.polymers.start(self.schedule.due(self.step))
+        self.found = self._evaluated(self.polymers.start, self.step)
         self._save(None, None)
 
     def resume(self, steps: int, about: dict[str, Any]) -> None:
@@ -108,6 +111,9 @@ class Simulation:
         self.polymers.restore(restart.arrays)
         restore_generator(self.polymers.generators[0], restart.generators["bath"])
         self.step = restart.step
+        self.lookout.restore(restart.values)
+        if self.schedule.side(FLAGGED).exists():
+            cut_frames(self.schedule.side(FLAGGED), self.step)
         if restart.values["recorded"]:
             self._again = True
             self.polymers.use(self.bath)
@@ -115,7 +121,7 @@ class Simulation:
             cut_observables(file(self.schedule.path, ".h5"), self.step, about)
             cut_frames(file(self.schedule.path, ".traj"), self.step)
         elif self.step == 0:  # saved before the first row was: its numbers are wanted again
-            self.found = self.polymers.start(self.schedule.due(0))
+            self.found = self._evaluated(self.polymers.start, 0)
 
     # ---- time
 
@@ -136,45 +142,24 @@ class Simulation:
                     self._record(recorder, beads)
                 if self.step == steps:
                     break
-                self._move()
+                self.found = self._evaluated(self.polymers.step, self.step + 1)
+                self.step += 1
                 if self.step > 0:
                     self._record(recorder, beads)
                 if monotonic() - saved > self.schedule.checkpoint:
                     self._save(recorder, beads)
                     saved = monotonic()
-                bar.set_postfix_str(f"{self.polymers.temperature[0]:.0f} K", refresh=False)
+                bar.set_postfix_str(f"{self.temperature[0]:.0f} K", refresh=False)
                 bar.update(1)
             self._save(recorder, beads)
 
-    def _move(self) -> None:
-        step = self.step + 1
-        try:
-            self.found = self.polymers.step(self.schedule.due(step))
-            self._inspect()
-        except PainnError as error:
-            with open(self.schedule.failure, "w", encoding="utf-8") as out:
-                write_extxyz(out, [self._bead(k) for k in range(self.ring.beads)])
-            raise SimulationError(
-                f"step {step}: {error}; the beads are in {self.schedule.failure}. Check that the structure is like the "
-                "training data, or try a shorter timestep."
-            ) from None
-        self.step = step
-
-    def _inspect(self) -> None:
-        p = self.polymers
-        if not np.isfinite(p.forces).all():
-            atoms = bad(p.forces[0].transpose(1, 0, 2))
-            raise SimulationError(f"forces are not finite (atoms {atoms})")
-        if not np.isfinite(self.found["energy"]).all():
-            raise SimulationError("the potential energy of a bead is not finite")
-        if not p.temperature[0] <= self.hottest:
-            raise SimulationError(f"temperature {p.temperature[0]:.4g} K above the limit of {self.hottest:.4g} K")
-        outside = getattr(p.evaluate, "outside", None) if self.guards.stop_outside else None
-        if outside:
-            raise SimulationError(f"outside of what the model was trained on: {outside}")
-        limit = self.guards.max_force
-        if limit is not None and np.linalg.norm(p.forces, axis=-1).max() > limit:
-            raise SimulationError(f"a force on a bead is above the limit of {limit:.4g} eV/Å")
+    def _evaluated(self, move: Callable[[set[str]], dict[str, np.ndarray]], step: int) -> dict[str, np.ndarray]:
+        """What the evaluation at a step found, once the guards have looked at it."""
+        with self.lookout.evaluating(step, self.polymers):
+            found = move(self.schedule.due(step) | self._spread)
+        self.temperature = self.polymers.temperature
+        self.lookout.inspect(step, self.polymers, found, self.temperature)
+        return found
 
     def _release(self) -> None:
         """Step 0: the thermostat of the run takes over, and its heat is counted from here."""
@@ -208,11 +193,6 @@ class Simulation:
         image.calc = SinglePointCalculator(image, energy=moment.potential, forces=moment.mean("forces"))
         return image
 
-    def _bead(self, k: int) -> Atoms:
-        image = Atoms(self.atoms.numbers, self.polymers.positions[0, k], cell=self.atoms.cell, pbc=self.atoms.pbc)
-        image.info = {"step": self.step + 1, "bead": k}
-        return image
-
     def _save(self, recorder: Recorder | None, beads: BeadFiles | None) -> None:
         """The rows so far to the disk, then, in one step, the state that vouches for them."""
         if recorder is not None:
@@ -220,5 +200,6 @@ class Simulation:
         p = self.polymers
         memory = {f"memory_{name}": array for name, array in p.evaluate.memory.items()}
         values = {"recorded": recorder is not None, "sizes": None if beads is None else beads.sync()}
+        values |= self.lookout.state
         generators = {"bath": generator_state(p.generators[0])}
         Restart(self.step, self.identity, p.state() | memory, values, generators).save(self.schedule.restart)
