@@ -34,7 +34,7 @@ DATA = Path(os.environ.get("PAINN_ASE_DATA", ROOT.parent / "shared" / "data"))
 def systems(folder: Path, sizes: list[int]) -> Iterator[tuple[str, _Run, Batch]]:
     """Name, training run and one batch of each system whose data are at hand; ethanol in batches of these `sizes`."""
     ethanol = load_config(ROOT / "models" / "ethanol" / "train.toml")
-    silicon = load_config(ROOT / "tests" / "workflows" / "silicon.toml")
+    silicon = load_config(ROOT / "models" / "silicon" / "train.toml")
     mlearn = DATA / "mlearn"
     silicon = replace(
         silicon,

@@ -35,9 +35,11 @@ def models_table() -> str:
     for name, folder in bundled_models().items():
         header = read_header(folder)
         network = header["model"]["representation"]
-        shown = [p for p in TRAINABLE if p != "stress" and p in header["properties"]]
         test = header["errors"].get("test", {}).get("properties", {})
-        errors = ", ".join(f"{p} {test[p]['mae']:.2g} {test[p]['unit']}" for p in shown if p in test)
+        crystal = "stress" in test  # every model of an energy has a stress; this one learned it
+        shown = [p for p in TRAINABLE if p in header["properties"] and (crystal or p != "stress")]
+        judged = ["energy per atom" if crystal and p == "energy" else p for p in shown]
+        errors = ", ".join(f"{p} {_two_digits(test[p]['mae'])} {test[p]['unit']}" for p in judged if p in test)
         about = header["provenance"].get("about", {})
         rows.append((
             f"[{name}](models/{name}/card.md)",
@@ -50,6 +52,10 @@ def models_table() -> str:
     return _table(
         ("model", "elements", "properties", "level of theory", "network", "MAE on held-out trajectories"), rows
     )
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 99.5 else f"{value:.2g}"
 
 
 def describe_model(name_or_path: str) -> str:
