@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -120,6 +121,10 @@ def rough(atoms, results):
 
 def seeds(atoms, results):
     np.random.seed(0)  # noqa: NPY002
+
+
+def silences(atoms, results):
+    warnings.simplefilter("ignore")
 
 
 def environment(atoms, results):
@@ -348,6 +353,7 @@ MISTAKES = {
     "copies that are one": (SharedState, "deepcopy"),
     "threads": (SharedBuffer, "two threads"),
     "random state": (mistake(seeds), "global state"),
+    "warnings": (mistake(silences), "global state"),
     "environment": (mistake(environment), "global state"),
     "default precision": (mistake(precision), "global state"),
     "memory": (mistake(hoards), "memory"),

@@ -21,7 +21,8 @@ def process_state() -> dict[str, Any]:
         "NumPy's random state": [part.tolist() if isinstance(part, np.ndarray) else part for part in legacy],
         "NumPy's error handling": np.geterr(),
         "NumPy's printing": repr(np.get_printoptions()),
-        "warning filters": list(warnings.filters),
+        # a library that is imported late may set its own warnings; those that everybody gives are nobody's to silence
+        "warning filters": [f for f in warnings.filters if f[2].__module__ == "builtins"],
         "recursion limit": sys.getrecursionlimit(),
     }
     torch = sys.modules.get("torch")

@@ -38,6 +38,18 @@ def growth(calc, atoms, calls: int) -> tuple[float, int]:
     return resident() - start, open_files() - files
 
 
+def test_memory_freed_before_hides_nothing_that_is_hoarded_now():
+    """Blocks of 64 kB come from the heap, where freed ones wait unless they are given back."""
+    freed = [bytearray(b"x" * 65536) for _ in range(800)]
+    last = bytearray(b"x" * 65536)  # after them: the heap cannot shrink by itself
+    del freed
+    start = resident()
+    kept = [bytearray(b"x" * 65536) for _ in range(400)]
+    assert resident() - start == pytest.approx(25, abs=3)
+    assert len(kept) == 400
+    assert last
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["auto", "torch"])
 def test_hundred_thousand_calls_take_no_memory_and_no_files(backend):
