@@ -49,9 +49,7 @@ def resident() -> float:
     Otherwise what a calculator hoards would be taken from there, and go unseen.
     """
     gc.collect()
-    with suppress(
-        OSError, TypeError, AttributeError
-    ):  # only glibc has it; Windows names no library None
+    with suppress(OSError, TypeError, AttributeError):  # only glibc has it; Windows names no library None
         ctypes.CDLL(None).malloc_trim(0)
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
