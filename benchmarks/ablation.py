@@ -63,6 +63,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0, help="CPU time of each training (%(default)s)")
     parser.add_argument("--only", choices=sorted(STUDIES), help="one of the two studies")
     parser.add_argument("--data", nargs="+", choices=sorted(DATA), default=sorted(DATA), help="default: all")
+    parser.add_argument(
+        "--variants", nargs="+", metavar="NAME", help="rows of the table, e.g. PaiNN ICTP (default: all)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "ablation")
     parser.add_argument("--table", action="store_true", help="only print what is there")
@@ -76,6 +79,8 @@ def main() -> None:
                 continue
             rows: dict[str, dict[str, Any]] = {}
             for name, representation in variants.items():
+                if options.variants and name not in options.variants:
+                    continue
                 place = f"{data}_{options.minutes:g}min_seed{options.seed}"
                 folder = options.output / place / name.replace(",", "").replace(" ", "_")
                 if representation["kind"] not in REPRESENTATIONS:

@@ -25,7 +25,7 @@ def global_state(subject: Subject, cases: list[Case]) -> Outcome:
     for case in cases:
         for name in subject.available(case):
             subject.value(name, case.atoms)
-    after = process_state()
+    after = process_state(subject.modules)
     changed = [name for name in before if before[name] != after.get(name)]
     return verdict(not changed, f"changed: {', '.join(changed)}" if changed else f"{len(before)} kinds of state")
 

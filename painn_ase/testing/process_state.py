@@ -6,13 +6,17 @@ import os
 import random
 import sys
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 
-def process_state() -> dict[str, Any]:
-    """Everything of this process that a calculator has no business to change, by name; comparable with ==."""
+def process_state(modules: Collection[str]) -> dict[str, Any]:
+    """Everything of this process that a calculator has no business to change, by name; comparable with ==.
+
+    `modules` are those that were imported before: what one that came later filters of its own warnings does not count.
+    """
     legacy = np.random.get_state()  # noqa: NPY002
     state: dict[str, Any] = {
         "environment": dict(os.environ),
@@ -21,8 +25,7 @@ def process_state() -> dict[str, Any]:
         "NumPy's random state": [part.tolist() if isinstance(part, np.ndarray) else part for part in legacy],
         "NumPy's error handling": np.geterr(),
         "NumPy's printing": repr(np.get_printoptions()),
-        # a library that is imported late may set its own warnings; those that everybody gives are nobody's to silence
-        "warning filters": [f for f in warnings.filters if f[2].__module__ == "builtins"],
+        "warning filters": [f for f in warnings.filters if f[2].__module__ in modules],
         "recursion limit": sys.getrecursionlimit(),
     }
     torch = sys.modules.get("torch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,8 @@ class Subject:
 
     def __init__(self, calc: Any) -> None:
         self.calc = calc
-        self.state = process_state()
+        self.modules = frozenset(sys.modules)
+        self.state = process_state(self.modules)
         self.implemented = tuple(calc.implemented_properties)
         self.derived_from = "free_energy" if "free_energy" in self.implemented else "energy"
         self._noise: dict[str, dict[str, Noise]] = {}

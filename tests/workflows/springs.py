@@ -4,6 +4,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
+from painn_ase.errors import InputError
+
 STIFFNESS = 5.0  # eV/Å²
 
 
@@ -43,3 +45,25 @@ def cluster() -> Atoms:
     atoms = Atoms("C2N2OF", positions=1.4 * np.vstack([np.eye(3), -np.eye(3)]) + [3.0, -2.0, 1.0])
     atoms.calc = Springs(atoms)
     return atoms
+
+
+class Failing(Springs):
+    """Does not converge any more after so many evaluations."""
+
+    def __init__(self, atoms: Atoms, after: int) -> None:
+        super().__init__(atoms)
+        self.after = after
+
+    def calculate(self, *args, **kwargs):
+        super().calculate(*args, **kwargs)
+        if len(self.calls) > self.after:
+            raise InputError("no convergence")
+
+
+IMPOSSIBLE_GUARDS = [
+    ({"min_distance": -1.0}, "min_distance: expected a positive number of Å; got -1.0"),
+    ({"max_disagreement": 0.1}, "needs a calculator with forces_std"),
+    ({"stop_outside": True}, "does not store what its training data covered"),
+    ({"action": "ignore"}, "expected 'stop', 'warn' or a function; got 'ignore'"),
+]
+"""Settings that `Springs` or anybody refuses, and what is said."""

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from ase.io import read
-from springs import Springs, cluster
+from springs import IMPOSSIBLE_GUARDS, Failing, Springs, cluster
 
 from painn_ase import PaiNNCalculator
 from painn_ase.errors import InputError, SimulationError
@@ -170,28 +170,14 @@ def test_excursions_are_told_once_across_a_resumption(tmp_path, monkeypatch):
 
 
 def test_an_evaluation_that_fails_names_the_step_and_keeps_all_copies(tmp_path):
-    class Failing(Springs):
-        def calculate(self, *args, **kwargs):
-            super().calculate(*args, **kwargs)
-            if len(self.calls) > 30:
-                raise InputError("no convergence")
-
     atoms = cluster()
-    atoms.calc = Failing(atoms)
+    atoms.calc = Failing(atoms, after=30)
     with pytest.raises(SimulationError, match=r"^step \d+: no convergence; the frames of all copies are in .*failure"):
         spectra(tmp_path / "a", atoms)
     assert [image.info["trajectory"] for image in read(tmp_path / "a" / "failure.traj", ":")] == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("guards", "message"),
-    [
-        ({"min_distance": -1.0}, "min_distance: expected a positive number of Å; got -1.0"),
-        ({"max_disagreement": 0.1}, "needs a calculator with forces_std"),
-        ({"stop_outside": True}, "does not store what its training data covered"),
-        ({"action": "ignore"}, "expected 'stop', 'warn' or a function; got 'ignore'"),
-    ],
-)
+@pytest.mark.parametrize(("guards", "message"), IMPOSSIBLE_GUARDS)
 def test_impossible_guards_of_a_spectrum_are_refused_before_anything_is_written(guards, message, tmp_path):
     with pytest.raises(InputError, match=message):
         spectra(tmp_path / "a", **guards)

@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.io import read
-from springs import Springs, cluster
+from springs import IMPOSSIBLE_GUARDS, Failing, Springs, cluster
 
 from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
@@ -164,14 +164,8 @@ def test_a_stopped_run_resumes_to_the_same_numbers_and_the_same_flagged_frames(c
 
 
 def test_an_evaluation_that_fails_keeps_all_beads(tmp_path):
-    class Failing(Springs):
-        def calculate(self, *args, **kwargs):
-            super().calculate(*args, **kwargs)
-            if len(self.calls) > 60:
-                raise InputError("no convergence")
-
     atoms = cluster()
-    atoms.calc = Failing(atoms)
+    atoms.calc = Failing(atoms, after=60)
     with pytest.raises(
         SimulationError, match=r"^step -?\d+: no convergence; the frames of all copies are in .*failure"
     ):
@@ -179,15 +173,7 @@ def test_an_evaluation_that_fails_keeps_all_beads(tmp_path):
     assert [image.info["bead"] for image in read(tmp_path / "a.failure.traj", ":")] == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize(
-    ("guards", "message"),
-    [
-        ({"min_distance": -1.0}, "min_distance: expected a positive number of Å; got -1.0"),
-        ({"max_disagreement": 0.1}, "needs a calculator with forces_std"),
-        ({"stop_outside": True}, "does not store what its training data covered"),
-        ({"action": "ignore"}, "expected 'stop', 'warn' or a function; got 'ignore'"),
-    ],
-)
+@pytest.mark.parametrize(("guards", "message"), IMPOSSIBLE_GUARDS)
 def test_impossible_guards_are_refused_before_anything_is_written(guards, message, tmp_path):
     with pytest.raises(InputError, match=message):
         run(tmp_path / "a", guards=guards)
