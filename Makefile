@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
+# processes that share the tests
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --durations=10
 
-.PHONY: demo test test-all lint torch-cluster clean
+.PHONY: demo test test-slow test-all lint torch-cluster clean
 
 demo: $(VENV)/.installed
 	$(BIN)/painn-ase md ethanol --temperature 300 --steps 4000 --output runs/demo --overwrite
@@ -12,11 +15,13 @@ demo: $(VENV)/.installed
 # Coverage of lines costs least where Python itself counts them (sys.monitoring, from 3.12 on).
 test: $(VENV)/.installed-dev
 	COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
-	$(BIN)/python -m pytest -m "not slow" --durations=10 --cov --cov-report=term
+	$(PYTEST) -m "not slow" --cov --cov-report=term
 	$(BIN)/python .ci/least_coverage.py 75
 
-test-all: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --durations=10
+test-slow: $(VENV)/.installed-dev
+	$(PYTEST) -m slow
+
+test-all: test test-slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
