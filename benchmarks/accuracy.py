@@ -32,13 +32,14 @@ import torch
 
 from painn_ase import __version__
 from painn_ase.training import Label, TrainConfig, train
-from painn_ase.training.config import Architecture, Data, LossWeights, Optimizer, Run, Schedule, Split
+from painn_ase.training.config import EPSILON, Architecture, Data, LossWeights, Optimizer, Run, Schedule, Split
 from painn_ase.training.trainer import CHECKPOINT
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("PAINN_ASE_DATA", ROOT.parent / "shared" / "data"))
 RESULTS, RUNS, PAGE = ROOT / "benchmarks" / "results", ROOT / "runs" / "accuracy", ROOT / "docs" / "accuracy.md"
 FIGURE = ROOT / "docs" / "images" / "accuracy_curves.png"
+KINDS = ("painn", "ictp")
 
 _EV = {"energy": Label("energy", "eV"), "forces": Label("forces", "eV/Å")}
 _MLEARN = {
@@ -130,9 +131,10 @@ def main(tasks: list[str]) -> None:
     """Trains the tasks as the command line says, stores their results, and writes the page anew."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=20.0, help="budget of this call per task (%(default)s)")
-    parser.add_argument("--features", type=int, default=64, help="(%(default)s)")
-    parser.add_argument("--interactions", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--epsilon", type=float, default=1e-8, help="under the norm of vectors (%(default)s)")
+    parser.add_argument("--kind", choices=KINDS, default="painn", help="network (%(default)s)")
+    parser.add_argument("--features", type=int, default=64, help="of PaiNN (%(default)s)")
+    parser.add_argument("--interactions", type=int, default=3, help="of PaiNN (%(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=5e-3, help="at its largest (%(default)s)")
     parser.add_argument("--epochs", type=int, help="instead of as many as fit into the budget")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
@@ -142,7 +144,7 @@ def main(tasks: list[str]) -> None:
     for name in tasks:
         result = measure(name, options)
         RESULTS.mkdir(parents=True, exist_ok=True)
-        path = RESULTS / f"accuracy_{name}.json"
+        path = _stored(name, options.kind)
         path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
         print(f"{path.relative_to(ROOT)}: {result['state']}")
         for property_, e in result["errors"].items():
@@ -153,7 +155,8 @@ def main(tasks: list[str]) -> None:
 def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Trains one task within the budget and returns its errors on the test frames, with all that led to them."""
     task = TASKS[name]
-    output = RUNS / f"{name}_F{options.features}_T{options.interactions}_s{options.seed}"
+    sizes = f"F{options.features}_T{options.interactions}" if options.kind == "painn" else "defaults"
+    output = RUNS / f"{name}_{options.kind}_{sizes}_lr{options.learning_rate:g}_s{options.seed}"
     if options.overwrite and not options.resume and output.is_dir():
         shutil.rmtree(output)
     clock = time.process_time if options.device == "cpu" else time.monotonic
@@ -200,29 +203,32 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _config(name: str, task: Task, output: Path, options: argparse.Namespace) -> TrainConfig:
     train_files, validation, test = _files(name, task)
-    tensors = {"epsilon": options.epsilon}
-    heads: dict[str, Any] = {p: tensors for p in ("dipole", "polarizability") if p in task.labels}
+    heads: dict[str, Any] = {p: {"epsilon": EPSILON} for p in ("dipole", "polarizability") if p in task.labels}
     if "forces" in task.labels:
         heads = {"energy": {}, **heads}
     return TrainConfig(
         data=Data(train_files, task.labels, validation, test, Split("seed", None, 0, task.validation or 0.1)),
         run=Run(output, batch_size=task.batch, seed=options.seed, device=options.device, threads=1),
-        model=Architecture(
-            {
-                "kind": "painn",
-                "features": options.features,
-                "interactions": options.interactions,
-                "cutoff": 5.0,
-                "radial": {"kind": "bessel", "count": 20},
-                "epsilon": options.epsilon,
-            },
-            heads,
-        ),
+        model=Architecture(_network(options, set(heads) <= {"energy"}), heads),
         loss=task.loss,
-        optimizer=Optimizer(learning_rate=1e-3, ema=0.999),
+        optimizer=Optimizer(learning_rate=options.learning_rate, ema=0.999),
         schedule=Schedule("cosine", warmup=200, minimum=1e-3),
         about={"level of theory": task.level, "data": task.split},
     )
+
+
+def _network(options: argparse.Namespace, scalars_only: bool) -> dict[str, Any]:
+    """PaiNN of the size asked for, or ICTP with its defaults (less work where only scalars are read)."""
+    if options.kind == "ictp":
+        return {"kind": "ictp", **({"output_rank": 0} if scalars_only else {})}
+    return {
+        "kind": "painn",
+        "features": options.features,
+        "interactions": options.interactions,
+        "cutoff": 5.0,
+        "radial": {"kind": "bessel", "count": 20},
+        "epsilon": EPSILON,
+    }
 
 
 def _files(name: str, task: Task) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...]]:
@@ -284,20 +290,26 @@ def render() -> None:
     PAGE.write_text(page(results))
     if results:
         _draw(results)
-    print(f"{PAGE.relative_to(ROOT)}: {len(results)} of {len(TASKS)} tasks")
+    print(f"{PAGE.relative_to(ROOT)}: {len(results)} results")
 
 
 def stored_results() -> dict[str, Any]:
-    """What was measured, by task."""
-    return {name: json.loads(p.read_text()) for name in TASKS if (p := RESULTS / f"accuracy_{name}.json").is_file()}
+    """What was measured, by task; of a second network under the task's name and the network's."""
+    places = {(name if kind == "painn" else f"{name}, {kind}"): _stored(name, kind) for name in TASKS for kind in KINDS}
+    return {key: json.loads(path.read_text()) for key, path in places.items() if path.is_file()}
+
+
+def _stored(name: str, kind: str) -> Path:
+    return RESULTS / f"accuracy_{name}{'' if kind == 'painn' else '_' + kind}.json"
 
 
 def page(results: dict[str, Any]) -> str:
     """The page, in Markdown."""
-    parts = [_INTRODUCTION, _summary(results), *(_section(name, result) for name, result in results.items())]
+    sections = [_section([r for r in results.values() if r["task"] == name]) for name in TASKS]
+    parts = [_INTRODUCTION, _summary(results), *(section for section in sections if section)]
     if results:
         parts.append("## Training curves\n\n![validation error by epoch](images/accuracy_curves.png)")
-    missing = [name for name in TASKS if name not in results]
+    missing = [name for name in TASKS if not any(r["task"] == name for r in results.values())]
     if missing:
         parts.append("Not measured yet: " + ", ".join(missing) + ".")
     return "\n\n".join(parts) + "\n"
@@ -315,17 +327,16 @@ papers, not measured here*, and belong to the data and splits named there, which
 def _summary(results: dict[str, Any]) -> str:
     head = ("task", "energy MAE, meV/atom", "force MAE, meV/Å", "force RMSE, meV/Å", "other MAE", "network", "training")
     rows = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for name, r in results.items():
+    for r in results.values():
         e = r["errors"]
-        network = r["training"]["model"]["representation"]
         others = [
             f"{p} {v['mae']:.3g} {v['unit']}" for p, v in e.items() if p in ("stress", "dipole", "polarizability")
         ]
-        cells = [TASKS[name].title, _number(e, "energy per atom", "mae"), _number(e, "forces", "mae")]
+        cells = [TASKS[r["task"]].title, _number(e, "energy per atom", "mae"), _number(e, "forces", "mae")]
         cells += [
             _number(e, "forces", "rmse"),
             ", ".join(others),
-            f"F = {network['features']}, T = {network['interactions']}",
+            _name(r),
             r["state"],
         ]
         rows.append("| " + " | ".join(cells) + " |")
@@ -336,16 +347,33 @@ def _number(errors: dict[str, Any], name: str, kind: str) -> str:
     return f"{errors[name][kind]:.3g}" if name in errors else ""
 
 
-def _section(name: str, r: dict[str, Any]) -> str:
-    task = TASKS[name]
-    lines = [f"## {task.title}", "", f"{task.level}. {task.split}. Seed {r['training']['run']['seed']}, batches of "
-             f"{task.batch}, {r['state']}, {r['parameters']:,} parameters; {r['machine']}, {r['versions']}, commit "
-             f"{r['commit']}.", "", "| test error | MAE | RMSE | unit |", "|---|---|---|---|"]  # fmt: skip
-    lines += [f"| {p} | {e['mae']:.4g} | {e['rmse']:.4g} | {e['unit']} |" for p, e in r["errors"].items()]
+def _name(r: dict[str, Any]) -> str:
+    """The network of a result, in a word or two."""
+    network = r["training"]["model"]["representation"]
+    sizes = f" (F = {network['features']}, T = {network['interactions']})" if network["kind"] == "painn" else ""
+    return {"painn": "PaiNN", "ictp": "ICTP"}[network["kind"]] + sizes
+
+
+def _section(results: list[dict[str, Any]]) -> str:
+    """What was measured for one task, network by network, beside what others published."""
+    if not results:
+        return ""
+    task = TASKS[results[0]["task"]]
+    lines = [f"## {task.title}", "", f"{task.level}. {task.split}.", ""]
+    for r in results:
+        seed, rate = r["training"]["run"]["seed"], r["training"]["optimizer"]["learning_rate"]
+        lines.append(
+            f"- {_name(r)}: seed {seed}, batches of {task.batch}, learning rate {rate:g}, {r['state']}, "
+            f"{r['parameters']:,} parameters; {r['machine']}, {r['versions']}, commit {r['commit']}"
+        )
+    lines += ["", "| network | test error | MAE | RMSE | unit |", "|---|---|---|---|---|"]
+    for r in results:
+        for p, e in r["errors"].items():
+            lines.append(f"| {_name(r)} | {p} | {e['mae']:.4g} | {e['rmse']:.4g} | {e['unit']} |")
     if task.neighbours:
-        kind = "RMSE" if name.startswith("acac") else "MAE"
-        ours = r["errors"]["forces"][kind.lower()]
-        lines += ["", f"| force {kind}, meV/Å | |", "|---|---|", f"| this package | {ours:.3g} |"]
+        kind = "RMSE" if results[0]["task"].startswith("acac") else "MAE"
+        lines += ["", f"| force {kind}, meV/Å | |", "|---|---|"]
+        lines += [f"| this package, {_name(r)} | {r['errors']['forces'][kind.lower()]:.3g} |" for r in results]
         lines += [f"| {who} (recalled from its paper) | {value} |" for who, value in task.neighbours]
     return "\n".join(lines)
 
