@@ -1,12 +1,14 @@
-"""`painn-ase label`: energies, forces, dipoles and polarizabilities by quantum chemistry."""
+"""`painn-ase label`: energies, forces, dipoles and polarizabilities by quantum chemistry, or by trained models."""
 
 import argparse
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
-    p = verbs.add_parser("label", help="label structures by quantum chemistry", description=__doc__)
+    p = verbs.add_parser("label", help="label structures by quantum chemistry or models", description=__doc__)
     p.add_argument("frames", nargs="+", help="files of structures that ASE reads")
-    p.add_argument("--level", required=True, metavar="FUNCTIONAL/BASIS", help="e.g. pbe0/def2-svpd")
+    by = p.add_mutually_exclusive_group(required=True)
+    by.add_argument("--level", metavar="FUNCTIONAL/BASIS", help="e.g. pbe0/def2-svpd")
+    by.add_argument("--models", nargs="+", metavar="MODEL", help="the mean of trained models, as a fast one's teachers")
     text = "energy forces dipole polarizability (default: energy forces)"
     p.add_argument("--properties", nargs="+", default=["energy", "forces"], metavar="PROPERTY", help=text)
     text = "extended XYZ; if it exists, only what it lacks is computed (default: %(default)s)"
@@ -19,13 +21,14 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from painn_ase.reference import Level, label
+    from painn_ase.reference import Level, Models, label
     from painn_ase.training import read_frames
 
     chosen = ("properties", "processes", "threads", "overwrite")
+    level = options.level and Level.parse(options.level, compact_basis=options.compact_basis)
     outcome = label(
         read_frames(options.frames),
-        Level.parse(options.level, compact_basis=options.compact_basis),
+        level or Models(*options.models),
         options.output,
         **{name: getattr(options, name) for name in chosen},
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from painn_ase.reference.calculator import KohnShamCalculator
     from painn_ase.reference.harmonic import Derivatives, derivatives, displaced_frames
+    from painn_ase.reference.labellers import Models
     from painn_ase.reference.labelling import Labelled, label
     from painn_ase.reference.level import Level
     from painn_ase.reference.sampling import (
@@ -36,6 +37,7 @@ _HOME = {
     "KohnShamCalculator": "calculator",
     "Labelled": "labelling",
     "Level": "level",
+    "Models": "labellers",
     "Plan": "sampling",
     "derivatives": "harmonic",
     "disagreement": "selection",
@@ -60,6 +62,7 @@ __all__ = [
     "KohnShamCalculator",
     "Labelled",
     "Level",
+    "Models",
     "Plan",
     "derivatives",
     "disagreement",

@@ -17,6 +17,16 @@ from painn_ase.reference.level import Level
 UNITS = {"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³", "dipole": "e·Å", "polarizability": "Å³"}
 
 
+@dataclass(frozen=True)
+class Models:
+    """Trained models, by bundled name or folder, whose mean labels: `label(frames, Models("teacher"), ...)`."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
+
+
 class Labeller(Protocol):
     """Labels structures one at a time; travels to worker processes by pickling."""
 

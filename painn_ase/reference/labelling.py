@@ -24,7 +24,7 @@ from painn_ase.errors import InputError, SimulationError
 from painn_ase.files import claim
 from painn_ase.reference import worker
 from painn_ase.reference.journal import Journal, fingerprint, rounded
-from painn_ase.reference.labellers import UNITS, FromCalculator, KohnSham, Labeller
+from painn_ase.reference.labellers import UNITS, FromCalculator, KohnSham, Labeller, Models
 from painn_ase.reference.level import Level
 
 # One structure's failure. Anything else is a mistake of the program or of the request, and ends the run.
@@ -49,7 +49,7 @@ class Labelled:
 
 def label(
     frames: Iterable[Atoms],
-    by: str | Level | Callable[[], BaseCalculator],
+    by: str | Level | Models | Callable[[], BaseCalculator],
     output: str | os.PathLike,
     *,
     properties: Sequence[str] = ("energy", "forces"),
@@ -59,8 +59,9 @@ def label(
 ) -> Labelled:
     """What came of labelling `frames` with the `properties`; the labels are in `output`, extended XYZ.
 
-    `by` is a level of theory ("pbe0/def2-svpd" or a `Level`), computed with PySCF, or a function without arguments
-    that makes an ASE calculator (one at the top of a module if `processes` > 1, each with `threads` threads).
+    `by` is a level of theory ("pbe0/def2-svpd" or a `Level`), computed with PySCF; `Models` that were trained, whose
+    mean it is; or a function without arguments that makes an ASE calculator (one at the top of a module if
+    `processes` > 1). Each process has `threads` threads.
 
     Every frame goes to the output as soon as it is done, and the output is put into the order of the input at the
     end. Called again with the same recipe, for instance after a kill or with more frames, it computes only what is
@@ -155,13 +156,21 @@ def _annotated(atoms: Atoms, labels: dict[str, Any]) -> Atoms:
     return atoms
 
 
-def _labeller(by: str | Level | Callable[[], BaseCalculator], properties: tuple[str, ...], threads: int) -> Labeller:
+def _labeller(
+    by: str | Level | Models | Callable[[], BaseCalculator], properties: tuple[str, ...], threads: int
+) -> Labeller:
     if isinstance(by, str):
         by = Level.parse(by)
     if isinstance(by, Level):
         return KohnSham(by, properties, threads)
+    if isinstance(by, Models):
+        from painn_ase.reference.teachers import FromModels  # torch, which quantum chemistry does without
+
+        return FromModels(by.names, properties, threads)
     if not callable(by):
-        raise InputError(f"label: expected a level of theory or a function that makes a calculator; got {by!r}")
+        raise InputError(
+            f"label: expected a level of theory, `Models`, or a function that makes a calculator; got {by!r}"
+        )
     return FromCalculator(by, properties)
 
 

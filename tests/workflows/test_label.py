@@ -1,5 +1,6 @@
 """Labelling loses nothing: not to a kill, not to a failure, not to another order. Any ASE calculator will do here."""
 
+import hashlib
 import json
 import os
 import signal
@@ -13,10 +14,12 @@ import pytest
 from ase.build import molecule
 from ase.calculators.calculator import CalculationFailed
 from ase.calculators.emt import EMT
-from ase.io import read
+from ase.io import read, write
 
+from painn_ase import PaiNNCalculator
+from painn_ase.checkpoint import find_model
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.reference import label
+from painn_ase.reference import Models, label
 
 
 class Slow(EMT):
@@ -70,6 +73,26 @@ def test_labels_are_the_calculators_on_the_very_positions_written(tmp_path):
     about = json.loads((tmp_path / "out.extxyz.json").read_text())
     assert about["recipe"]["properties"] == {"energy": "eV", "forces": "eV/Å"}
     assert about["frames"] == 6
+
+
+def test_models_label_with_their_mean_and_the_recipe_knows_their_weights(tmp_path):
+    given = frames(3)
+    command = [*(sys.executable, "-m", "painn_ase.cli", "label"), "given.xyz", "--models", "ethanol", "ethanol"]
+    write(tmp_path / "given.xyz", given, format="extxyz")
+    words = ["--properties", "energy", "forces", "dipole", "--output", "out.extxyz"]
+    subprocess.run([*command, *words], cwd=tmp_path, check=True, capture_output=True)
+    calculator = PaiNNCalculator(["ethanol", "ethanol"])
+    for atoms in read(tmp_path / "out.extxyz", ":"):
+        twin = atoms.copy()
+        twin.calc = calculator
+        assert atoms.get_potential_energy() == pytest.approx(twin.get_potential_energy(), abs=1e-9)
+        assert np.abs(atoms.get_forces() - twin.get_forces()).max() < 1e-7  # eight decimals in the file
+        assert np.abs(atoms.get_dipole_moment() - twin.get_dipole_moment()).max() < 1e-7
+    weights = (find_model("ethanol") / "weights.safetensors").read_bytes()
+    recipe = json.loads((tmp_path / "out.extxyz.json").read_text())["recipe"]
+    assert recipe["sha256 of weights"] == [hashlib.sha256(weights).hexdigest()] * 2
+    with pytest.raises(InputError, match="got a calculator"):
+        label(given, Models("ethanol"), tmp_path / "alpha.extxyz", properties=["polarizability"])
 
 
 def test_processes_change_nothing_and_leave_the_parents_environment(tmp_path):
