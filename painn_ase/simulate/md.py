@@ -6,15 +6,13 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
-from ase.io.jsonio import encode
 from tqdm import tqdm
 
 from painn_ase.errors import InputError
@@ -24,9 +22,10 @@ from painn_ase.simulate.checkpoint import Checkpoint, place, structure_identity
 from painn_ase.simulate.engine import Engine, lent
 from painn_ase.simulate.ensembles import MTK, Conditions, Coupling, coupling
 from painn_ase.simulate.guards import Guards, Watch, bad
-from painn_ase.simulate.observables import choose, intervals
+from painn_ase.simulate.observables import Moment, Observable, choose, intervals
+from painn_ase.simulate.provenance import provenance
 from painn_ase.simulate.recorder import Output, Recorder, file, needs
-from painn_ase.simulate.restart import cut_frames, cut_observables
+from painn_ase.simulate.restart import Restart, cut_frames, cut_observables
 from painn_ase.simulate.run import Run
 
 _ON_THE_SIDE = (".restart.npz", ".failure.traj", ".flagged.traj")
@@ -67,14 +66,12 @@ def run_md(
     `<path>.traj`. What was written before the last sync survives a kill; `Run.load(path)` reads it.
 
     A state is saved every `checkpoint` seconds, and at the end, in `<path>.restart.npz`. The same request with `resume`
-    continues a run that was stopped or killed, or one that finished with fewer `steps`: numbers and files are those
-    of a run that never stopped, to the last bit on the same machine with the same number of threads. That holds for
-    `PaiNNCalculator` and for calculators whose results depend on the structure alone; one with a memory of its own (a
-    neighbour list with a skin, as in ASE's EMT) goes on within its round-off, and a warning says so. Guards may
-    change.
+    continues a run that was stopped or killed, or finished with fewer `steps`, as if it had never stopped: to the last
+    bit, on the same machine with as many threads, with `PaiNNCalculator` and calculators whose results depend on the
+    structure alone. One with a memory of its own (a list with a skin, as in ASE's EMT) goes on within its round-off,
+    and a warning says so. Guards may change.
 
-    As with ASE's drivers, `atoms` move: they end in the final state. A progress bar on stderr shows when that is a
-    terminal, unless `progress` says otherwise.
+    As with ASE's drivers, `atoms` end in the final state. A progress bar shows on a terminal, or as `progress` says.
 
     Raises `InputError` for impossible requests, before any file is touched; `SimulationError` when a guard stops the
     run: the last good and the offending frame are then in `<path>.failure.traj`; `StorageError` when the disk is full.
@@ -83,77 +80,128 @@ def run_md(
     _check_numbers(steps, timestep, temperature, ensemble, output)
     _check_atoms(atoms, bath)
     guards.check(atoms.calc)
-    wanted = intervals(record, every)
+    path, wanted = Path(path), intervals(record, every)
     momenta_rng, bath_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
-    about: dict[str, Any] = {
-        "ensemble": ensemble,
-        "coupling": repr(bath),
-        "temperature_K": float(temperature),
-        "timestep_fs": float(timestep),
-        "seed": int(seed),
-    }
-    path = Path(path)
-    identity = about | {"record": wanted, "every": int(every), "frames_every": output.trajectory_every}
+    settings = _settings(ensemble, bath, temperature, timestep, seed)
+    identity = settings | {"record": wanted, "every": int(every), "frames_every": output.trajectory_every}
     saved = Checkpoint(file(path, ".restart.npz"), identity | structure_identity(atoms), checkpoint)
     before = saved.load(atoms, steps) if resume else None
-
-    # The first evaluation refuses what the calculator cannot do, before momenta and files change.
-    forces = atoms.calc.get_property("forces", atoms)
-    if not np.isfinite(forces).all():
-        raise InputError(f"the calculator's forces on the initial structure are not finite (atoms {bad(forces)})")
-    if before is None:
-        freedom = momenta.prepare(atoms, temperature, momenta_rng, bath.keeps_angular_momentum)
-    else:
-        freedom = momenta.Freedom(**before.values["freedom"])
-        place(atoms, before)
-    about |= {
-        "parameters": asdict(bath),  # type: ignore[call-overload]
-        "steps": int(steps),
-        "momenta": freedom.origin,
-        "degrees_of_freedom": freedom.count,
-    } | provenance(atoms)
-    if before is not None:
-        about["initial_cell_A"] = before.identity["cell"]
+    freedom = _set_in_motion(atoms, before, temperature, momenta_rng, bath)
+    about = settings | _facts(atoms, before, steps, freedom, bath)
 
     with lent(atoms, freedom.hold_centre) as own:
         driver = bath.driver(atoms, Conditions(temperature, timestep, freedom.count, bath_rng))
         engine = Engine(driver, bath, freedom.count, timestep, own, bath_rng)
         own.calc.get_property("forces", atoms)
         first = engine.moment(0 if before is None else before.step)
-        plan = choose(first, wanted, every)
         hottest = first.temperature if before is None else before.values["first_temperature"]
         watch = Watch(guards, guards.limit(max(temperature, hottest), freedom.count), path, "", _HINT)
-        if before is None:
-            claim([file(path, suffix) for suffix in (".h5", ".traj", *_ON_THE_SIDE)], overwrite or resume)
-            saved.begin()
-        else:
-            engine.restore(before, needs(plan, before.step))
-            _cut_files(path, before.step, output.trajectory_every, about)
         notes = {"freedom": asdict(freedom), "first_temperature": hottest}
-        with Recorder(path, plan, first, about, output, resume=before is not None) as recorder:
-            simulation = _Simulation(engine, recorder, watch, saved, notes)
-            if before is not None:
-                simulation.recorded = before.step
-                watch.excursions = set(before.values["excursions"])
-            simulation.advance(first.step, steps, progress)
+        files = _Files(path, choose(first, wanted, every), about, output)
+        simulation = _Simulation(engine, files, watch, saved, notes)
+        if before is None:
+            simulation.begin(overwrite or resume)
+        else:
+            simulation.resume(before)
+        simulation.advance(first, steps, progress)
     return Run.load(path)
+
+
+def _settings(ensemble: str, bath: Coupling, temperature: float, timestep: float, seed: int) -> dict[str, Any]:
+    """What the dynamics is, in the files of a run and in its identity."""
+    return {
+        "ensemble": ensemble,
+        "coupling": repr(bath),
+        "temperature_K": float(temperature),
+        "timestep_fs": float(timestep),
+        "seed": int(seed),
+    }
+
+
+def _set_in_motion(
+    atoms: Atoms, before: Restart | None, temperature: float, rng: np.random.Generator, bath: Coupling
+) -> momenta.Freedom:
+    """Gives the atoms momenta, or brings them to where the saved run was; how they are free to move.
+
+    The first evaluation comes before that: it refuses what the calculator cannot do while nothing has changed yet.
+    """
+    forces = atoms.calc.get_property("forces", atoms)
+    if not np.isfinite(forces).all():
+        raise InputError(f"the calculator's forces on the initial structure are not finite (atoms {bad(forces)})")
+    if before is None:
+        return momenta.prepare(atoms, temperature, rng, bath.keeps_angular_momentum)
+    place(atoms, before)
+    return momenta.Freedom(**before.values["freedom"])
+
+
+def _facts(
+    atoms: Atoms, before: Restart | None, steps: int, freedom: momenta.Freedom, bath: Coupling
+) -> dict[str, Any]:
+    """What the files of a run say of it beside its settings; a resumed run says where it began."""
+    facts = {
+        "parameters": asdict(bath),  # type: ignore[call-overload]
+        "steps": int(steps),
+        "momenta": freedom.origin,
+        "degrees_of_freedom": freedom.count,
+    } | provenance(atoms)
+    if before is not None:
+        facts["initial_cell_A"] = before.identity["cell"]
+    return facts
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The files of a run, and what goes into them."""
+
+    path: Path
+    plan: list[tuple[Observable, int]]  # intervals in steps
+    about: dict[str, Any]
+    output: Output
+
+    def claim(self, overwrite: bool) -> None:
+        """Makes way for new ones."""
+        claim([file(self.path, suffix) for suffix in (".h5", ".traj", *_ON_THE_SIDE)], overwrite)
+
+    def cut(self, step: int) -> None:
+        """Takes off what a restart at `step` does not vouch for."""
+        cut_observables(file(self.path, ".h5"), step, self.about)
+        cut_frames(file(self.path, ".traj"), step, self.output.trajectory_every)
+        if file(self.path, ".flagged.traj").exists():
+            cut_frames(file(self.path, ".flagged.traj"), step)
+
+    def open(self, first: Moment, again: bool) -> Recorder:
+        """New files, or the old ones `again`, open for rows and frames."""
+        return Recorder(self.path, self.plan, first, self.about, self.output, resume=again)
 
 
 class _Simulation:
     """The loop: one step, one look at it by the guards, then what is due goes to the files."""
 
-    def __init__(
-        self, engine: Engine, recorder: Recorder, watch: Watch, saved: Checkpoint, notes: dict[str, Any]
-    ) -> None:
-        self.engine, self.recorder, self.watch, self.saved = engine, recorder, watch, saved
+    def __init__(self, engine: Engine, files: _Files, watch: Watch, saved: Checkpoint, notes: dict[str, Any]) -> None:
+        self.engine, self.files, self.watch, self.saved = engine, files, watch, saved
         self._notes = notes  # what a restart holds beside the present state
-        self.recorded = -1  # the last step in the files
+        self._recorded = -1  # the last step in the files
 
-    def advance(self, begin: int, steps: int, progress: bool | None) -> None:
-        """From step `begin`, where the atoms are, to `steps`."""
+    def begin(self, overwrite: bool) -> None:
+        """Makes way for the files, and saves a state to return to before anything is recorded."""
+        self.files.claim(overwrite)
+        self.saved.begin()
+
+    def resume(self, before: Restart) -> None:
+        """Takes up a saved state, and cuts the files back to it."""
+        self.engine.restore(before, needs(self.files.plan, before.step))
+        self.files.cut(before.step)
+        self.watch.excursions = set(before.values["excursions"])
+        self._recorded = before.step
+
+    def advance(self, first: Moment, steps: int, progress: bool | None) -> None:
+        """From the moment `first`, where the atoms are, to step `steps`."""
+        with self.files.open(first, self._recorded >= 0) as recorder:
+            self._advance(recorder, first.step, steps, progress)
+
+    def _advance(self, recorder: Recorder, begin: int, steps: int, progress: bool | None) -> None:
         hidden = None if progress is None else not progress  # None: shown on a terminal only
-        driver, recorder = self.engine.driver, self.recorder
-        every = recorder.output.trajectory_every
+        driver, every = self.engine.driver, self.files.output.trajectory_every
         with tqdm(total=steps, initial=begin, unit="step", desc="MD", disable=hidden, file=sys.stderr) as bar:
             stepping = driver.irun(steps - begin)
             for step in range(begin, steps + 1):
@@ -162,33 +210,25 @@ class _Simulation:
                     next(stepping)
                     moment = self.engine.moment(step)
                     self.watch.inspect(moment)
-                if step > self.recorded:
+                if step > self._recorded:
                     recorder.record(moment)
                     if step % every == 0:
                         recorder.frame(self.engine.own.frame(moment))
                     if self.saved.due:
-                        self._save(step)
+                        self._save(recorder, step)
                 if step > begin:
                     bar.set_postfix_str(f"{moment.temperature:.0f} K", refresh=False)
                     bar.update(1)
         if steps % every:
             recorder.frame(self.engine.own.frame(moment))
-        self._save(steps)
+        self._save(recorder, steps)
 
-    def _save(self, step: int) -> None:
+    def _save(self, recorder: Recorder, step: int) -> None:
         """The rows so far to the disk, then, in one step, the state that vouches for them."""
-        self.recorder.sync()
+        recorder.sync()
         arrays, values, generators = self.engine.state()
         values |= self._notes | {"excursions": sorted(self.watch.excursions)}
         self.saved.save(step, arrays, values, generators)
-
-
-def _cut_files(path: Path, step: int, every: int, about: dict[str, Any]) -> None:
-    """Takes off the files of a run what its restart does not vouch for."""
-    cut_observables(file(path, ".h5"), step, about)
-    cut_frames(file(path, ".traj"), step, every)
-    if file(path, ".flagged.traj").exists():
-        cut_frames(file(path, ".flagged.traj"), step)
 
 
 def _check_numbers(steps: int, timestep: float, temperature: float, ensemble: str, output: Output) -> None:
@@ -215,25 +255,3 @@ def _check_atoms(atoms: Atoms, bath: Coupling) -> None:
     if not (atoms.get_masses() > 0).all():
         raise InputError(f"every mass must be positive; atoms {bad(np.log(atoms.get_masses()))} have none")
     bath.check(atoms)
-
-
-def provenance(atoms: Atoms) -> dict[str, Any]:
-    """What ran on what: structure, calculator and versions, JSON-able."""
-    calc = atoms.calc
-    return {
-        "formula": atoms.get_chemical_formula(),
-        "symbols": atoms.get_chemical_symbols(),
-        "masses_u": atoms.get_masses().tolist(),
-        "pbc": atoms.pbc.tolist(),
-        "initial_cell_A": atoms.cell.array.tolist(),
-        "calculator": calc.name,
-        "calculator_parameters": encode(calc.todict()) if hasattr(calc, "todict") else "",
-        "versions": {name: _version(name) for name in ("painn-ase", "ase", "numpy", "torch", "h5py")},
-    }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed as a package"

@@ -17,8 +17,8 @@ from ase.constraints import FixAtoms
 from painn_ase.errors import InputError
 from painn_ase.files import claim
 from painn_ase.simulate.guards import Guards, bad
-from painn_ase.simulate.md import provenance
 from painn_ase.simulate.observables import intervals
+from painn_ase.simulate.provenance import provenance
 from painn_ase.simulate.recorder import Output
 from painn_ase.simulate.restart import identity_of
 from painn_ase.simulate.ring_polymer.beads import Beads
