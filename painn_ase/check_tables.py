@@ -110,7 +110,7 @@ def _dynamics(found: dict[str, Any]) -> str:
         )
         for kelvin, r in found.items()
     ]
-    text = f"## Long dynamics (NVT)\n\n{table(head, rows)}\n\n"
+    text = f"## Long dynamics (Langevin; with beads: thermostatted ring polymers)\n\n{table(head, rows)}\n\n"
     text += "A bond is broken when it is longer than 1.5 times its length at the start."
     first = [f"{kelvin}: {r['first_outside']}" for kelvin, r in found.items() if r.get("first_outside")]
     return text + ("".join(f"\n\nFirst frame outside at {line}." for line in first))

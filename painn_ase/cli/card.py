@@ -12,8 +12,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--harmonic", nargs="+", default=[], metavar="FILE", help="displaced frames, labelled by DFT")
     p.add_argument("--picture", metavar="PNG", help="draw the harmonic check, e.g. docs/images/water_harmonic.png")
     p.add_argument("--nve", type=float, nargs="?", const=20.0, default=0.0, metavar="PS", help="energy drift (20 ps)")
-    p.add_argument("--md", nargs="+", default=[], metavar="K:PS", help="long dynamics, e.g. 300:1000 600:100")
-    p.add_argument("--timestep", type=float, default=0.5, help="fs, of the dynamics (default: %(default)s)")
+    p.add_argument("--md", nargs="+", default=[], metavar="K:PS[:BEADS]", help="long dynamics, e.g. 300:1000 300:50:32")
+    p.add_argument("--timestep", type=float, default=0.5, help="fs (default: %(default)s; with beads: 0.25)")
     p.add_argument("--structure", metavar="FILE", help="where dynamics start (default: the model's structure.xyz)")
     p.add_argument("--coverage", nargs="+", default=[], metavar="FILE", help="training files, for an older model")
     p.set_defaults(run=run)
@@ -24,8 +24,17 @@ def run(options: argparse.Namespace) -> None:
     from painn_ase.quality import Measurements, measure
 
     try:
-        md = tuple((float(kelvin), float(ps)) for kelvin, ps in (word.split(":") for word in options.md))
+        md = tuple((float(kelvin), float(ps), *map(int, beads)) for kelvin, ps, *beads in map(_split, options.md))
     except ValueError:
-        raise InputError(f"--md: expected temperatures and lengths like 300:1000; got {' '.join(options.md)}") from None
+        raise InputError(
+            f"--md: expected K:PS like 300:1000, or with beads 300:50:32; got {' '.join(options.md)}"
+        ) from None
     names = ("test", "harmonic", "coverage", "group", "picture", "nve", "timestep", "structure")
     measure(options.model, Measurements(md=md, **{name: getattr(options, name) for name in names}), options.others)
+
+
+def _split(word: str) -> list[str]:
+    parts = word.split(":")
+    if len(parts) > 3:
+        raise ValueError(word)
+    return parts

@@ -34,8 +34,8 @@ class Measurements:
     harmonic: Sequence[str] = ()  # files of displaced, labelled frames
     picture: str | None = None  # where the picture of the harmonic check goes
     nve: float = 0.0  # ps
-    md: Sequence[tuple[float, float]] = ()  # temperatures in K and lengths in ps
-    timestep: float = 0.5  # fs
+    md: Sequence[tuple[float, ...]] = ()  # temperatures in K, lengths in ps and, of ring polymers, beads
+    timestep: float = 0.5  # fs; ring polymers take 0.25
     structure: str | None = None  # for dynamics; by default the one beside the model
     coverage: Sequence[str] = ()  # training files of a model that was trained before models stored their coverage
 
@@ -81,11 +81,18 @@ def measure(model: str | Path, wanted: Measurements, others: Sequence[str | Path
         subject.checks["nve"] = drift.to_dict() | {"members": len(members)}
         say(str(drift))
         store()
-    for temperature, ps in wanted.md:
+    for temperature, ps, *more in wanted.md:
+        beads = int(more[0]) if more else 1
         run = dynamics_check(
-            driver, _structure(wanted, folder), temperature=temperature, ps=ps, timestep=wanted.timestep
+            driver,
+            _structure(wanted, folder),
+            temperature=temperature,
+            ps=ps,
+            beads=beads,
+            timestep=None if beads > 1 else wanted.timestep,
         )
-        subject.checks.setdefault("md", {})[f"{temperature:g} K"] = run.to_dict() | {"members": len(members)}
+        name = f"{temperature:g} K" + (f", {beads} beads" if beads > 1 else "")
+        subject.checks.setdefault("md", {})[name] = run.to_dict() | {"members": len(members)}
         say(str(run))
         store()
     store()

@@ -1,4 +1,4 @@
-"""Stability: a long run at constant temperature, its bonds and whether it stays where the model was trained."""
+"""Stability: a long run at constant temperature, classical or of a ring polymer, its bonds and its surroundings."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from painn_ase.neighbors import VerletList, neighbor_list
 from painn_ase.quality.subject import Subject, calculator_of, rounded, stamp
 from painn_ase.simulate.md import run_md
 from painn_ase.simulate.recorder import Output
+from painn_ase.simulate.ring_polymer import RingPolymerRun, run_rpmd
 from painn_ase.simulate.run import Run
 
 BONDED = 1.3  # times the sum of covalent radii: closer pairs are bonds
@@ -45,6 +46,7 @@ class Dynamics:
     thermostat: str
     backend: str
     formula: str
+    beads: int = 1
 
     @property
     def stable(self) -> bool:
@@ -58,9 +60,10 @@ class Dynamics:
     def __str__(self) -> str:
         end = self.stopped or self.broken or f"all {self.bonds} bonds intact (longest {self.longest_bond:.2f} times)"
         inside = "no guard" if self.outside is None else f"{100 * (1 - self.outside):.4g} % of frames inside"
+        what = f"TRPMD with {self.beads} beads" if self.beads > 1 else "NVT"
         return (
-            f"NVT of {self.formula}, {self.ps:g} of {self.asked_ps:g} ps at {self.temperature_K:g} K: {end}; {inside}; "
-            f"{self.steps_per_second:.0f} steps/s"
+            f"{what} of {self.formula}, {self.ps:g} of {self.asked_ps:g} ps at {self.temperature_K:g} K: {end}; "
+            f"{inside}; {self.steps_per_second:.0f} steps/s"
         )
 
 
@@ -70,39 +73,49 @@ def dynamics_check(
     *,
     temperature: float = 300.0,
     ps: float = 100.0,
-    timestep: float = 0.5,
-    every: int = 20,
+    beads: int = 1,
+    timestep: float | None = None,
+    every: int | None = None,
     seed: int = 0,
 ) -> Dynamics:
-    """`ps` ps of Langevin dynamics at `temperature` K, looked at every `every` steps.
+    """`ps` ps of Langevin dynamics at `temperature` K or, with `beads`, of thermostatted ring-polymer dynamics.
 
-    `atoms` are copied and should be near their minimum, for their bonds set the lengths: a bond is a pair closer than
-    1.3 times the sum of covalent radii at the start, and broken when longer than 1.5 times that. A guard that ends
-    the run is a result, not an error.
+    Steps of `timestep` fs (default: 0.5; with beads 0.25), looked at every `every` steps (default: 20; with beads 80,
+    and every bead counts as a frame). `atoms` are copied and should be near their minimum, for their bonds set the
+    lengths: a bond is a pair closer than 1.3 times the sum of covalent radii at the start, and broken when longer
+    than 1.5 times that. A guard that ends the run is a result, not an error.
     """
+    timestep = timestep or (0.25 if beads > 1 else 0.5)
+    every = every or (80 if beads > 1 else 20)
     moving = atoms.copy()
     calculator = moving.calc = calculator_of(model)
     stopped = None
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", CoverageWarning)  # it is counted below
         path = Path(folder) / "md"
+        common: dict[str, Any] = {
+            "steps": round(1000 * ps / timestep),
+            "path": path,
+            "temperature": temperature,
+            "timestep": timestep,
+            "seed": seed,
+            "output": Output(trajectory_every=10**9),
+            "progress": False,
+        }
+        run: Run
         try:
-            run = run_md(
-                moving,
-                steps=round(1000 * ps / timestep),
-                path=path,
-                temperature=temperature,
-                timestep=timestep,
-                record={"positions": every},
-                seed=seed,
-                output=Output(trajectory_every=10**9),
-                progress=False,
-            )
+            if beads > 1:
+                record = {"bead_positions": every}
+                run = run_rpmd(moving, beads=beads, thermostat="trpmd", record=record, **common)
+            else:
+                run = run_md(moving, record={"positions": every}, **common)
         except SimulationError as error:
-            stopped, run = str(error).split("; the last good frame")[0], Run.load(path)
+            stopped = str(error).split("; the last good frame")[0]
+            run = (RingPolymerRun if beads > 1 else Run).load(path)
         summary = run.summary
-        times, positions = run.observables("positions")
+        times, positions = run.observables("bead_positions" if beads > 1 else "positions")
         about = run.metadata["coupling"]
+    times, positions = np.repeat(times, beads), positions.reshape(-1, len(atoms), 3)
     longest, broken = _watch_bonds(atoms, times, positions)
     outside, first = _watch_coverage(calculator, atoms, times, positions)
     return Dynamics(
@@ -122,6 +135,7 @@ def dynamics_check(
         thermostat=about,
         backend=calculator.backend.name,
         formula=atoms.get_chemical_formula(),
+        beads=beads,
     )
 
 

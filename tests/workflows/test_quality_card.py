@@ -45,7 +45,7 @@ def covered(tmp_path_factory):
 
 
 def test_short_dynamics_are_measured_stored_and_shown(folder, capsys):
-    words = ["card", str(folder), "--nve", "0.02", "--md", "300:0.02", "--timestep", "0.5"]
+    words = ["card", str(folder), "--nve", "0.02", "--md", "300:0.02", "300:0.004:4", "--timestep", "0.5"]
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "meV/atom/ps" in said
@@ -55,6 +55,9 @@ def test_short_dynamics_are_measured_stored_and_shown(folder, capsys):
     run = checks["md"]["300 K"]
     assert run["stable"]
     assert run["ps"] == run["asked_ps"] == 0.02
+    ring = checks["md"]["300 K, 4 beads"]
+    assert (ring["beads"], ring["ps"], ring["timestep_fs"]) == (4, 0.004, 0.25)
+    assert ring["stable"]
     card = (folder / "card.md").read_text()
     assert "## Energy conservation" in card
     assert "| 300 K | 0.02 of 0.02 ps, 0.5 fs | all 8 intact" in card
@@ -124,6 +127,16 @@ def test_coverage_is_added_only_from_the_files_of_the_training(folder, covered):
     run = dynamics_check(model, read_structure("ethanol"), temperature=300, ps=0.02)
     assert run.outside == 0.0
     assert run.first_outside is None
+
+
+def test_every_bead_of_a_ring_polymer_counts(covered):
+    model, atoms = load_model(covered), read_structure("ethanol")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hot = dynamics_check(model, atoms, temperature=300, ps=0.02, beads=4, every=4)
+    looks = 0.02 / 0.25 * 1000 / 4 + 1
+    assert (4 * looks * hot.outside) == pytest.approx(round(4 * looks * hot.outside))
+    assert 1.0 < hot.longest_bond < 1.5
 
 
 def test_a_run_that_leaves_the_data_is_reported_without_an_error(covered):
