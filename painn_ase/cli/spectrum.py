@@ -2,12 +2,12 @@
 
 import argparse
 
-from painn_ase.cli.common import add_guards, add_output, add_structure_and_model, guards_of, structure_with_calculator
+from painn_ase.cli import common
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("spectrum", help="IR, Raman and power spectra from dynamics", description=__doc__)
-    add_structure_and_model(p)
+    common.add_structure_and_model(p)
     for kind, name in (("infrared", "ir"), ("raman", "raman"), ("power", "vdos")):
         text = f"{kind} spectrum (default: all that the model or the recorded run provides)"
         p.add_argument(f"--{name}", dest="spectra", action="append_const", const=kind, help=text)
@@ -23,8 +23,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--laser", type=float, default=532.0, help="nm (default: %(default)s)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--resume", action="store_true", help="continue an interrupted run, to the same result")
-    add_guards(p, "OUTPUT/flagged.traj")
-    add_output(p, "spectrum")
+    common.add_guards(p, "OUTPUT/flagged.traj")
+    common.add_output(p, "spectrum")
     p.set_defaults(run=run)
 
 
@@ -33,11 +33,12 @@ def run(options: argparse.Namespace) -> None:
 
     given = vars(options)
     analysis = Analysis(options.resolution, options.laser)
-    common = {"path": options.output, "spectra": options.spectra or (), "analysis": analysis}
+    request = {"path": options.output, "spectra": options.spectra or (), "analysis": analysis}
     if options.structure.endswith(".h5"):
-        print(spectra_of_run(options.structure, overwrite=options.overwrite, **common))
+        common.refuse_guards(options)
+        print(spectra_of_run(options.structure, overwrite=options.overwrite, **request))
         return
     protocol = Protocol(**{name: given[name] for name in Protocol.__dataclass_fields__ if name in given})
-    atoms, guards = structure_with_calculator(options), guards_of(options)
-    common |= {"overwrite": options.overwrite, "resume": options.resume}
-    print(simulate_spectra(atoms, protocol=protocol, guards=guards, **common))
+    atoms, guards = common.structure_with_calculator(options), common.guards_of(options)
+    request |= {"overwrite": options.overwrite, "resume": options.resume}
+    print(simulate_spectra(atoms, protocol=protocol, guards=guards, **request))

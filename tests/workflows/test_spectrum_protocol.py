@@ -392,6 +392,20 @@ def test_command_line_runs_the_protocol_and_reads_a_recorded_run(recorded, tmp_p
     assert "zero-point energy" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "guard",
+    [["--stop-outside"], ["--max-force", "0"], ["--min-distance", "0.6"], ["--max-disagreement", "1"], ["--warn-only"]],
+    ids=lambda words: words[0],
+)
+def test_guards_are_refused_for_a_recorded_run_which_takes_no_step(guard, recorded, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["spectrum", f"{recorded.path}.h5", "--vdos", "--resolution", "60", "--output", str(out), *guard]) == 1
+    said = capsys.readouterr().err
+    assert f"got {guard[0]}. Leave it out" in said
+    assert f"{recorded.path.name}.h5" in said
+    assert not out.exists()
+
+
 # ---- bad input
 
 
