@@ -88,11 +88,12 @@ def test_random_models_on_random_structures_agree(seed):
         elif kind == "crystals":
             names.add("stress")
         found, expected = native.evaluate(graph, names), exact.evaluate(graph, names)
-        float32 = rounded.evaluate(graph, names)
         for name in names:
-            # Atoms nearly on top of each other and random weights make values of any size that cancel to any
-            # degree; what float32 can do for such a case, torch's own float32 shows.
-            scale = max(1.0, np.abs(expected[name]).max())
-            allowed = max(1e-5 * scale, 5 * np.abs(float32[name] - expected[name]).max())
+            allowed = 1e-5 * max(1.0, np.abs(expected[name]).max())
             worst = np.abs(found[name] - expected[name]).max()
+            if not worst <= allowed:
+                # Atoms nearly on top of each other and random weights make values of any size that cancel to any
+                # degree; what float32 can do for such a case, torch's own float32 shows.
+                float32 = rounded.evaluate(graph, {name})[name]
+                allowed = max(allowed, 5 * np.abs(float32 - expected[name]).max())
             assert worst <= allowed, f"case {case}, {kind}, {name}: {worst:.2e} > {allowed:.2e}"
