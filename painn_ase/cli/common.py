@@ -47,19 +47,6 @@ def guards_of(options: argparse.Namespace) -> Guards:
     return Guards(action="warn" if options.warn_only else "stop", **{name: getattr(options, name) for name in _GUARDS})
 
 
-def refuse_guards(options: argparse.Namespace) -> None:
-    """`InputError` if guards were asked for where STRUCTURE is a recorded run and no step is taken."""
-    from painn_ase.errors import InputError
-
-    asked = {name: getattr(options, name) for name in (*_GUARDS, "warn_only")}
-    given = ["--" + name.replace("_", "-") for name, value in asked.items() if value is not None and value is not False]
-    if given:
-        raise InputError(
-            f"{options.structure} is a recorded run, whose steps are over: expected no guards; got {', '.join(given)}. "
-            f"Leave {'it' if len(given) == 1 else 'them'} out, or name a structure to run new, guarded trajectories"
-        )
-
-
 def structure_with_calculator(options: argparse.Namespace) -> Atoms:
     """The structure that was asked for, with the calculator attached."""
     from painn_ase.calculator import PaiNNCalculator

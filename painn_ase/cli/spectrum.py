@@ -4,6 +4,8 @@ import argparse
 
 from painn_ase.cli import common
 
+_OF_RECORDED_RUNS = ("verb", "verbose", "structure", "spectra", "resolution", "laser", "output", "overwrite")
+
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("spectrum", help="IR, Raman and power spectra from dynamics", description=__doc__)
@@ -25,7 +27,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--resume", action="store_true", help="continue an interrupted run, to the same result")
     common.add_guards(p, "OUTPUT/flagged.traj")
     common.add_output(p, "spectrum")
-    p.set_defaults(run=run)
+    p.set_defaults(run=run, default_of=p.get_default)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -35,10 +37,25 @@ def run(options: argparse.Namespace) -> None:
     analysis = Analysis(options.resolution, options.laser)
     request = {"path": options.output, "spectra": options.spectra or (), "analysis": analysis}
     if options.structure.endswith(".h5"):
-        common.refuse_guards(options)
+        _refuse_dynamics(options)
         print(spectra_of_run(options.structure, overwrite=options.overwrite, **request))
         return
     protocol = Protocol(**{name: given[name] for name in Protocol.__dataclass_fields__ if name in given})
     atoms, guards = common.structure_with_calculator(options), common.guards_of(options)
     request |= {"overwrite": options.overwrite, "resume": options.resume}
     print(simulate_spectra(atoms, protocol=protocol, guards=guards, **request))
+
+
+def _refuse_dynamics(options: argparse.Namespace) -> None:
+    """`InputError` for options of dynamics where STRUCTURE is a recorded run and no step is taken."""
+    from painn_ase.errors import InputError
+
+    others = {name: value for name, value in vars(options).items() if name not in _OF_RECORDED_RUNS}
+    asked = [name for name, value in others.items() if value != options.default_of(name) and not callable(value)]
+    given = ["--no-rotation" if name == "rotation" else "--" + name.replace("_", "-") for name in asked]
+    if given:
+        raise InputError(
+            f"{options.structure} is a recorded run, whose steps are over: expected options of the analysis alone "
+            f"(--ir, --raman, --vdos, --resolution, --laser); got {', '.join(given)}. "
+            f"Leave {'it' if len(given) == 1 else 'them'} out, or name a structure to run new trajectories"
+        )

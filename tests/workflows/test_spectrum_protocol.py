@@ -393,15 +393,19 @@ def test_command_line_runs_the_protocol_and_reads_a_recorded_run(recorded, tmp_p
 
 
 @pytest.mark.parametrize(
-    "guard",
-    [["--stop-outside"], ["--max-force", "0"], ["--min-distance", "0.6"], ["--max-disagreement", "1"], ["--warn-only"]],
+    "option",
+    [
+        *(["--stop-outside"], ["--max-force", "0"], ["--min-distance", "0.6"], ["--max-disagreement", "1"]),
+        *(["--warn-only"], ["--temperature", "400"], ["--beads", "32"], ["--no-rotation"], ["--resume"]),
+        *(["--model", "water"], ["--ensemble", "water", "water"], ["--charge", "1"], ["--seed", "3"]),
+    ],
     ids=lambda words: words[0],
 )
-def test_guards_are_refused_for_a_recorded_run_which_takes_no_step(guard, recorded, tmp_path, capsys):
+def test_options_of_dynamics_are_refused_for_a_recorded_run_which_takes_no_step(option, recorded, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["spectrum", f"{recorded.path}.h5", "--vdos", "--resolution", "60", "--output", str(out), *guard]) == 1
+    assert main(["spectrum", f"{recorded.path}.h5", "--vdos", "--resolution", "60", "--output", str(out), *option]) == 1
     said = capsys.readouterr().err
-    assert f"got {guard[0]}. Leave it out" in said
+    assert f"got {option[0]}. Leave it out" in said
     assert f"{recorded.path.name}.h5" in said
     assert not out.exists()
 
