@@ -163,10 +163,10 @@ def test_a_million_frames_become_all_spectra_in_5_seconds_and_2_gigabytes():
     dipoles, half = rng.normal(size=(1_000_000, 3)), rng.normal(size=(1_000_000, 3, 3))
     alphas = half + half.transpose(0, 2, 1)
     settings = {"timestep": 0.5, "temperature": 300, "resolution": 4}
-    start = time.perf_counter()
+    start = time.process_time()  # seconds of a processor, whoever else uses the machine
     infrared(dipoles, **settings)
     raman(alphas, **settings)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     tracemalloc.start()
     raman(alphas, **settings)
     peak = tracemalloc.get_traced_memory()[1]

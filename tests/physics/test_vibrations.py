@@ -1,7 +1,7 @@
 """`vibrations`: equal to ASE's finite-difference codes on the same model, and right where the answer is known."""
 
 import csv
-from time import perf_counter
+from time import process_time
 
 import ase.io
 import numpy as np
@@ -69,9 +69,9 @@ def test_ethanol_equals_the_finite_differences_of_ase(ethanol, tmp_path, monkeyp
 
 def test_ethanol_takes_less_than_a_second(ethanol):
     vibrations(ethanol)
-    start = perf_counter()
+    start = process_time()  # of a processor, whoever else uses the machine
     vibrations(ethanol)
-    seconds = perf_counter() - start
+    seconds = process_time() - start
     print(f"vibrations(ethanol): {seconds:.2f} s")
     assert seconds < 1
 
