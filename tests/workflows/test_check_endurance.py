@@ -53,10 +53,10 @@ def test_memory_freed_before_hides_nothing_that_is_hoarded_now():
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["auto", "torch"])
 def test_hundred_thousand_calls_take_no_memory_and_no_files(backend):
-    calls = 100_000 if backend == "auto" else 20_000  # the slower backend in the time that is left
+    calls, allowed = (100_000, GROWTH) if backend == "auto" else (10_000, GROWTH / 2)  # the slower one in less time
     megabytes, files = growth(PaiNNCalculator("ethanol", backend=backend), read_structure("ethanol"), calls)
     print(f"{calls} calls on {backend}: {megabytes:+.2f} MB, {files:+d} files")
-    assert megabytes <= GROWTH
+    assert megabytes <= allowed
     assert files <= 0
 
 
