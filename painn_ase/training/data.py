@@ -1,8 +1,10 @@
 """Frames with labels: read through ASE, converted to eV, Å and e once, turned into graphs once, batched fast."""
 
+import gzip
 import logging
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from io import StringIO
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import ase.io
 import numpy as np
 import torch
 from ase import Atoms
+from ase.io.formats import filetype
 from torch import Tensor
 
 from painn_ase import graph as graphs
@@ -65,13 +68,29 @@ def read_frames(paths: Path | str | Iterable[Path | str]) -> list[Atoms]:
         if not Path(path).is_file():
             raise InputError(f"data: expected a file of structures; {str(path)!r} does not exist")
         try:
-            found = _read_database(path) if Path(path).suffix == ".db" else ase.io.read(path, ":")
+            found = _reader(path)(path)
         except Exception as error:  # ASE's readers raise whatever the malformed file leads them to
             raise InputError(f"data: ASE cannot read {str(path)!r}: {type(error).__name__}: {error}") from error
         if not found:
             raise InputError(f"data: {str(path)!r} holds no structures")
         frames += found
     return frames
+
+
+def _reader(path: Path | str) -> Callable[[Path | str], list[Atoms]]:
+    readers = {".db": _read_database, ".gz": _read_compressed}
+    return readers.get(Path(path).suffix, _read_any)
+
+
+def _read_any(path: Path | str) -> list[Atoms]:
+    return ase.io.read(path, ":")  # type: ignore[return-value]  # a list, since a slice is asked for
+
+
+def _read_compressed(path: Path | str) -> list[Atoms]:
+    """ASE's readers jump back and forth in a file; a compressed one would be decompressed anew at every jump."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        text = StringIO(file.read())
+    return ase.io.read(text, ":", format=filetype(Path(path).stem, read=False))  # type: ignore[return-value]
 
 
 def _read_database(path: Path | str) -> list[Atoms]:

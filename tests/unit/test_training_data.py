@@ -1,5 +1,6 @@
 """Labels reach the network in eV, Å and e wherever and however they are stored, or are refused."""
 
+import gzip
 import logging
 
 import ase.db
@@ -141,6 +142,19 @@ def test_structures_that_cannot_be_right_are_refused_with_their_number(atoms, me
     atoms.info["energy"] = 1.0
     with pytest.raises(InputError, match=f"frame 1.*{message}"):
         make_examples([frame(energy=1.0), atoms], ENERGY, 4.0)
+
+
+def test_a_compressed_file_is_decompressed_once(tmp_path, monkeypatch):
+    """ASE alone begins anew at every jump backwards, which made minutes of a few thousand frames."""
+    frames = [frame(it=float(k)) for k in range(20)]
+    ase.io.write(tmp_path / "a.extxyz", frames)
+    (tmp_path / "a.extxyz.gz").write_bytes(gzip.compress((tmp_path / "a.extxyz").read_bytes()))
+    opened = []
+    monkeypatch.setattr(gzip, "open", lambda *words, _open=gzip.open, **more: opened.append(1) or _open(*words, **more))
+    monkeypatch.setattr(gzip.GzipFile, "rewind", lambda self: pytest.fail("the file was rewound"))
+    read = read_frames(tmp_path / "a.extxyz.gz")
+    assert [a.info["it"] for a in read] == list(range(20))
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("content", [None, "", "not a structure"])
