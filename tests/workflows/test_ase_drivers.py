@@ -3,7 +3,6 @@
 import threading
 import time
 import uuid
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,11 +133,19 @@ def test_socket_client_of_ase_serves_the_calculator(ethanol):
     served = mirror.copy()
     served.calc = ethanol.calc.clone()
 
-    def serve():
+    def connected():
+        """The server listens from its first calculation on, a moment after the name of its socket exists."""
         deadline = time.monotonic() + 20
-        while not Path(f"/tmp/ipi_{name}").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)  # the server listens from its first calculation on
-        SocketClient(unixsocket=name).run(served)
+        while True:
+            try:
+                return SocketClient(unixsocket=name)
+            except (FileNotFoundError, ConnectionRefusedError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def serve():
+        connected().run(served)
 
     client = threading.Thread(target=serve)
     client.start()
