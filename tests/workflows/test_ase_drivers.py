@@ -1,7 +1,6 @@
 """ASE's own tools run unmodified on the bundled model and on a periodic one."""
 
 import threading
-import time
 import uuid
 
 import numpy as np
@@ -133,23 +132,12 @@ def test_socket_client_of_ase_serves_the_calculator(ethanol):
     served = mirror.copy()
     served.calc = ethanol.calc.clone()
 
-    def connected():
-        """The server listens from its first calculation on, a moment after the name of its socket exists."""
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                return SocketClient(unixsocket=name)
-            except (FileNotFoundError, ConnectionRefusedError):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-
     def serve():
-        connected().run(served)
+        SocketClient(unixsocket=name).run(served)
 
     client = threading.Thread(target=serve)
-    client.start()
     with SocketIOCalculator(unixsocket=name, timeout=20) as server:
+        client.start()  # the server listens since it was made
         mirror.calc = server
         for seed in range(3):
             mirror.rattle(0.02, seed=seed)
