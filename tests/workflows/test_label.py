@@ -18,6 +18,7 @@ from ase.io import read, write
 
 from painn_ase import PaiNNCalculator
 from painn_ase.checkpoint import find_model
+from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.reference import Models, label
 
@@ -75,12 +76,13 @@ def test_labels_are_the_calculators_on_the_very_positions_written(tmp_path):
     assert about["frames"] == 6
 
 
-def test_models_label_with_their_mean_and_the_recipe_knows_their_weights(tmp_path):
+def test_models_label_with_their_mean_and_the_recipe_knows_their_weights(tmp_path, monkeypatch, capsys):
     given = frames(3)
-    command = [*(sys.executable, "-m", "painn_ase.cli", "label"), "given.xyz", "--models", "ethanol", "ethanol"]
-    write(tmp_path / "given.xyz", given, format="extxyz")
+    monkeypatch.chdir(tmp_path)
+    write("given.xyz", given, format="extxyz")
     words = ["--properties", "energy", "forces", "dipole", "--output", "out.extxyz"]
-    subprocess.run([*command, *words], cwd=tmp_path, check=True, capture_output=True)
+    assert main(["label", "given.xyz", "--models", "ethanol", "ethanol", *words]) == 0
+    assert "3 labelled now" in capsys.readouterr().out
     calculator = PaiNNCalculator(["ethanol", "ethanol"])
     for atoms in read(tmp_path / "out.extxyz", ":"):
         twin = atoms.copy()
