@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from painn_ase.simulate import Guards
 
-_GUARDS = ("stop_outside", "max_force", "min_distance", "max_disagreement")
-
 
 def add_structure_and_model(p: argparse.ArgumentParser) -> None:
     """STRUCTURE, --model, and how the model is evaluated."""
@@ -44,7 +42,8 @@ def guards_of(options: argparse.Namespace) -> Guards:
     """The guards that were asked for."""
     from painn_ase.simulate import Guards
 
-    return Guards(action="warn" if options.warn_only else "stop", **{name: getattr(options, name) for name in _GUARDS})
+    chosen = ("stop_outside", "max_force", "min_distance", "max_disagreement")
+    return Guards(action="warn" if options.warn_only else "stop", **{name: getattr(options, name) for name in chosen})
 
 
 def structure_with_calculator(options: argparse.Namespace) -> Atoms:
