@@ -111,6 +111,7 @@ class Schedule:
 @dataclass(frozen=True)
 class Run:
     output: Path
+    start: Path | None = None  # model folder to go on from with fresh moments of the optimizer; random weights without
     epochs: int = _at_least(1, 1000)
     batch_size: int = _at_least(1, 10)
     seed: int = _at_least(0, 0)
@@ -294,3 +295,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value.name if isinstance(value, Path) else value
+
+
+def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, with dotted keys."""
+    result: dict[str, Any] = {}
+    for key, value in table.items():
+        result |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return result

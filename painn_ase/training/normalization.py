@@ -19,26 +19,19 @@ _ISOTROPIC = {"energy": 1.0, "polarizability": 1.0 / 3.0}  # trace of a 3x3 labe
 
 
 def fit_normalization(model: Model, examples: Sequence[Example]) -> dict[str, float]:
-    """Fills `references` and `scale` of the model's heads, and returns the size of each label for the loss.
+    """Fills `references` and `scale` of the model's heads, and returns the `label_sizes`.
 
     The representation adapts its own constants to the structures, if it has any.
     References solve the least-squares problem  label ≈ Σ_Z n_Z reference_Z  of least norm, so compositions that
     do not tell the elements apart (a single molecule) are no obstacle. The energy's scale is the RMS force
-    component; every other scale is the RMS of what the references leave over. The returned sizes are RMS values
-    in internal units: of force, dipole and stress components, of the rest of the polarizability components, and
-    of the rest of the energy per atom. Raises `InputError` for a label that does not vary.
+    component; every other scale is the RMS of what the references leave over. Raises `InputError` for a label that
+    does not vary.
     """
     for name in _ISOTROPIC:
         head = _head_of(model, name)
         if head is not None and any(name in e.labels for e in examples):
             _fit_references(model, head.references, name, examples)
-    sizes = {name: _rms(_residuals(model, name, examples)) for name in _labelled(examples)}
-    for name, size in sizes.items():
-        if not size > 1e-10:
-            raise InputError(
-                f"label {name}: nothing to learn, the composition alone explains every training label (rest "
-                f"{size:.1e} {PROPERTIES[name].unit}); drop it from [data.labels] or add frames"
-            )
+    sizes = label_sizes(model, examples)
     model.representation.adapt([e.graph for e in examples])
     heads: Any = model.heads.values()
     for head in heads:
@@ -46,6 +39,22 @@ def fit_normalization(model: Model, examples: Sequence[Example]) -> dict[str, fl
         scale = next((sizes[name] for name in names if name in sizes), None)
         if scale is not None:
             head.scale.fill_(scale)
+    return sizes
+
+
+def label_sizes(model: Model, examples: Sequence[Example]) -> dict[str, float]:
+    """The size of each label, for the loss, beside the references that the model has.
+
+    RMS values in internal units: of force, dipole and stress components, of the rest of the polarizability components,
+    and of the rest of the energy per atom. Raises `InputError` for a label that does not vary.
+    """
+    sizes = {name: _rms(_residuals(model, name, examples)) for name in _labelled(examples)}
+    for name, size in sizes.items():
+        if not size > 1e-10:
+            raise InputError(
+                f"label {name}: nothing to learn, the composition alone explains every training label (rest "
+                f"{size:.1e} {PROPERTIES[name].unit}); drop it from [data.labels] or add frames"
+            )
     return sizes
 
 

@@ -26,13 +26,14 @@ from painn_ase.nn.fused import without_derivatives_by
 from painn_ase.threads import torch_threads
 from painn_ase.training.average import AveragedModel
 from painn_ase.training.checkpoint import load_state, save_state
-from painn_ase.training.config import HEAD_OF, TrainConfig, default_heads
+from painn_ase.training.config import TrainConfig, flat
 from painn_ase.training.data import Batch, Example, batch_indices, collate, coverage_of, load_splits
 from painn_ase.training.evaluate import Comparison, Evaluation, compare
 from painn_ase.training.loss import Loss
-from painn_ase.training.normalization import describe_normalization, fit_normalization
+from painn_ase.training.normalization import describe_normalization, fit_normalization, label_sizes
 from painn_ase.training.run import Log, checksums, choose_device, interrupts, memory_kept
 from painn_ase.training.schedule import LearningRate
+from painn_ase.training.start import new_model, started_model
 
 logger = logging.getLogger(__name__)
 
@@ -100,15 +101,20 @@ class _Run:
         self.device = choose_device(config.run.device)
         saved = self._saved(resume)
         # the architecture is built first: a mistake there should not wait for the data
-        plan = _new_model(config, [1])
+        plan = new_model(config, [1])
         cutoff = plan.cutoff
         splits = load_splits(config.data, cutoff, plan.molecular)
         self.examples = splits.pop("train")
         self.held = {name: _batches(members, config.run.batch_size) for name, members in splits.items()}
         self.counts = {"train": len(self.examples)} | {name: len(members) for name, members in splits.items()}
         elements = sorted({int(z) for e in self.examples for z in e.graph.numbers.unique()})
-        self.model = _new_model(config, elements)
-        self.loss = Loss(config.weights, fit_normalization(self.model, self.examples))
+        if config.run.start is None:
+            self.model = new_model(config, elements)
+            sizes = fit_normalization(self.model, self.examples)
+        else:
+            self.model = started_model(config.run.start, plan, elements)
+            sizes = label_sizes(self.model, self.examples)
+        self.loss = Loss(config.weights, sizes)
         self.model.coverage = coverage_of(self.examples, cutoff)
         self.model.to(self.device, getattr(torch, config.run.dtype))
         self.average = AveragedModel(self.model, config.optimizer.ema)
@@ -118,7 +124,8 @@ class _Run:
         steps = config.run.epochs * len(list(batch_indices(self.examples, config.run.batch_size)))
         self.rate = LearningRate(config.schedule, steps)
         self.at = Progress()
-        self.checksums = checksums([*config.data.train, *config.data.validation, *config.data.test])
+        files = [*config.data.train, *config.data.validation, *config.data.test]
+        self.checksums = checksums(files + ([config.run.start / model_files.WEIGHTS] if config.run.start else []))
         if saved is not None:
             self._restore(*saved)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -259,7 +266,7 @@ class _Run:
         for key in (*_FREE_KEYS, *(["epochs"] if self.config.schedule.kind == "plateau" else [])):
             plain["run"].pop(key)
         plain.pop("about")
-        return _flat(plain) | _flat(self.checksums, "sha256 of ")
+        return flat(plain) | flat(self.checksums, "sha256 of ")
 
     def _saved(self, resume: bool) -> tuple[dict[str, Any], dict[str, Any]] | None:
         path = self.folder / CHECKPOINT
@@ -299,25 +306,6 @@ class _Run:
         self.rate.restore(scalars["rate"])
 
 
-def _new_model(config: TrainConfig, elements: list[int]) -> Model:
-    """The model of the configuration with random weights that depend on the seed alone."""
-    heads = config.model.heads or default_heads(config.data.labels)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.run.seed)
-        model = Model.from_config({"representation": config.model.representation, "heads": heads, "elements": elements})
-    missing = set(config.data.labels) - model.properties
-    if missing:
-        raise InputError(f"[model.heads]: no head predicts the labelled {', '.join(sorted(missing))}; add it")
-    unused = [name for name, head in model.heads.items() if not _trained(head.provides, config)]  # type: ignore[arg-type]
-    if unused:
-        raise InputError(f"[model.heads]: no label trains {', '.join(unused)}; drop it or add to [data.labels]")
-    return model
-
-
-def _trained(provides: tuple[str, ...], config: TrainConfig) -> bool:
-    return any(HEAD_OF.get(label, label) in provides for label, weight in config.weights.items() if weight > 0)
-
-
 def _optimizer(model: Model, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW that lets only matrices decay: a smaller bias or embedding is not a simpler network."""
     decaying = [p for n, p in model.named_parameters() if p.ndim > 1 and "embedding" not in n]
@@ -339,10 +327,3 @@ def _versions() -> dict[str, str]:
     except metadata.PackageNotFoundError:
         own = "source tree"
     return {"painn_ase": own, "torch": torch.__version__, "ase": ase.__version__, "python": platform.python_version()}
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

@@ -17,7 +17,7 @@ from ase.calculators.morse import MorsePotential
 from safetensors.numpy import load_file
 
 from painn_ase.checkpoint import load_model
-from painn_ase.errors import InputError, SimulationError
+from painn_ase.errors import InputError, ModelError, SimulationError
 from painn_ase.training import evaluate_model, parity_plot, parse_config, read_frames, train
 from painn_ase.training.checkpoint import load_state, save_state
 from painn_ase.training.config import Label
@@ -310,3 +310,51 @@ def test_evaluation_refuses_what_the_model_does_not_know(table, tmp_path):
     frames[0].numbers[0] = 6
     with pytest.raises(InputError, match="knows H, O; structure has C"):
         evaluate_model(model, frames, {"energy": Label("E", "eV")})
+
+
+def test_training_goes_on_from_a_model(table, tmp_path):
+    """The first validation is that of the model it started from, and its references and scales stay."""
+    first = train(parse_config(table, tmp_path), progress=False)
+    write_frames(tmp_path / "more.xyz", 6, seed=2)
+    table["data"]["train"] = ["train.xyz", "more.xyz"]
+    table["data"] |= {"validation": "train.xyz", "split": {}}
+    table["optimizer"]["learning_rate"] = 1e-9
+    table["run"] |= {"output": "second", "start": "out/model", "epochs": 1}
+    second = train(parse_config(table, tmp_path), progress=False)
+    frames = read_frames([tmp_path / "train.xyz"])
+    labels = parse_config(table, tmp_path).data.labels
+    before = evaluate_model(load_model(first.folder), frames, labels)
+    assert second.evaluations["validation"].comparisons["forces"].error().rmse == pytest.approx(
+        before.comparisons["forces"].error().rmse, rel=1e-4
+    )
+    assert second.model.provenance["normalization"] == first.model.provenance["normalization"]
+    assert second.model.provenance["training"]["run"]["start"] == "model"
+    assert "weights.safetensors" in second.model.provenance["data_sha256"]
+
+
+def test_a_killed_run_that_started_from_a_model_resumes_to_the_same_bits(table, tmp_path):
+    train(parse_config(table, tmp_path), progress=False)
+    table["run"] |= {"start": "out/model", "output": "whole"}
+    whole = train(parse_config(table, tmp_path), progress=False)
+    table["run"]["output"] = "killed"
+    with pytest.raises(Killed):
+        train(parse_config(table, tmp_path), progress=False, on_epoch=kill_in(3))
+    resumed = train(parse_config(table, tmp_path), resume=True, progress=False)
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_training_refuses_to_start_from_another_network(table, tmp_path):
+    train(parse_config(table, tmp_path), progress=False)
+    table["run"] |= {"start": "out/model", "output": "second"}
+    table["model"]["representation"]["features"] = 32
+    with pytest.raises(InputError, match=r"start: model.representation.features is 16 .* and 32 in this configuration"):
+        train(parse_config(table, tmp_path), progress=False)
+    table["model"]["representation"]["features"] = 16
+    lines = (tmp_path / "train.xyz").read_text()
+    (tmp_path / "train.xyz").write_text(lines.replace("\nO ", "\nS "))
+    with pytest.raises(InputError, match="does not know S of the training data"):
+        train(parse_config(table, tmp_path), progress=False)
+    table["run"]["start"] = "nowhere"
+    with pytest.raises(ModelError, match="nowhere"):
+        train(parse_config(table, tmp_path), progress=False)

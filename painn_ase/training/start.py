@@ -1,0 +1,51 @@
+"""The model a training run starts from: random weights of the configured architecture, or those of a trained model."""
+
+from pathlib import Path
+
+import torch
+from ase.data import chemical_symbols
+
+from painn_ase.checkpoint import load_model
+from painn_ase.errors import InputError
+from painn_ase.model import Model
+from painn_ase.training.config import HEAD_OF, TrainConfig, default_heads, flat
+
+
+def new_model(config: TrainConfig, elements: list[int]) -> Model:
+    """The model of the configuration with random weights that depend on the seed alone."""
+    heads = config.model.heads or default_heads(config.data.labels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.run.seed)
+        model = Model.from_config({"representation": config.model.representation, "heads": heads, "elements": elements})
+    missing = set(config.data.labels) - model.properties
+    if missing:
+        raise InputError(f"[model.heads]: no head predicts the labelled {', '.join(sorted(missing))}; add it")
+    unused = [name for name, head in model.heads.items() if not _trained(head.provides, config)]  # type: ignore[arg-type]
+    if unused:
+        raise InputError(f"[model.heads]: no label trains {', '.join(unused)}; drop it or add to [data.labels]")
+    return model
+
+
+def started_model(start: Path, plan: Model, elements: list[int]) -> Model:
+    """The model in the folder `start`, if it is the planned network; references, scales and constants are its own."""
+    model = load_model(start)
+    wanted, has = ({key: m.config[key] for key in ("representation", "heads")} for m in (plan, model))
+    if wanted != has:
+        here, there = flat(wanted, "model."), flat(has, "model.")
+        key = next(key for key in here | there if here.get(key) != there.get(key))
+        raise InputError(
+            f"[run] start: {key} is {there.get(key)!r} in {str(start)!r} and {here.get(key)!r} in this configuration; "
+            "the network that training goes on from must be the configured one"
+        )
+    strange = [chemical_symbols[z] for z in elements if z not in model.elements]
+    if strange:
+        raise InputError(
+            f"[run] start: the model in {str(start)!r} does not know {', '.join(strange)} of the training data; train "
+            "anew without start"
+        )
+    model.errors, model.checks = {}, {}  # those of the weights it had
+    return model.train()
+
+
+def _trained(provides: tuple[str, ...], config: TrainConfig) -> bool:
+    return any(HEAD_OF.get(label, label) in provides for label, weight in config.weights.items() if weight > 0)
