@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
 from tqdm import tqdm
 
 from painn_ase.errors import InputError
@@ -25,6 +24,7 @@ from painn_ase.simulate.guards import Guards, Watch, bad
 from painn_ase.simulate.observables import Moment, Observable, choose, intervals
 from painn_ase.simulate.provenance import provenance
 from painn_ase.simulate.recorder import Output, Recorder, file, needs
+from painn_ase.simulate.requests import check_output, check_steps, check_structure
 from painn_ase.simulate.restart import Restart, cut_frames, cut_observables
 from painn_ase.simulate.run import Run
 
@@ -232,26 +232,18 @@ class _Simulation:
 
 
 def _check_numbers(steps: int, timestep: float, temperature: float, ensemble: str, output: Output) -> None:
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise InputError(f"steps: expected a whole number >= 1; got {steps!r}")
+    check_steps(steps)
     if not (np.isfinite(timestep) and timestep > 0):
         raise InputError(f"timestep: expected a positive number of fs; got {timestep!r}")
     if timestep > 10:
         warnings.warn(f"a timestep of {timestep:g} fs is too long for atoms; is it meant in fs?", stacklevel=3)
     if not (np.isfinite(temperature) and (temperature > 0 or (ensemble == "nve" and temperature == 0))):
         raise InputError(f"temperature: ensemble {ensemble!r} needs a positive number of K; got {temperature!r}")
-    if not (isinstance(output.trajectory_every, int) and output.trajectory_every >= 1 and output.sync >= 0):
-        raise InputError(f"output: expected trajectory_every >= 1 steps and sync >= 0 s; got {output}")
+    check_output(output)
 
 
 def _check_atoms(atoms: Atoms, bath: Coupling) -> None:
-    if len(atoms) == 0:
-        raise InputError("the structure is empty; molecular dynamics needs at least one atom")
-    if not isinstance(atoms.calc, BaseCalculator):
-        raise InputError(
-            f"the structure needs an ASE calculator; got {atoms.calc!r}. Attach one: atoms.calc = "
-            "PaiNNCalculator('ethanol')"
-        )
+    check_structure(atoms, "molecular dynamics")
     if not (atoms.get_masses() > 0).all():
         raise InputError(f"every mass must be positive; atoms {bad(np.log(atoms.get_masses()))} have none")
     bath.check(atoms)

@@ -24,6 +24,7 @@ from painn_ase.simulate.guards import Guards, Watch
 from painn_ase.simulate.observables import Moment
 from painn_ase.simulate.optimizers import OPTIMIZERS, optimizer_state, restore_optimizer
 from painn_ase.simulate.recorder import Frames, file
+from painn_ase.simulate.requests import check_steps, check_structure
 from painn_ase.simulate.restart import Restart, cut_frames
 
 
@@ -200,16 +201,10 @@ def _largest(target: Atoms | FrechetCellFilter) -> float:
 
 
 def _check(atoms: Atoms, fmax: float, steps: int, optimizer: str) -> None:
-    if len(atoms) == 0:
-        raise InputError("the structure is empty; a relaxation needs at least one atom")
-    if atoms.calc is None:
-        raise InputError(
-            "the structure needs a calculator; got None. Attach one: atoms.calc = PaiNNCalculator('ethanol')"
-        )
+    check_structure(atoms, "a relaxation")
     if not (np.isfinite(fmax) and fmax > 0):
         raise InputError(f"fmax: expected a positive number of eV/Å; got {fmax!r}")
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise InputError(f"steps: expected a whole number >= 1; got {steps!r}")
+    check_steps(steps)
     if optimizer not in OPTIMIZERS:
         hint = closest(str(optimizer), OPTIMIZERS)
         raise InputError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}; got {optimizer!r}{hint}")

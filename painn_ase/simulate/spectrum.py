@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
 from ase.units import kB
 
 from painn_ase.errors import InputError, closest
@@ -19,6 +18,7 @@ from painn_ase.simulate.guards import Guards
 from painn_ase.simulate.lookout import FAILURE, FLAGGED
 from painn_ase.simulate.protocol import Protocol
 from painn_ase.simulate.report import FILES, Analysis, Recording, Report, analyse, check_plotting
+from painn_ase.simulate.requests import check_structure
 from painn_ase.simulate.restart import identity_of
 from painn_ase.simulate.series import FILES as SERIES
 from painn_ase.simulate.trajectories import STATE, Trajectories
@@ -158,13 +158,7 @@ def _model_name(atoms: Atoms) -> str:
 
 
 def _check_atoms(atoms: Atoms) -> None:
-    if len(atoms) < 2:
-        raise InputError(f"a spectrum needs something that vibrates; the structure has {len(atoms)} atom(s)")
-    if not isinstance(atoms.calc, BaseCalculator):
-        raise InputError(
-            f"the structure needs an ASE calculator; got {atoms.calc!r}. Attach one: atoms.calc = "
-            "PaiNNCalculator('ethanol')"
-        )
+    check_structure(atoms, "a spectrum is of something that vibrates and", least=2)
     if atoms.constraints:
         raise InputError(
             "the structure has constraints, which these trajectories do not follow: atoms.set_constraint() removes "

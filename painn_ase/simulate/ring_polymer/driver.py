@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
 from ase.constraints import FixAtoms
 
 from painn_ase.errors import InputError
@@ -20,6 +19,7 @@ from painn_ase.simulate.guards import Guards, bad
 from painn_ase.simulate.observables import intervals
 from painn_ase.simulate.provenance import provenance
 from painn_ase.simulate.recorder import Output
+from painn_ase.simulate.requests import check_output, check_steps, check_structure
 from painn_ase.simulate.restart import identity_of
 from painn_ase.simulate.ring_polymer.beads import Beads
 from painn_ase.simulate.ring_polymer.observables import choose
@@ -77,7 +77,7 @@ def run_rpmd(
     """
     bath = named(thermostat)
     _check_numbers(steps, equilibration, checkpoint, output)
-    _check_atoms(atoms)
+    check_structure(atoms, "molecular dynamics")
     fixed = _fixed(atoms)
     ring = Ring(beads, atoms.get_masses(), temperature, timestep, fixed, len(atoms) > 1 and not fixed.any(), propagator)
     if ring.centroid_freedom < 1:
@@ -129,24 +129,12 @@ def _warn_of_ring_modes(ring: Ring, bath: Thermostat) -> None:
 
 
 def _check_numbers(steps: int, equilibration: float, checkpoint: float, output: Output) -> None:
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise InputError(f"steps: expected a whole number >= 1; got {steps!r}")
+    check_steps(steps)
     if not (np.isfinite(equilibration) and equilibration >= 0):
         raise InputError(f"equilibration: expected zero or more ps; got {equilibration!r}")
     if not (np.isfinite(checkpoint) and checkpoint >= 0):
         raise InputError(f"checkpoint: expected zero or more seconds; got {checkpoint!r}")
-    if not (isinstance(output.trajectory_every, int) and output.trajectory_every >= 1 and output.sync >= 0):
-        raise InputError(f"output: expected trajectory_every >= 1 steps and sync >= 0 s; got {output}")
-
-
-def _check_atoms(atoms: Atoms) -> None:
-    if len(atoms) == 0:
-        raise InputError("the structure is empty; molecular dynamics needs at least one atom")
-    if not isinstance(atoms.calc, BaseCalculator):
-        raise InputError(
-            f"the structure needs an ASE calculator; got {atoms.calc!r}. Attach one: atoms.calc = "
-            "PaiNNCalculator('ethanol')"
-        )
+    check_output(output)
 
 
 def _fixed(atoms: Atoms) -> np.ndarray:
