@@ -75,8 +75,9 @@ class Architecture:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Dimensionless: each mean squared error is divided by the mean square of the labels first."""
+    """Dimensionless: each error is divided by the RMS of the labels first. `Loss` says what `kind` means."""
 
+    kind: Literal["squared", "absolute"] = "squared"
     energy: float = _at_least(0.0, 0.1)
     forces: float = _at_least(0.0, 1.0)
     stress: float = _at_least(0.0, 0.1)

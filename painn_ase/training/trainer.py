@@ -114,7 +114,7 @@ class _Run:
         else:
             self.model = started_model(config.run.start, plan, elements)
             sizes = label_sizes(self.model, self.examples)
-        self.loss = Loss(config.weights, sizes)
+        self.loss = Loss(config.weights, sizes, config.loss.kind)
         self.model.coverage = coverage_of(self.examples, cutoff)
         self.model.to(self.device, getattr(torch, config.run.dtype))
         self.average = AveragedModel(self.model, config.optimizer.ema)
@@ -282,8 +282,9 @@ class _Run:
     @torch.no_grad()
     def _restore(self, groups: dict[str, Any], scalars: dict[str, Any]) -> None:
         now, then = self._identity(), scalars["run"]
-        # runs of earlier versions did not spell out ε, which was 1e-8
+        # runs of earlier versions did not spell out ε, which was 1e-8, and had no choice of loss and start
         then = {key: 1e-8 for key in now if re.fullmatch(r"model\.(representation|heads\.\w+)\.epsilon", key)} | then
+        then = {"loss.kind": "squared", "run.start": None} | then
         for key in sorted({*now, *then}):
             if now.get(key) != then.get(key):
                 raise InputError(

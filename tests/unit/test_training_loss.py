@@ -208,3 +208,47 @@ def test_one_torn_structure_does_not_decide_which_epoch_is_best():
     assert loss.of({"energy": better}) > loss.of({"energy": worse})
     assert loss.score({"energy": better}) < loss.score({"energy": worse})
     assert loss.score({"energy": better}) == pytest.approx((99 * 0.01 + 1.05) / 100 / 2)
+
+
+def test_the_absolute_loss_is_the_mean_length_of_the_errors():
+    """By hand: lengths 3σ and σ/2 of forces, 4σ and 0 of energies; the rounded tip changes a length by less than δ."""
+    examples = make_examples(frames(), LABELS, 4.0)
+    batch = collate(examples)
+    loss = Loss({"energy": 0.5, "forces": 2.0}, {"energy": 1.5, "forces": 0.7}, "absolute")
+    direction = torch.tensor([2.0, -1.0, 2.0], dtype=torch.float64) / 3.0
+    lengths = torch.where(torch.arange(batch.graph.n_atoms) % 2 == 0, 3.0, 0.5).double()
+    shift = 0.7 * np.sqrt(3.0) * lengths[:, None] * direction  # |Δ|²/3 = (length σ)²
+    energies = torch.zeros_like(batch.labels["energy"])
+    energies[0] = 4.0 * 1.5 * batch.graph.counts[0]
+    predictions = {"forces": batch.labels["forces"] + shift, "energy": batch.labels["energy"] + energies}
+    expected = 2.0 * float(lengths.mean()) + 0.5 * 4.0 / len(energies)
+    assert float(loss(predictions, batch)) == pytest.approx(expected, abs=3e-3)
+    errors = {"forces": shift.numpy(), "energy": (energies / batch.graph.counts).numpy()}
+    assert loss.of(errors) == pytest.approx(float(loss(predictions, batch)), rel=1e-12)
+
+
+def test_the_absolute_loss_has_a_finite_gradient_where_nothing_is_wrong():
+    batch = collate(make_examples(frames(), LABELS, 4.0))
+    forces = batch.labels["forces"].clone().requires_grad_()
+    loss = Loss({"forces": 1.0}, {"forces": 1.0}, "absolute")({"forces": forces}, batch)
+    loss.backward()
+    assert float(loss.detach()) == 0.0
+    assert not forces.grad.any()
+
+
+def test_the_absolute_loss_is_the_same_in_every_frame_of_reference():
+    turned = frames()
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    for atoms in turned:
+        atoms.positions = atoms.positions @ rotation.T
+        atoms.arrays["F"] = atoms.arrays["F"] @ rotation.T
+        atoms.info["mu"] = rotation @ atoms.info["mu"]
+        atoms.info["alpha"] = rotation @ atoms.info["alpha"] @ rotation.T
+    values = []
+    for structures in (frames(), turned):
+        examples = make_examples(structures, LABELS, 4.0)
+        model = random_model().double()
+        loss = Loss(WEIGHTS, fit_normalization(model, examples), "absolute")
+        batch = collate(examples)
+        values.append(float(loss(evaluate(model, batch.graph, loss.properties), batch)))
+    assert values[1] == pytest.approx(values[0], rel=1e-9)
