@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("PAINN_ASE_DATA", ROOT.parent / "shared" / "data"))
 RESULTS, RUNS, PAGE = ROOT / "benchmarks" / "results", ROOT / "runs" / "accuracy", ROOT / "docs" / "accuracy.md"
 FIGURE = ROOT / "docs" / "images" / "accuracy_curves.png"
-KINDS = ("painn", "ictp")
+KINDS, LOSSES = ("painn", "ictp"), ("squared", "absolute")
 
 _EV = {"energy": Label("energy", "eV"), "forces": Label("forces", "eV/Å")}
 _MLEARN = {
@@ -135,6 +135,7 @@ def main(tasks: list[str]) -> None:
     parser.add_argument("--features", type=int, default=64, help="of PaiNN (%(default)s)")
     parser.add_argument("--interactions", type=int, default=3, help="of PaiNN (%(default)s)")
     parser.add_argument("--learning-rate", type=float, default=5e-3, help="at its largest (%(default)s)")
+    parser.add_argument("--loss", choices=LOSSES, default="squared", help="lengths of errors or squares (%(default)s)")
     parser.add_argument("--epochs", type=int, help="instead of as many as fit into the budget")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
@@ -156,7 +157,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Trains one task within the budget and returns its errors on the test frames, with all that led to them."""
     task = TASKS[name]
     sizes = f"F{options.features}_T{options.interactions}" if options.kind == "painn" else "defaults"
-    output = RUNS / f"{name}_{options.kind}_{sizes}_lr{options.learning_rate:g}_s{options.seed}"
+    output = RUNS / f"{name}_{options.kind}_{sizes}_{options.loss}_lr{options.learning_rate:g}_s{options.seed}"
     if options.overwrite and not options.resume and output.is_dir():
         shutil.rmtree(output)
     clock = time.process_time if options.device == "cpu" else time.monotonic
@@ -210,7 +211,7 @@ def _config(name: str, task: Task, output: Path, options: argparse.Namespace) ->
         data=Data(train_files, task.labels, validation, test, Split("seed", None, 0, task.validation or 0.1)),
         run=Run(output, batch_size=task.batch, seed=options.seed, device=options.device, threads=1),
         model=Architecture(_network(options, set(heads) <= {"energy"}), heads),
-        loss=task.loss,
+        loss=replace(task.loss, kind=options.loss),
         optimizer=Optimizer(learning_rate=options.learning_rate, ema=0.999),
         schedule=Schedule("cosine", warmup=200, minimum=1e-3),
         about={"level of theory": task.level, "data": task.split},
@@ -362,8 +363,9 @@ def _section(results: list[dict[str, Any]]) -> str:
     lines = [f"## {task.title}", "", f"{task.level}. {task.split}.", ""]
     for r in results:
         seed, rate = r["training"]["run"]["seed"], r["training"]["optimizer"]["learning_rate"]
+        loss = r["training"]["loss"].get("kind", "squared")
         lines.append(
-            f"- {_name(r)}: seed {seed}, batches of {task.batch}, learning rate {rate:g}, {r['state']}, "
+            f"- {_name(r)}: seed {seed}, batches of {task.batch}, learning rate {rate:g}, {loss} loss, {r['state']}, "
             f"{r['parameters']:,} parameters; {r['machine']}, {r['versions']}, commit {r['commit']}"
         )
     lines += ["", "| network | test error | MAE | RMSE | unit |", "|---|---|---|---|---|"]
