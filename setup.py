@@ -52,7 +52,7 @@ setup(
     package_dir={"painn_ase.bundled": "models"},
     package_data={
         "painn_ase": ["py.typed"],
-        "painn_ase.bundled": ["*/model.json", "*/weights.safetensors", "*/card.md", "*/structure.xyz", "*/train.toml"],
+        "painn_ase.bundled": ["*/model.json", "*/weights.safetensors", "*/card.md", "*/structure.xyz", "*/*.toml"],
     },
     ext_modules=[
         Extension(

@@ -29,6 +29,21 @@ def test_a_recipe_says_what_a_card_needs(recipe):
     assert config.run.output.resolve() == (ROOT / "runs" / recipe.parent.name).resolve()
 
 
+@pytest.mark.parametrize(
+    "recipe", sorted((ROOT / "models").glob("*/*refine.toml")), ids=lambda p: f"{p.parent.name}-{p.stem}"
+)
+def test_a_refinement_goes_on_from_the_weights_of_its_recipe(recipe):
+    """The same network, validation and test frames, and all the training frames: none of them changes sides."""
+    first = recipe.with_name(recipe.name.replace("-refine", "").replace("refine", "train"))
+    before, after = load_config(first), load_config(recipe)
+    assert after.run.start.resolve() == (before.run.output / "model").resolve()
+    assert after.run.output.name == before.run.output.name + "-refined"
+    assert after.model == before.model
+    assert set(before.data.train) <= set(after.data.train)
+    assert (after.data.validation, after.data.test) == (before.data.validation, before.data.test)
+    assert after.run.seed == before.run.seed
+
+
 def test_the_converter_turns_vasp_stress_into_that_of_ase():
     """The numbers of one structure of the set, as published and as converted independently."""
     entry = {

@@ -2,12 +2,15 @@
 
 import copy
 import json
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from painn_ase.errors import InputError
 from painn_ase.training import load_config, parse_config
+from painn_ase.training.config import Data, Optimizer, Run, Schedule
 
 GOOD = {
     "data": {"train": "train.extxyz", "labels": {"energy": {"key": "energy", "unit": "eV"}}},
@@ -113,3 +116,17 @@ def test_the_bundled_models_configuration_is_valid():
     config = load_config(Path(__file__).parents[2] / "models" / "ethanol" / "train.toml")
     assert set(config.data.labels) == {"energy", "forces", "dipole", "polarizability"}
     assert all(path.is_file() for path in config.data.train + config.data.test)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_training_shows_a_configuration_that_is_accepted(tmp_path):
+    (block,) = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
+    (tmp_path / "train.toml").write_text(block, encoding="utf-8")
+    assert load_config(tmp_path / "train.toml").run.epochs == 200
+
+
+@pytest.mark.parametrize("section", [Data, Optimizer, Run, Schedule])
+def test_the_page_on_training_names_every_key(section):
+    assert [f.name for f in fields(section) if f.name not in PAGE] == []
