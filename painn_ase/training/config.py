@@ -59,6 +59,7 @@ class Data:
     validation: tuple[Path, ...] = ()  # instead of a split
     test: tuple[Path, ...] = ()  # evaluated once, at the end
     split: Split = field(default_factory=Split)
+    repeat: dict[str, int] = field(default_factory=dict)  # how often an epoch visits the frames of a training file
     charge: str = "charge"  # key in info of the total charge in e; 0 where it is absent
 
 
@@ -167,6 +168,7 @@ def parse_config(table: dict[str, Any], folder: str | Path = ".") -> TrainConfig
     config: TrainConfig = _build(TrainConfig, table, "", Path(folder).resolve())
     check_labels(config.data.labels)
     _check_split(config.data)
+    _check_repeat(config.data)
     if not any(config.weights.values()):
         raise InputError("[loss]: expected a positive weight for at least one labelled property; all are zero")
     if config.optimizer.learning_rate == 0:
@@ -210,6 +212,18 @@ def check_labels(labels: dict[str, Label]) -> None:
                 f"{closest(name, TRAINABLE)}"
             )
         units.factor(label.unit, PROPERTIES[name].units, f"[data.labels] {name}")
+
+
+def _check_repeat(data: Data) -> None:
+    names = [path.name for path in data.train]
+    for name, times in data.repeat.items():
+        if name not in names:
+            known = ", ".join(names)
+            raise InputError(
+                f"[data] repeat: expected names of training files, {known}; got {name!r}{closest(name, names)}"
+            )
+        if times < 1:
+            raise InputError(f"[data] repeat: expected a whole number >= 1 for {name!r}; got {times}")
 
 
 def _check_split(data: Data) -> None:

@@ -249,13 +249,17 @@ def load_splits(data: Data, cutoff: float, molecular: Set[str] = _MOLECULAR) -> 
     """The examples of 'train', 'validation' and, where the configuration names files, 'test'; see `make_examples`."""
     group = data.split.key if data.split.by == "info" else None
     rules: Any = {"charge": data.charge, "molecular": molecular}
-    examples = make_examples(read_frames(data.train), data.labels, cutoff, group=group, **rules)
+    files = [read_frames(path) for path in data.train]
+    examples = make_examples([atoms for frames in files for atoms in frames], data.labels, cutoff, group=group, **rules)
     if data.validation:
+        train = list(range(len(examples)))
         held = make_examples(read_frames(data.validation), data.labels, cutoff, **rules)
-        splits = {"train": examples, "validation": held}
     else:
         train, validation = split_indices([e.group for e in examples], data.split)
-        splits = {"train": [examples[k] for k in train], "validation": [examples[k] for k in validation]}
+        held = [examples[k] for k in validation]
+    times = [data.repeat.get(path.name, 1) for path in data.train]
+    visits = repeated(train, np.cumsum([len(frames) for frames in files]).tolist(), times)
+    splits = {"train": [examples[k] for k in visits], "validation": held}
     if data.test:
         splits["test"] = make_examples(read_frames(data.test), data.labels, cutoff, **rules)
     for name in data.labels:
@@ -267,6 +271,13 @@ def load_splits(data: Data, cutoff: float, molecular: Set[str] = _MOLECULAR) -> 
         if strange:
             raise InputError(f"{part} frames hold atomic numbers {sorted(strange)} that no training frame has")
     return splits
+
+
+def repeated(indices: Sequence[int], ends: Sequence[int], times: Sequence[int]) -> list[int]:
+    """`indices` of frames in files that end at `ends`, those of each file so many `times`; after the split, so that
+    no frame is on both sides."""
+    parts = np.split(np.asarray(indices, dtype=int), np.searchsorted(indices, ends[:-1]))
+    return [int(k) for part, count in zip(parts, times, strict=True) for _ in range(count) for k in part]
 
 
 def coverage_of(examples: Sequence[Example], cutoff: float) -> Coverage:

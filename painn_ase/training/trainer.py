@@ -106,7 +106,8 @@ class _Run:
         splits = load_splits(config.data, cutoff, plan.molecular)
         self.examples = splits.pop("train")
         self.held = {name: _batches(members, config.run.batch_size) for name, members in splits.items()}
-        self.counts = {"train": len(self.examples)} | {name: len(members) for name, members in splits.items()}
+        distinct = list({id(e): e for e in self.examples}.values())  # some may be visited more than once
+        self.counts = {"train": len(distinct)} | {name: len(members) for name, members in splits.items()}
         elements = sorted({int(z) for e in self.examples for z in e.graph.numbers.unique()})
         if config.run.start is None:
             self.model = new_model(config, elements)
@@ -115,7 +116,7 @@ class _Run:
             self.model = started_model(config.run.start, plan, elements)
             sizes = label_sizes(self.model, self.examples)
         self.loss = Loss(config.weights, sizes, config.loss.kind)
-        self.model.coverage = coverage_of(self.examples, cutoff)
+        self.model.coverage = coverage_of(distinct, cutoff)
         self.model.to(self.device, getattr(torch, config.run.dtype))
         self.average = AveragedModel(self.model, config.optimizer.ema)
         self.best = {name: tensor.clone() for name, tensor in self.average.model.named_parameters()}

@@ -29,15 +29,16 @@ def test_a_recipe_says_what_a_card_needs(recipe):
     assert config.run.output.resolve() == (ROOT / "runs" / recipe.parent.name).resolve()
 
 
-@pytest.mark.parametrize(
-    "recipe", sorted((ROOT / "models").glob("*/*refine.toml")), ids=lambda p: f"{p.parent.name}-{p.stem}"
-)
-def test_a_refinement_goes_on_from_the_weights_of_its_recipe(recipe):
+STAGES = sorted(p for pattern in ("refine", "polish") for p in (ROOT / "models").glob(f"*/*{pattern}.toml"))
+BEFORE = {"refine": "train", "polish": "refine", "teacher-refine": "teacher", "teacher-2-refine": "teacher-2"}
+
+
+@pytest.mark.parametrize("recipe", STAGES, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_a_later_part_of_a_training_goes_on_from_the_part_before(recipe):
     """The same network, validation and test frames, and all the training frames: none of them changes sides."""
-    first = recipe.with_name(recipe.name.replace("-refine", "").replace("refine", "train"))
-    before, after = load_config(first), load_config(recipe)
+    before, after = load_config(recipe.with_stem(BEFORE[recipe.stem])), load_config(recipe)
     assert after.run.start.resolve() == (before.run.output / "model").resolve()
-    assert after.run.output.name == before.run.output.name + "-refined"
+    assert after.run.output.resolve() != before.run.output.resolve()
     assert after.model == before.model
     assert set(before.data.train) <= set(after.data.train)
     assert (after.data.validation, after.data.test) == (before.data.validation, before.data.test)

@@ -33,6 +33,9 @@ def changed(place: str, value):
 
 
 MISTAKES = [
+    ("data.repeat", {"trian.extxyz": 2}, "repeat: expected names of training files, train.extxyz; .*did you mean"),
+    ("data.repeat", {"train.extxyz": 0}, "repeat: expected a whole number >= 1 for 'train.extxyz'; got 0"),
+    ("data.repeat", {"train.extxyz": 2.5}, "whole number"),
     ("dta", {}, "top level: unknown key 'dta'; did you mean 'data'"),
     ("optimizer.learning_rte", 1e-3, r"\[optimizer\]: unknown key 'learning_rte'; did you mean 'learning_rate'"),
     ("data.split.frction", 0.1, r"\[data.split\]: unknown key 'frction'"),

@@ -14,8 +14,16 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from painn_ase import units
 from painn_ase.errors import InputError
-from painn_ase.training.config import Label, Split
-from painn_ase.training.data import batch_indices, collate, make_examples, read_frames, split_indices
+from painn_ase.training.config import Data, Label, Split
+from painn_ase.training.data import (
+    batch_indices,
+    collate,
+    load_splits,
+    make_examples,
+    read_frames,
+    repeated,
+    split_indices,
+)
 
 ENERGY = {"energy": Label("energy", "eV")}
 
@@ -215,3 +223,20 @@ def test_batches_hold_every_frame_once_and_never_mix_periodic_with_isolated():
     assert sorted(k for b in batches for k in b) == list(range(12))
     assert all(len({k < 7 for k in b}) == 1 for b in batches)
     assert max(map(len, batches)) <= 3
+
+
+def test_frames_of_a_file_are_repeated_and_others_are_not():
+    """Files of 3, 2 and 4 frames; frames 1, 3 and 8 are held out; the second file counts three times."""
+    assert repeated([0, 2, 4, 5, 6, 7], [3, 5, 9], [1, 3, 1]) == [0, 2, 4, 4, 4, 5, 6, 7]
+    assert repeated([0, 2, 3, 4], [3, 5, 9], [2, 1, 5]) == [0, 2, 0, 2, 3, 4]
+
+
+def test_a_repeated_frame_is_never_on_both_sides_of_a_split(tmp_path):
+    for name in "ab":
+        ase.io.write(tmp_path / f"{name}.extxyz", [frame(energy=-float(k)) for k in range(10)])
+    files = (tmp_path / "a.extxyz", tmp_path / "b.extxyz")
+    splits = load_splits(Data(files, ENERGY, repeat={"b.extxyz": 4}), 4.0)
+    train, held = ({id(e) for e in splits[part]} for part in ("train", "validation"))
+    assert not train & held
+    assert len(train | held) == 20
+    assert len(splits["train"]) > 2 * len(train)
