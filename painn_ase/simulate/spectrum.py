@@ -17,7 +17,8 @@ from painn_ase.files import write_atomically
 from painn_ase.simulate.guards import Guards
 from painn_ase.simulate.lookout import FAILURE, FLAGGED
 from painn_ase.simulate.protocol import Protocol
-from painn_ase.simulate.report import FILES, Analysis, Recording, Report, analyse, check_plotting
+from painn_ase.simulate.report import Analysis, Recording, Report, analyse
+from painn_ase.simulate.report_files import FILES, check_plotting
 from painn_ase.simulate.requests import check_structure
 from painn_ase.simulate.restart import identity_of
 from painn_ase.simulate.series import FILES as SERIES

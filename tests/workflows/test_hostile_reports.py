@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from painn_ase.simulate.report import Report, _page
+from painn_ase.simulate.report_files import page_of
 
 ALLOWED = {"!doctype", "html", "head", "meta", "title", "style", "body", "h1", "h2", "table", "tr", "th", "td", "img"}
 ATTACKS = [
@@ -36,9 +36,8 @@ class Reader(HTMLParser):
 def test_html_report_shows_strings_of_files_as_text(attack, tmp_path):
     (tmp_path / "infrared.png").write_bytes(b"\x89PNG")
     rows = [(attack, "unit"), (attack, attack)]
-    report = Report(tmp_path, {}, {"structure": attack, attack: attack}, {"infrared": rows})
     reader = Reader()
-    reader.feed(_page(report))
+    reader.feed(page_of({"structure": attack, attack: attack}, {"infrared": rows}, tmp_path))
     assert reader.tags <= ALLOWED
     assert {name for name, _ in reader.attributes} <= {"lang", "charset", "alt", "src"}
     assert all(value.startswith("data:image/png;base64,") for name, value in reader.attributes if name == "src")

@@ -1,4 +1,5 @@
 """Both torsions of ethanol turned by up to 12 or 30 degrees, everything else at rest: 40 frames of each conformer."""
+
 import numpy as np
 from ase.io import read, write
 
