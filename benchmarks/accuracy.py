@@ -309,7 +309,7 @@ def page(results: dict[str, Any]) -> str:
     sections = [_section([r for r in results.values() if r["task"] == name]) for name in TASKS]
     parts = [_INTRODUCTION, _summary(results), *(section for section in sections if section)]
     if results:
-        parts.append("## Training curves\n\n![validation error by epoch](images/accuracy_curves.png)")
+        parts.append("## Training curves\n\n![validation error by CPU time](images/accuracy_curves.png)")
     missing = [name for name in TASKS if not any(r["task"] == name for r in results.values())]
     if missing:
         parts.append("Not measured yet: " + ", ".join(missing) + ".")
@@ -380,20 +380,51 @@ def _section(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+_SHORT = {
+    "ethanol_methanol": "ethanol",
+    "acac_300K": "acetylacetone, 300 K",
+    "acac_600K": "acetylacetone, 600 K",
+    "mlearn_Si": "Si",
+    "mlearn_Ge": "Ge",
+    "mlearn_Mo": "Mo",
+    "sio2": "SiO₂",
+    "water_monomer": "H₂O (CCSD)",
+}
+_PANELS = {
+    "molecules": ("ethanol_methanol", "acac_300K", "acac_600K"),
+    "solids": ("mlearn_Si", "mlearn_Ge", "mlearn_Mo", "sio2"),
+    "water monomer": ("water_monomer",),
+}
+
+
 def _draw(results: dict[str, Any]) -> None:
+    """Validation errors by CPU time: a panel per kind of system, a colour per task, a line style per network."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-    figure = Figure(figsize=(6.5, 3.6), dpi=160, layout="constrained")
+    figure = Figure(figsize=(9.6, 3.6), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for name, r in results.items():
-        key = next(k for k in r["curve"] if k.startswith(("forces MAE", "polarizability MAE")))
-        values = np.array(r["curve"][key]) * (1000 if key.startswith("polarizability") else 1)
-        label = name + (" (polarizability, 10⁻³ Å³)" if key.startswith("polarizability") else "")
-        axes.loglog(r["curve"]["epoch"], values, label=label, linewidth=1.2)
-    axes.set(xlabel="epoch", ylabel="validation force MAE / meV/Å")
-    axes.legend(frameon=False, fontsize=7)
+    styles = {"PaiNN": "--", "ICTP": "-"}
+    for axes, (title, tasks) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True):
+        quantity = "polarizability" if title == "water monomer" else "forces"
+        unit, factor = ("10⁻³ Å³", 1000) if quantity == "polarizability" else ("meV/Å", 1)
+        for k, task in enumerate(tasks):
+            for r in (r for r in results.values() if r["task"] == task):
+                key = next(name for name in r["curve"] if name.startswith(f"{quantity} MAE"))
+                epochs, values = np.array(r["curve"]["epoch"]), factor * np.array(r["curve"][key])
+                axes.loglog(
+                    r["minutes"] * epochs / epochs[-1],
+                    values,
+                    styles[_name(r).split()[0]],
+                    color=f"C{k}",
+                    linewidth=1.3,
+                )
+            axes.plot([], [], color=f"C{k}", label=_SHORT[task])
+        axes.set(title=title, xlabel="CPU minutes", ylabel=f"validation MAE of {quantity} / {unit}")
+        networks = [Line2D([], [], color="0.3", linestyle=style, label=name) for name, style in styles.items()]
+        handles = axes.get_legend_handles_labels()[0] + networks
+        axes.legend(handles=handles, frameon=False, fontsize=7, loc="lower left")
     figure.savefig(FIGURE)
 
 
