@@ -34,6 +34,8 @@ from painn_ase.simulate.observables import Observable
 
 FORMAT = "painn_ase observables 1"
 _BUFFER = 4 * 1024**2  # bytes held in memory at most
+_OBJECT = 128  # bytes that a row takes beside its numbers
+_CACHE = 2**17  # bytes of each dataset that HDF5 keeps, two chunks: its own 8 MB are all of a million numbers
 
 
 def file(path: str | os.PathLike, suffix: str) -> Path:
@@ -88,7 +90,7 @@ class Recorder:
         self._failed = False
         name = unborn(self._path)
         with storing(self._path):
-            self._file = h5py.File(name, "r+" if resume else "w", libver=("v110", "v110"))
+            self._file = h5py.File(name, "r+" if resume else "w", libver=("v110", "v110"), rdcc_nbytes=_CACHE)
         with self._writing(self._path):
             if resume:
                 self._reopen()
@@ -141,7 +143,7 @@ class Recorder:
             if moment.step % interval == 0:
                 row = np.array(observable.read(moment))
                 self._rows[observable.name].append(row)
-                self._bytes += row.nbytes
+                self._bytes += row.nbytes + _OBJECT
         self._last = moment.step
         self._fresh = True
         late = monotonic() - self._synced > self.output.sync
