@@ -22,9 +22,8 @@ class Loss:
     """
 
     def __init__(self, weights: Mapping[str, float], sizes: Mapping[str, float], kind: str = "squared") -> None:
-        self.scales = {name: weights[name] / size for name, size in sizes.items() if weights[name] > 0}
-        self._weights = {name: weights[name] for name in self.scales}
-        self._sizes = {name: sizes[name] for name in self.scales}
+        self._weights = {name: weights[name] for name in sizes if weights[name] > 0}
+        self._sizes = sizes
         self._absolute = kind == "absolute"
 
     @property
@@ -50,7 +49,8 @@ class Loss:
         Of a few dozen held-out structures one torn apart can carry most of the mean square, which then says which
         epoch happened to suit that structure; the mean of absolute errors says how good the model is.
         """
-        return sum(s * float(np.abs(errors[name]).mean()) for name, s in self.scales.items() if name in errors)
+        counted = {name: w / self._sizes[name] for name, w in self._weights.items() if name in errors}
+        return sum(factor * float(np.abs(errors[name]).mean()) for name, factor in counted.items())
 
     def _term(self, name: str, error: Tensor) -> Tensor:
         square = (error / self._sizes[name]).square()
