@@ -27,6 +27,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	find painn_ase -name '*.cpp' -o -name '*.hpp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
 
 torch-cluster: $(VENV)/.installed-dev
 	$(INSTALL) --no-build-isolation torch-cluster

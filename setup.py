@@ -14,7 +14,16 @@ from setuptools.command.build_ext import build_ext
 SOURCES = "painn_ase/native/csrc"
 COMMON = ("engine", "network", "painn", "topology", "workspace")
 # No -ffast-math: linked in, it would change the rounding mode of the whole process, and NaN checks would vanish.
-FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fvisibility=hidden"]
+FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-Wall",
+    "-Wextra",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-fvisibility=hidden",
+]
 INSTRUCTION_SETS = {
     "portable": [],
     "avx2": ["-mavx2", "-mfma"],

@@ -49,8 +49,7 @@ Pass Engine::features(const Group& group) {
     return p;
 }
 
-void Engine::run(const double* positions, const double* cells, const double* charges, int threads,
-                 const PainnOutputs& out) {
+void Engine::run(const double* positions, const double* cells, const double* charges, int threads, const PainnOutputs& out) {
     positions_.assign(positions, positions + 3 * topology_.atoms);
     charges_.assign(charges, charges + topology_.structures);
     cells_.assign(cells, cells + 9 * topology_.structures);
@@ -64,7 +63,7 @@ void Engine::run(const double* positions, const double* cells, const double* cha
         atoms = std::max(atoms, group.atoms);
         entries = std::max(entries, group.entries);
     }
-    for (Workspace& workspace : workspaces_) 
+    for (Workspace& workspace : workspaces_)
         workspace.reserve(weights.net, atoms, entries, first_ ? first_->size() : 0, gradient);
     if (out.forces) std::fill(out.forces, out.forces + 3 * topology_.atoms, 0.0);
     std::fill(virial_.begin(), virial_.end(), 0.0);
@@ -94,9 +93,7 @@ void Engine::run(const double* positions, const double* cells, const double* cha
         for (const Group& group : groups) {
             const Pass pass = pass_of(workspaces_[0], group);
             Barrier barrier(threads);
-            pool_.run(threads, [&](int rank) {
-                evaluate({pass, rank, threads, barrier, scratch(rank), gradient}, out);
-            });
+            pool_.run(threads, [&](int rank) { evaluate({pass, rank, threads, barrier, scratch(rank), gradient}, out); });
         }
     }
     sum_energy(out);
@@ -219,8 +216,8 @@ void Engine::sum_energy(const PainnOutputs& out) const {
 void Engine::sum_stress(double* stress) const {
     for (int64_t s = 0; s < topology_.structures; s++) {
         const double *h = cells_.data() + 9 * s, *w = virial_.data() + 9 * s;
-        const double volume = h[0] * (h[4] * h[8] - h[5] * h[7]) - h[1] * (h[3] * h[8] - h[5] * h[6]) +
-                              h[2] * (h[3] * h[7] - h[4] * h[6]);
+        const double volume =
+            h[0] * (h[4] * h[8] - h[5] * h[7]) - h[1] * (h[3] * h[8] - h[5] * h[6]) + h[2] * (h[3] * h[7] - h[4] * h[6]);
         for (int a = 0; a < 3; a++)
             for (int b = 0; b < 3; b++) stress[9 * s + 3 * a + b] = 0.5 * (w[3 * a + b] + w[3 * b + a]) / std::fabs(volume);
     }
@@ -297,7 +294,8 @@ void Engine::sum_polarizability(const Head& head, double* polarizability) const 
         for (int a = 0; a < 3; a++) {
             alpha[4 * a] += isotropic;
             for (int b = 0; b < 3; b++)
-                alpha[3 * a + b] += head.scale * (outputs_[4 * i + 1 + a] * r[3 * i + b] + outputs_[4 * i + 1 + b] * r[3 * i + a]);
+                alpha[3 * a + b] +=
+                    head.scale * (outputs_[4 * i + 1 + a] * r[3 * i + b] + outputs_[4 * i + 1 + b] * r[3 * i + a]);
         }
     }
 }

@@ -174,8 +174,14 @@ void form_chunks(const PainnForm& form, T* scratch) {
         }
         for (int64_t k = 0; k < pairs; k++) {
             const int64_t pair = first + k, at = k * width;
-            const Row<T> row = {form, form.centers[pair], form.neighbors[pair], pair, w + at, dw + at,
-                                filters_vary ? out_w + at : nullptr, out_dw + at};
+            const Row<T> row = {form,
+                                form.centers[pair],
+                                form.neighbors[pair],
+                                pair,
+                                w + at,
+                                dw + at,
+                                filters_vary ? out_w + at : nullptr,
+                                out_dw + at};
             if (form.order == 0) message_pair<T, V>(row);
             if (form.order == 1) gradient_pair<T, V>(row);
             if (form.order == 2) second_pair<T, V>(row);

@@ -95,7 +95,7 @@ PAINN_INLINE Adjoint load_adjoint(const float* s, const float* v) {
     return {load(s), {load(v), load(v + BLOCK), load(v + 2 * BLOCK)}};
 }
 
-struct Heard {  // sums over the receivers n of an atom's messages
+struct Heard {        // sums over the receivers n of an atom's messages
     vec s, vs, v[3];  // Σ W_s g_s,n;  Σ W_vs (g_v,n · r̂_nc);  S = Σ W_vv g_v,n
 };
 
@@ -151,7 +151,8 @@ void message_backward_rows(const Pass& p, int t, int block, int64_t first, int64
                 float* hj = heard + j * 5 * BLOCK;
                 Heard sum_there;
                 if (!FIRST) {
-                    sum_there = {load(hj), load(hj + BLOCK), {load(hj + 2 * BLOCK), load(hj + 3 * BLOCK), load(hj + 4 * BLOCK)}};
+                    sum_there = {
+                        load(hj), load(hj + BLOCK), {load(hj + 2 * BLOCK), load(hj + 3 * BLOCK), load(hj + 4 * BLOCK)}};
                 }
                 answer<FIRST, false>(there, g_here, w, unit, sum_there, y);
                 answer<FIRST, true>(here, g_there, w, unit, sum, y);

@@ -9,11 +9,11 @@
 
 namespace painn {
 
-constexpr int BLOCK = 16;     // channels per block: every array is stored in blocks of 16 channels (one cache line)
-constexpr int ORDER = 5;      // slopes that a quintic spline touches at once
-constexpr int FILTERS = 3;    // W_s, W_vs, W_vv
+constexpr int BLOCK = 16;             // channels per block: every array is stored in blocks of 16 channels (one cache line)
+constexpr int ORDER = 5;              // slopes that a quintic spline touches at once
+constexpr int FILTERS = 3;            // W_s, W_vs, W_vv
 constexpr int ROW = FILTERS * BLOCK;  // floats of one table row of one block
-constexpr int CHUNK = 24;     // atoms a thread takes through the dense layers at a time
+constexpr int CHUNK = 24;             // atoms a thread takes through the dense layers at a time
 
 inline int padded(int n) { return (n + BLOCK - 1) / BLOCK * BLOCK; }
 
@@ -25,7 +25,7 @@ struct Linear {
     const float* bias = nullptr;        // null: none
 };
 
-struct Interaction {  // weights of one message and update
+struct Interaction {                                      // weights of one message and update
     Linear context_1, context_2[FILTERS], context_2_all;  // F -> F -> 3F; the last one serves the reverse pass
     Linear mix;                                           // F -> [V, U]
     Linear update_1, update_2;                            // [s, |V|] -> F -> [a_ss, a_sv, a_vv]
@@ -35,26 +35,26 @@ struct Interaction {  // weights of one message and update
 // A_e,n = Σ_{j of element e} ρ_n(d_ij) and B_e,n = Σ_j ρ_n(d_ij) r̂_ij, with ρ the radial functions times the cutoff
 // function. Worth it while there are fewer moments than features.
 struct Moments {
-    int radial = 0, blocks = 0;       // radial functions, the constant one of the bias included; blocks they fill
-    int elements = 0;                 // in the structures at hand
-    const float* anchors = nullptr;   // [block][intervals][16], as Network::anchors
-    const float* slopes = nullptr;    // [block][intervals + 4][16]
-    Linear scalars, vectors, mixed;   // A -> Δs;  B -> Δv;  B -> [V, U]
+    int radial = 0, blocks = 0;      // radial functions, the constant one of the bias included; blocks they fill
+    int elements = 0;                // in the structures at hand
+    const float* anchors = nullptr;  // [block][intervals][16], as Network::anchors
+    const float* slopes = nullptr;   // [block][intervals + 4][16]
+    Linear scalars, vectors, mixed;  // A -> Δs;  B -> Δv;  B -> [V, U]
     int64_t size() const { return (int64_t)blocks * 4 * elements * BLOCK; }  // floats per atom
 };
 
-struct Gated {  // one gated equivariant block
-    Linear mix, gate_1, gate_2;  // inputs -> [V, W]; [s, |V|] -> inputs -> [s', g]
-    int inputs = 0, outputs = 0; // padded
+struct Gated {                    // one gated equivariant block
+    Linear mix, gate_1, gate_2;   // inputs -> [V, W]; [s, |V|] -> inputs -> [s', g]
+    int inputs = 0, outputs = 0;  // padded
 };
 
 struct Head {
     int kind = 0, depth = 0, flag = 0;
     double scale = 1, epsilon = 0;
-    Linear* layers = nullptr;        // MLP: all layers but the last
-    const float* last = nullptr;     // MLP: weights of the last layer, which has one output
+    Linear* layers = nullptr;     // MLP: all layers but the last
+    const float* last = nullptr;  // MLP: weights of the last layer, which has one output
     float last_bias = 0;
-    int width = 0;                   // MLP: inputs of the last layer, padded
+    int width = 0;  // MLP: inputs of the last layer, padded
     Gated* blocks = nullptr;
     const double* references = nullptr;
     const double* masses = nullptr;
@@ -64,10 +64,10 @@ struct Network {
     int F, T, blocks, intervals, elements;
     float epsilon;
     double cutoff;
-    Interaction* sets;       // interaction t uses sets[t % n_sets]
+    Interaction* sets;  // interaction t uses sets[t % n_sets]
     int n_sets;
-    const float** anchors;   // filter t: anchors[t % n_filters], coefficients [block][intervals][3][16]
-    const float** slopes;    // and slopes[t % n_filters], their differences [block][intervals + 4][3][16]
+    const float** anchors;  // filter t: anchors[t % n_filters], coefficients [block][intervals][3][16]
+    const float** slopes;   // and slopes[t % n_filters], their differences [block][intervals + 4][3][16]
     int n_filters;
     const float* embedding;  // [element][F]
     const float* context;    // [element][3][F]
@@ -87,7 +87,7 @@ struct Pair {
     float unit[3];     // r_ij / |r_ij|
     int32_t neighbor;  // j
     int32_t knot;
-    int32_t entry;     // place in the row of the list that still has the pairs of the skin
+    int32_t entry;  // place in the row of the list that still has the pairs of the skin
 };
 
 // Half pair list of one group of structures; atoms are numbered within the group.
@@ -114,7 +114,7 @@ struct LayerState {
 // Everything one evaluation of one group of structures reads and writes.
 struct Pass {
     const Network* net;
-    const Moments* first;     // null: the first message is like the others
+    const Moments* first;  // null: the first message is like the others
     Rows rows;
     const double* positions;  // (atoms, 3) in the group's order
     const double* cells;      // (structures, 3, 3)
@@ -122,20 +122,20 @@ struct Pass {
     Pair* pairs;              // at rows.start[i] ... + count[i]
     float* gradient;          // [b][entries][4]: dE/d|r|, dE/dr̂
     int64_t entries;
-    float* s;                 // [b][atom]
-    float* v;                 // [b][atom][3]
-    float* g_s;               // [b][atom]: ∂E/∂s
-    float* g_v;               // [b][atom][3]: ∂E/∂v
-    float* heard;             // [b][atom][A_s, A_vs, S_x, S_y, S_z]: sums over neighbours of the reverse pass
+    float* s;      // [b][atom]
+    float* v;      // [b][atom][3]
+    float* g_s;    // [b][atom]: ∂E/∂s
+    float* g_v;    // [b][atom][3]: ∂E/∂v
+    float* heard;  // [b][atom][A_s, A_vs, S_x, S_y, S_z]: sums over neighbours of the reverse pass
     LayerState* layers;
-    float* moments;           // [radial block][atom][A, B_x, B_y, B_z][element]; in the reverse pass their gradients
-    float* outputs;           // (atoms, 4) of the head at work: value, vector
-    bool vectors_read;        // a head reads v, so the last update must make it
+    float* moments;     // [radial block][atom][A, B_x, B_y, B_z][element]; in the reverse pass their gradients
+    float* outputs;     // (atoms, 4) of the head at work: value, vector
+    bool vectors_read;  // a head reads v, so the last update must make it
 };
 
 struct Kernels {
     const char* name;
-    int (*panel)();  // columns of a full panel
+    int (*panel)();                                                           // columns of a full panel
     void (*pack)(const float* weight, int rows, int columns, float* packed);  // weight (rows, columns), y = x·weight
     void (*geometry)(const Pass&, int64_t first, int64_t last);
     void (*embed)(const Pass&, int64_t first, int64_t last);

@@ -36,8 +36,7 @@ void times(float* x, int blocks, int rows, const float* factor, ptrdiff_t factor
 // [s, |V|] of each atom; `mixed` holds V of the rows, three per atom.
 void scalars_and_norms(const float* s, ptrdiff_t s_stride, int s_blocks, const float* mixed, ptrdiff_t stride, int blocks,
                        int rows, float epsilon, float* out) {
-    for (int b = 0; b < s_blocks; b++, out += rows * BLOCK)
-        memcpy(out, s + b * s_stride, sizeof(float) * rows * BLOCK);
+    for (int b = 0; b < s_blocks; b++, out += rows * BLOCK) memcpy(out, s + b * s_stride, sizeof(float) * rows * BLOCK);
     for (int b = 0; b < blocks; b++)
         for (int i = 0; i < rows; i++)
             for (int lane = 0; lane < BLOCK; lane += LANES, out += LANES) {
@@ -141,7 +140,8 @@ void context_forward(const Pass& p, int t, int64_t first, int64_t last, float* m
         forward(w.context_2[c], {hidden, rows * BLOCK}, rows, {node + c * BLOCK, n * 6 * BLOCK, 6 * BLOCK});
     for (int b = 0; b < B; b++)
         for (int i = 0; i < rows; i++)
-            memcpy(node + (b * n + i) * 6 * BLOCK + 3 * BLOCK, p.v + (b * n + first + i) * 3 * BLOCK, 3 * BLOCK * sizeof(float));
+            memcpy(node + (b * n + i) * 6 * BLOCK + 3 * BLOCK, p.v + (b * n + first + i) * 3 * BLOCK,
+                   3 * BLOCK * sizeof(float));
 }
 
 // From ∂E/∂s, ∂E/∂v after the update to those before it; in place. v of the last update moves no energy.
@@ -201,8 +201,7 @@ void update_backward(const Pass& p, int t, int64_t first, int64_t last, float* m
     if (t == 0 && p.first) return first_message_backward(p, first, rows, g_mixed, memory);
     backward(w.mix, {g_mixed, rows * 3 * BLOCK}, 3 * rows, {p.g_v + first * 3 * BLOCK, 3 * stride},
              final ? Start::zero : Start::output);
-    for (int b = 0; b < B && t > 0; b++)
-        memset(p.heard + (b * n + first) * 5 * BLOCK, 0, sizeof(float) * rows * 5 * BLOCK);
+    for (int b = 0; b < B && t > 0; b++) memset(p.heard + (b * n + first) * 5 * BLOCK, 0, sizeof(float) * rows * 5 * BLOCK);
 }
 
 // From what the neighbours answered to ∂E/∂s, ∂E/∂v before the message of interaction t; in place.

@@ -32,25 +32,25 @@ enum PainnLinear { PAINN_CONTEXT_1, PAINN_CONTEXT_2, PAINN_MIX, PAINN_UPDATE_1, 
 enum PainnHead { PAINN_ENERGY, PAINN_CHARGES, PAINN_DIPOLE, PAINN_POLARIZABILITY };
 
 typedef struct {
-    int32_t kind;              /* PainnHead */
-    int32_t depth;             /* linear layers of an MLP, or gated blocks */
-    const int32_t* sizes;      /* (depth + 1) inputs ... outputs; the last is 1 */
+    int32_t kind;                /* PainnHead */
+    int32_t depth;               /* linear layers of an MLP, or gated blocks */
+    const int32_t* sizes;        /* (depth + 1) inputs ... outputs; the last is 1 */
     const float* const* tensors; /* MLP: weight, bias of each layer; gated: mix, gate 1 weight, bias, gate 2 ... */
     double scale;
-    const double* references;  /* (elements of the periodic table = 100) */
-    const double* masses;      /* (100), dipole and polarizability only */
-    int32_t flag;              /* energy: divide by the number of atoms; charges, dipole: correct the total charge */
-    double epsilon;            /* under the root of |V| of the gated blocks */
+    const double* references; /* (elements of the periodic table = 100) */
+    const double* masses;     /* (100), dipole and polarizability only */
+    int32_t flag;             /* energy: divide by the number of atoms; charges, dipole: correct the total charge */
+    double epsilon;           /* under the root of |V| of the gated blocks */
 } PainnHeadSpec;
 
 typedef struct {
     int64_t atoms, pairs, structures;
-    const int64_t* numbers;    /* (atoms) */
-    const int64_t* owner;      /* (atoms) structure of each atom, ascending */
-    const int64_t* centers;    /* (pairs) full list: both directions of every pair */
-    const int64_t* neighbors;  /* (pairs) */
-    const double* shifts;      /* (pairs, 3) whole numbers of cell vectors */
-    const double* positions;   /* (atoms, 3), used for the order of memory only */
+    const int64_t* numbers;   /* (atoms) */
+    const int64_t* owner;     /* (atoms) structure of each atom, ascending */
+    const int64_t* centers;   /* (pairs) full list: both directions of every pair */
+    const int64_t* neighbors; /* (pairs) */
+    const double* shifts;     /* (pairs, 3) whole numbers of cell vectors */
+    const double* positions;  /* (atoms, 3), used for the order of memory only */
 } PainnTopology;
 
 /* Null outputs are not computed. */
@@ -70,12 +70,12 @@ typedef struct {
 typedef struct {
     int32_t order, width;
     int64_t features, radial, atoms, pairs;
-    const int64_t *centers, *neighbors;                /* (pairs) in any order */
-    const void *x, *basis, *weight, *v, *u;            /* (atoms, 3, F), (pairs, radial), (radial, 3, F), (atoms, 3, F), (pairs, 3) */
-    const void *g, *G;                                 /* (atoms, F), (atoms, 3, F); orders 1 and 2 */
-    const void *dx, *dbasis, *dweight, *dv, *du;       /* order 2; dbasis and dweight may be null, for zero */
+    const int64_t *centers, *neighbors;          /* (pairs) in any order */
+    const void *x, *basis, *weight, *v, *u;      /* (atoms, 3, F), (pairs, radial), (radial, 3, F), (atoms, 3, F), (pairs, 3) */
+    const void *g, *G;                           /* (atoms, F), (atoms, 3, F); orders 1 and 2 */
+    const void *dx, *dbasis, *dweight, *dv, *du; /* order 2; dbasis and dweight may be null, for zero */
     void *out_x, *out_basis, *out_weight, *out_v, *out_u; /* orders 1 and 2 */
-    void *out_g, *out_G;                               /* orders 0 and 2 */
+    void *out_g, *out_G;                                  /* orders 0 and 2 */
 } PainnForm;
 
 /* C = A·B (+ bias) (+ C): element (i, k) of A is at a[i · a_row + k · a_column], of B likewise; C has contiguous rows. */
@@ -86,7 +86,7 @@ typedef struct {
     int64_t a_row, a_column;
     const void* b;
     int64_t b_row, b_column;
-    const void* bias;          /* (columns) or null */
+    const void* bias; /* (columns) or null */
     void* c;
 } PainnMatrix;
 
@@ -96,7 +96,7 @@ enum PainnPointwiseKind { PAINN_NORMS, PAINN_GATE, PAINN_BEND };
 typedef struct {
     int32_t kind, order, width; /* width 4 (float) or 8 (double) */
     int64_t atoms, features, scalars;
-    double epsilon;             /* under the root of |V| */
+    double epsilon; /* under the root of |V| */
     const void* in[10];
     void* out[4];
 } PainnPointwise;
@@ -131,7 +131,7 @@ PAINN_API int painn_add_head(PainnModel* model, const PainnHeadSpec* head);
 PAINN_API int painn_set_topology(PainnModel* model, const PainnTopology* topology);
 /* Evaluates the network at `positions` (atoms, 3), `cells` (structures, 3, 3), and fills the outputs. */
 PAINN_API int painn_run(PainnModel* model, const double* positions, const double* cells, const double* charges, int32_t threads,
-              const PainnOutputs* outputs);
+                        const PainnOutputs* outputs);
 /* Fills dipole, charges and polarizability from the features that the last painn_run left. */
 PAINN_API int painn_read(PainnModel* model, int32_t threads, const PainnOutputs* outputs);
 

@@ -138,8 +138,10 @@ void copy_scalars(const PainnPointwise& p) {
     const T* from = (const T*)p.in[p.order == 0 ? 0 : 3];
     for (int64_t i = 0; i < p.atoms; i++) {
         T* to = (T*)p.out[0] + i * (p.scalars + p.features);
-        if (from) __builtin_memcpy(to, from + i * p.scalars, p.scalars * sizeof(T));
-        else __builtin_memset(to, 0, p.scalars * sizeof(T));
+        if (from)
+            __builtin_memcpy(to, from + i * p.scalars, p.scalars * sizeof(T));
+        else
+            __builtin_memset(to, 0, p.scalars * sizeof(T));
     }
 }
 

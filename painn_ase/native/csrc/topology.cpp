@@ -8,8 +8,8 @@ namespace painn {
 
 namespace {
 
-constexpr int64_t GROUP = 24;   // atoms: small structures share the streaming of the weights
-constexpr int64_t SORTED = 512; // atoms from which neighbours in space become neighbours in memory
+constexpr int64_t GROUP = 24;    // atoms: small structures share the streaming of the weights
+constexpr int64_t SORTED = 512;  // atoms from which neighbours in space become neighbours in memory
 
 // Interleaved bits of the cell coordinates (Morton order): atoms close in memory are close in space.
 uint64_t morton(const double* r, const double* low) {

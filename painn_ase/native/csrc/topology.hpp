@@ -9,8 +9,8 @@
 namespace painn {
 
 struct Group {
-    int64_t first_atom, atoms;    // in the kernel's order, which keeps groups contiguous
-    int64_t first_entry, entries; // of the half pair list
+    int64_t first_atom, atoms;     // in the kernel's order, which keeps groups contiguous
+    int64_t first_entry, entries;  // of the half pair list
 };
 
 class Topology {
@@ -25,7 +25,7 @@ class Topology {
     std::vector<int64_t> order;  // place in the caller's arrays
     std::vector<int32_t> number, owner, species;
     std::vector<int32_t> elements;  // atomic numbers at hand, ascending
-    std::vector<int64_t> counts;  // atoms of each structure
+    std::vector<int64_t> counts;    // atoms of each structure
 
   private:
     void make_groups(const PainnTopology& given);

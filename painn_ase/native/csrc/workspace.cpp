@@ -40,8 +40,7 @@ Pass Workspace::prepare(const Network& net, const Topology& topology, const Grou
     p.pairs = pairs_.data();
     p.gradient = gradient_.data();
     Cursor layer{layer_floats_.data(), net.F * group.atoms};
-    for (LayerState& state : layers_)
-        state = {layer.take(6), layer.take(6), layer.take(3), layer.take(1), layer.take(1)};
+    for (LayerState& state : layers_) state = {layer.take(6), layer.take(6), layer.take(3), layer.take(1), layer.take(1)};
     p.layers = layers_.data();
     p.moments = moments_.data();
     Cursor adjoint{adjoints_.data(), net.F * group.atoms};
