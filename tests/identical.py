@@ -9,8 +9,8 @@ from ase import Atoms
 from ase.io.trajectory import Trajectory
 
 from painn_ase.simulate import Run
-from painn_ase.simulate.recorder import file
-from painn_ase.simulate.restart import Restart
+from painn_ase.simulate.run.recorder import file
+from painn_ase.simulate.run.restart import Restart
 
 FREE = ("wall_seconds", "seconds")
 

@@ -37,9 +37,10 @@ from safetensors.numpy import load_file
 from stopped import Forgetful
 
 from painn_ase import PaiNNCalculator, load_model
-from painn_ase.simulate import MTK, Analysis, Output, Protocol, relax, run_md, simulate_spectra, spectrum
-from painn_ase.simulate.restart import Restart
+from painn_ase.simulate import MTK, Analysis, Output, Protocol, relax, run_md, simulate_spectra
 from painn_ase.simulate.ring_polymer import Beads, run_rpmd
+from painn_ase.simulate.run.restart import Restart
+from painn_ase.simulate.spectrum import request as spectrum
 from painn_ase.structures import read_structure
 from painn_ase.training import parse_config, train
 

@@ -13,8 +13,8 @@ from ase import Atoms
 
 from painn_ase.coverage import CoverageWarning
 from painn_ase.quality.subject import Subject, calculator_of, rounded, stamp
-from painn_ase.simulate.md import run_md
-from painn_ase.simulate.recorder import Output
+from painn_ase.simulate.md.request import run_md
+from painn_ase.simulate.run.recorder import Output
 
 
 @dataclass(frozen=True)

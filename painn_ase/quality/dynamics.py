@@ -17,10 +17,10 @@ from painn_ase.coverage import CoverageWarning
 from painn_ase.errors import SimulationError
 from painn_ase.neighbors import VerletList, neighbor_list
 from painn_ase.quality.subject import Subject, calculator_of, rounded, stamp
-from painn_ase.simulate.md import run_md
-from painn_ase.simulate.recorder import Output
+from painn_ase.simulate.md.request import run_md
 from painn_ase.simulate.ring_polymer import RingPolymerRun, run_rpmd
-from painn_ase.simulate.run import Run
+from painn_ase.simulate.run.reading import Run
+from painn_ase.simulate.run.recorder import Output
 
 BONDED = 1.3  # times the sum of covalent radii: closer pairs are bonds
 BROKEN = 1.5  # times its length at the start: a longer bond is broken

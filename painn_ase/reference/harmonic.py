@@ -10,7 +10,7 @@ from ase import Atoms
 
 from painn_ase.errors import InputError
 from painn_ase.reference.journal import stored
-from painn_ase.simulate.harmonic import Vibrations
+from painn_ase.simulate.normal_modes import Vibrations
 from painn_ase.spectra.harmonic import infrared_intensities, normal_modes, raman_activities, rigid_motions
 from painn_ase.units import POLARIZABILITY_VOLUME
 
@@ -28,7 +28,7 @@ class Derivatives:
     polarizability_derivatives: np.ndarray  # (atoms, 3, 3, 3) in e²Å/eV, [i, a, b, c] = ∂α_ab/∂r_ic
 
     def vibrations(self) -> Vibrations:
-        """Frequencies, infrared and Raman strengths, as `painn_ase.simulate.harmonic.vibrations` returns them."""
+        """Frequencies, infrared and Raman strengths, as `painn_ase.simulate.normal_modes.vibrations` returns them."""
         masses = self.atoms.get_masses()
         modes = normal_modes(self.hessian, masses, rigid_motions(self.atoms.positions, masses))
         raman, ratio = raman_activities(modes, self.polarizability_derivatives)

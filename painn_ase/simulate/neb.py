@@ -14,7 +14,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from painn_ase.calculator import PaiNNCalculator
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.simulate.copies import Batched
+from painn_ase.simulate.replicas.batch import Batched
 
 _FEWEST = 3  # images of a band
 

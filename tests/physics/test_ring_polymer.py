@@ -6,6 +6,7 @@ from ase.units import fs, kB
 from scipy.linalg import eigh, expm
 from scipy.stats import chi2, gamma
 
+from painn_ase.simulate.replicas.modes import HBAR, to_beads, to_modes
 from painn_ase.simulate.ring_polymer import THERMOSTATS, Ring, RingPolymers, Thermostat
 from painn_ase.simulate.ring_polymer.estimators import (
     energy_slope,
@@ -14,7 +15,6 @@ from painn_ase.simulate.ring_polymer.estimators import (
     squared_gyration_radii,
     virial_kinetic_energies,
 )
-from painn_ase.simulate.ring_polymer.ring import HBAR, to_beads, to_modes
 
 SIGMAS = 4.5  # of the mean over replicas: one false alarm in 10⁵ comparisons
 
@@ -98,7 +98,7 @@ def test_normal_modes_diagonalise_the_springs(beads):
 
 def test_ring_frequencies_at_300_kelvin():
     """2 ω_P sin(kπ/P) from k_B T/hc = 208.51 cm⁻¹."""
-    from painn_ase.simulate.ring_polymer.ring import wavenumber
+    from painn_ase.simulate.replicas.modes import wavenumber
 
     ring = Ring(64, np.ones(1), 300.0, 0.25)
     expected = 2 * 64 * 208.51 * np.sin(np.pi * np.array([1, 2, 3, 32]) / 64)

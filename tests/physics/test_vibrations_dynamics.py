@@ -6,7 +6,7 @@ from ase.units import fs, kB
 
 from painn_ase import PaiNNCalculator, relax
 from painn_ase.simulate import vibrations
-from painn_ase.simulate.copies import Batched
+from painn_ase.simulate.replicas.batch import Batched
 from painn_ase.spectra import find_peaks, infrared, power_spectrum
 from painn_ase.structures import read_structure
 

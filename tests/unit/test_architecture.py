@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ LAYERS = {
     "quality": 12,
     "cli": 13,
 }  # fmt: skip
+# The same inside of a group: its folders and files.
+INNER_LAYERS = {
+    "simulate": {
+        "run": 0,
+        "replicas": 1, "md": 1, "normal_modes": 1,
+        "ring_polymer": 2, "spectrum": 2, "neb": 2, "ipi": 2,
+    },
+}  # fmt: skip
 SPECTRA_MAY_IMPORT = {"units", "errors", "files"}
 
 
@@ -35,8 +44,8 @@ def modules() -> list[Path]:
     return sorted(p for p in ROOT.rglob("*.py") if "bundled" not in p.parts)
 
 
-def imported_groups(path: Path) -> set[str]:
-    """Top-level groups of painn_ase that a file imports at run time (type-checking blocks are left out)."""
+def imported_modules(path: Path) -> set[str]:
+    """Dotted names below painn_ase that a file imports at run time (type-checking blocks are left out)."""
     tree = ast.parse(path.read_text())
     skipped = {
         id(node)
@@ -48,12 +57,25 @@ def imported_groups(path: Path) -> set[str]:
     for node in ast.walk(tree):
         if id(node) in skipped:
             continue
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("painn_ase"):
-            parts = node.module.split(".")
-            found.update([parts[1]] if len(parts) > 1 else [alias.name for alias in node.names])
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "painn_ase":
+            inside = node.module.removeprefix("painn_ase").lstrip(".")
+            for alias in node.names:  # a module, or a name of one
+                full = f"{inside}.{alias.name}".lstrip(".")
+                found.add(full if file_of(full) or not inside else inside)
         elif isinstance(node, ast.Import):
-            found.update(a.name.split(".")[1] for a in node.names if a.name.startswith("painn_ase."))
+            found.update(a.name.removeprefix("painn_ase.") for a in node.names if a.name.startswith("painn_ase."))
     return found - {"__version__"}
+
+
+def file_of(name: str) -> Path | None:
+    """The file of a module of painn_ase; None if there is no such module."""
+    place = ROOT / name.replace(".", "/")
+    return next((p for p in (place.with_suffix(".py"), place / "__init__.py") if p.is_file()), None)
+
+
+def imported_groups(path: Path) -> set[str]:
+    """Top-level groups of painn_ase that a file imports."""
+    return {name.split(".")[0] for name in imported_modules(path)}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
@@ -68,6 +90,27 @@ def test_imports_run_one_way(path):
     assert group in LAYERS, f"give {group!r} a place in LAYERS"
     for other in imports - {"spectra"}:
         assert LAYERS[other] <= LAYERS[group], f"{path.relative_to(ROOT)} imports painn_ase.{other}, a layer above it"
+
+
+@pytest.mark.parametrize("group", INNER_LAYERS)
+def test_imports_inside_of_a_group_run_one_way(group):
+    layers = INNER_LAYERS[group]
+    for path in sorted((ROOT / group).rglob("*.py")):
+        room = path.relative_to(ROOT / group).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        assert room in layers, f"give {group}.{room} a place in INNER_LAYERS"
+        for name in imported_modules(path):
+            head, _, rest = name.partition(".")
+            other = rest.split(".")[0]
+            assert head != group or other in layers, f"{path.relative_to(ROOT)} imports {name}, which imports it"
+            if head == group and other != room:
+                assert layers[other] <= layers[room], f"{path.relative_to(ROOT)} imports {name}, a layer above it"
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    graph = {path: {file_of(name) for name in imported_modules(path)} - {None} for path in modules()}
+    TopologicalSorter(graph).prepare()  # raises CycleError with the files of the cycle
 
 
 def test_import_is_light_and_without_side_effects():

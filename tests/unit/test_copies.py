@@ -5,7 +5,7 @@ import pytest
 from ase.build import molecule
 
 from painn_ase import PaiNNCalculator
-from painn_ase.simulate.copies import FEW_ATOMS, Batched
+from painn_ase.simulate.replicas.batch import FEW_ATOMS, Batched
 
 from random_models import random_model
 

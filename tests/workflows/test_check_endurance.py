@@ -17,8 +17,8 @@ import pytest
 
 from painn_ase import PaiNNCalculator
 from painn_ase.simulate import Output
-from painn_ase.simulate.observables import Observable
-from painn_ase.simulate.recorder import Recorder
+from painn_ase.simulate.run.observables import Observable
+from painn_ase.simulate.run.recorder import Recorder
 from painn_ase.structures import read_structure
 from painn_ase.testing.endurance import GROWTH, open_files, resident
 

@@ -13,7 +13,7 @@ from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.simulate import Guards, GuardWarning, Output
-from painn_ase.simulate.lookout import _Close
+from painn_ase.simulate.replicas.lookout import _Close
 from painn_ase.simulate.ring_polymer import RingPolymerRun, run_rpmd
 from painn_ase.structures import read_structure
 

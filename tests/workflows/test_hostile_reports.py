@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from painn_ase.simulate.report_files import page_of
+from painn_ase.simulate.spectrum.report_files import page_of
 
 ALLOWED = {"!doctype", "html", "head", "meta", "title", "style", "body", "h1", "h2", "table", "tr", "th", "td", "img"}
 ATTACKS = [

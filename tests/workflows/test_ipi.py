@@ -19,12 +19,12 @@ from ase.units import Bohr, Hartree, kB
 from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
 from painn_ase.errors import InputError
-from painn_ase.simulate import copies
-from painn_ase.simulate.averages import mean_and_error
 from painn_ase.simulate.ipi import Potential, direct, serve
+from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.ring_polymer import THERMOSTATS, Ring, RingPolymers, run_rpmd
 from painn_ase.simulate.ring_polymer.beads import ipi_frame
 from painn_ase.simulate.ring_polymer.estimators import primitive_kinetic_energy, virial_kinetic_energies
+from painn_ase.simulate.run.averages import mean_and_error
 
 from random_models import random_model
 from systems import bundled_ethanol as ethanol
@@ -193,7 +193,7 @@ def test_undamped_beads_take_the_path_that_i_pi_gives_them(tmp_path):
     atoms = ethanol()
     ring = Ring(beads, atoms.get_masses(), 300.0, 0.25)
     polymers = RingPolymers(
-        ring, copies.evaluator(atoms), atoms.positions, THERMOSTATS["pile-l"], [np.random.default_rng(0)]
+        ring, batch.evaluator(atoms), atoms.positions, THERMOSTATS["pile-l"], [np.random.default_rng(0)]
     )
     polymers.start()
     for _ in range(100):

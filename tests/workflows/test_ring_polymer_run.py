@@ -21,10 +21,11 @@ from springs import Springs, cluster
 from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.simulate import Analysis, Output, Protocol, Run, copies, simulate_spectra, spectra_of_run
-from painn_ase.simulate.restart import Restart
+from painn_ase.simulate import Analysis, Output, Protocol, Run, simulate_spectra, spectra_of_run
+from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.ring_polymer import THERMOSTATS, Beads, Ring, RingPolymerRun, RingPolymers, Thermostat, run_rpmd
 from painn_ase.simulate.ring_polymer.estimators import pressure, spread, virial_kinetic_energies
+from painn_ase.simulate.run.restart import Restart
 from painn_ase.units import GIGAPASCAL
 
 from random_models import random_model
@@ -50,7 +51,7 @@ def test_one_bead_takes_the_classical_path_step_for_step(bath):
     start = rng.standard_normal((6, 3)) * np.sqrt(kB * 300 / atoms.get_masses())[:, None]
     ring = Ring(1, atoms.get_masses(), 300.0, 0.5, centred=False)
     chosen = THERMOSTATS["none"] if bath == "none" else Thermostat(time=50)
-    polymers = RingPolymers(ring, copies.evaluator(atoms), atoms.positions, chosen, [np.random.default_rng(5)])
+    polymers = RingPolymers(ring, batch.evaluator(atoms), atoms.positions, chosen, [np.random.default_rng(5)])
     polymers.set_centroid_velocities(start[None])
     polymers.generators = [np.random.default_rng(7)]
     polymers.start()
@@ -72,7 +73,7 @@ def test_centroid_force_of_identical_beads_is_the_classical_force():
     atoms = ethanol()
     ring = Ring(16, atoms.get_masses(), 300.0, 0.25)
     polymers = RingPolymers(
-        ring, copies.evaluator(atoms), atoms.positions, THERMOSTATS["trpmd"], [np.random.default_rng(0)]
+        ring, batch.evaluator(atoms), atoms.positions, THERMOSTATS["trpmd"], [np.random.default_rng(0)]
     )
     polymers.start()
     # float32 network, beads equal up to the rounding of float64
@@ -90,7 +91,7 @@ def test_a_replica_takes_the_same_path_in_any_company_and_on_any_number_of_threa
     for chosen, threads in ((seeds, 1), (seeds[1:2], 1), (seeds, 2)):
         atoms.calc.backend.threads = threads
         generators = [np.random.default_rng(seed) for seed in chosen]
-        polymers = RingPolymers(ring, copies.evaluator(atoms), atoms.positions, THERMOSTATS["pile-l"], generators)
+        polymers = RingPolymers(ring, batch.evaluator(atoms), atoms.positions, THERMOSTATS["pile-l"], generators)
         polymers.start()
         for _ in range(60):
             polymers.step()
@@ -181,7 +182,7 @@ def test_pressure_is_the_force_on_the_cell_when_centroids_follow_it_and_rings_ke
     atoms.calc = PaiNNCalculator(random_model(features=8), dtype="float64")
     ring = Ring(3, atoms.get_masses(), 300.0, 0.25)
     x = atoms.positions + np.random.default_rng(0).normal(scale=0.05, size=(3, len(atoms), 3))
-    evaluate = copies.evaluator(atoms)
+    evaluate = batch.evaluator(atoms)
     found = evaluate(x, ("forces", "stress"))
     kinetic = virial_kinetic_energies(ring, x, found["forces"]).sum()
     volume = atoms.get_volume()
@@ -278,8 +279,8 @@ def test_a_stopped_run_resumes_to_the_last_bit(build, call, tmp_path, monkeypatc
     arguments = {"steps": 40, "record": RECORD, "save_beads": Beads(every=8), "thermostat": "pile-g"}
     whole = short(build(), tmp_path / "whole", **arguments)
     with monkeypatch.context() as patch:
-        plain = copies.evaluator
-        patch.setattr(copies, "evaluator", lambda atoms, memory=None: Failing(plain(atoms, memory), call))
+        plain = batch.evaluator
+        patch.setattr(batch, "evaluator", lambda atoms, memory=None: Failing(plain(atoms, memory), call))
         with pytest.raises(Stop):
             short(build(), tmp_path / "pieces", checkpoint=0, **arguments)
     same(short(build(), tmp_path / "pieces", resume=True, **arguments), whole)
@@ -290,8 +291,8 @@ def test_rows_and_frames_beyond_the_saved_state_are_cut_off(tmp_path, monkeypatc
     arguments = {"steps": 40, "record": RECORD, "save_beads": Beads(every=8), "output": Output(4, sync=0)}
     whole = short(cluster(), tmp_path / "whole", **arguments)
     with monkeypatch.context() as patch:
-        plain = copies.evaluator
-        patch.setattr(copies, "evaluator", lambda atoms, memory=None: Failing(plain(atoms, memory), 42))
+        plain = batch.evaluator
+        patch.setattr(batch, "evaluator", lambda atoms, memory=None: Failing(plain(atoms, memory), 42))
         clock = iter([0.0] * 12 + [100.0, 100.0] + [100.0] * 100)
         patch.setattr("painn_ase.simulate.ring_polymer.simulation.monotonic", lambda: next(clock))
         with pytest.raises(Stop):
@@ -467,11 +468,11 @@ def test_quantum_spectra_of_a_harmonic_molecule(tmp_path):
 def test_quantum_spectra_resume_to_the_last_bit(tmp_path, monkeypatch):
     protocol = Protocol(trajectories=2, length=0.1, equilibration=0.02, timestep=0.5, every=2, beads=3)
     arguments = {"protocol": protocol, "analysis": Analysis(600), "spectra": ["infrared"]}
-    monkeypatch.setattr("painn_ase.simulate.spectrum.analyse", lambda recording, *_: recording.facts)
+    monkeypatch.setattr("painn_ase.simulate.spectrum.request.analyse", lambda recording, *_: recording.facts)
     simulate_spectra(ethanol(), path=tmp_path / "whole", **arguments)
     with monkeypatch.context() as patch:
-        plain = copies.evaluator
-        patch.setattr(copies, "evaluator", lambda atoms, memory=None: Failing(plain(atoms, memory), 150))
+        plain = batch.evaluator
+        patch.setattr(batch, "evaluator", lambda atoms, memory=None: Failing(plain(atoms, memory), 150))
         with pytest.raises(Stop):
             simulate_spectra(ethanol(), path=tmp_path / "pieces", checkpoint=0.0, **arguments)
     simulate_spectra(ethanol(), path=tmp_path / "pieces", resume=True, **arguments)
@@ -535,7 +536,7 @@ def test_undamped_ring_modes_in_the_spectrum_are_named(tmp_path):
 
 def test_a_molecule_that_falls_apart_stops_the_run_with_a_sentence():
     atoms = ethanol()
-    evaluate = copies.evaluator(atoms)
+    evaluate = batch.evaluator(atoms)
     x = np.repeat(atoms.positions[None], 3, axis=0)
     evaluate(x, ("forces",))
     x[2, 5] += [0, 0, 9.0]

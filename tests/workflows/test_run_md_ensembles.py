@@ -9,7 +9,7 @@ from ase.constraints import FixAtoms
 from springs import cluster, crystal
 
 from painn_ase.simulate import MTK, Bussi, Langevin, NoseHooverChain, run_md
-from painn_ase.simulate.averages import mean_and_error
+from painn_ase.simulate.run.averages import mean_and_error
 
 
 def copper(repeat: int = 2) -> Atoms:

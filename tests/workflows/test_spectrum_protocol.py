@@ -21,7 +21,9 @@ from springs import Springs, cluster
 from painn_ase import PaiNNCalculator, run_md
 from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError, StorageError
-from painn_ase.simulate import Analysis, Protocol, copies, lockstep, simulate_spectra, spectra_of_run
+from painn_ase.simulate import Analysis, Protocol, simulate_spectra, spectra_of_run
+from painn_ase.simulate.replicas import batch, rigid
+from painn_ase.simulate.replicas.batch import Batched, OneByOne
 from painn_ase.simulate.ring_polymer import THERMOSTATS, Ring, RingPolymers
 from painn_ase.spectra import Spectrum, infrared
 from painn_ase.units import DEBYE
@@ -75,7 +77,7 @@ def test_copies_in_one_evaluation_follow_the_path_of_copies_one_by_one():
     atoms = network()
     rng = np.random.default_rng(0)
     x = atoms.positions + rng.normal(scale=0.05, size=(4, 9, 3))
-    together, apart = copies.Batched(atoms), copies.OneByOne(atoms)
+    together, apart = Batched(atoms), OneByOne(atoms)
     for move in range(6):
         x = x + rng.normal(scale=0.1, size=x.shape)  # beyond the skin now and then, copy by copy
         names = ["forces", "dipole", "polarizability"] if move % 2 else ["forces"]
@@ -90,7 +92,7 @@ def test_periodic_copies_in_one_evaluation_are_right_too():
 
     atoms = network(triclinic())
     x = atoms.positions + np.random.default_rng(1).normal(scale=0.1, size=(3, 4, 3))
-    together, apart = copies.Batched(atoms), copies.OneByOne(atoms)
+    together, apart = Batched(atoms), OneByOne(atoms)
     for name, values in together(x, ["forces"]).items():
         np.testing.assert_allclose(values, apart(x, ["forces"])[name], atol=1e-10)
 
@@ -100,18 +102,18 @@ def test_momenta_are_canonical_without_translation_and_rotation():
     x = np.repeat(molecule("CH3CH2OH").positions[None], 4000, axis=0)
     generators = [np.random.default_rng(k) for k in range(4000)]
     ring = Ring(1, masses, 300.0, 0.5)
-    polymers = RingPolymers(ring, copies.OneByOne(ethanol()), x[0], THERMOSTATS["none"], generators)
+    polymers = RingPolymers(ring, OneByOne(ethanol()), x[0], THERMOSTATS["none"], generators)
     p = polymers.centroid_velocities * masses[:, None]
     assert np.abs(p.sum(axis=1)).max() < 1e-12
-    q = lockstep.without_rotation(x, p, masses)
+    q = rigid.without_rotation(x, p, masses)
     arms = x - (masses @ x[0] / masses.sum())
     assert np.abs(np.cross(arms, q).sum(axis=1)).max() < 1e-12
     assert np.abs(q.sum(axis=1)).max() < 1e-12
     for momenta, freedom in ((p, 24), (q, 21)):
-        energy = lockstep.kinetic_energy(momenta, masses)
+        energy = rigid.kinetic_energy(momenta, masses)
         # standard error of the mean of 4000 samples: √(2/freedom/4000)
         assert energy.mean() == pytest.approx(freedom * kB * 150, rel=4 * np.sqrt(2 / freedom / 4000))
-    assert [lockstep.rotations(molecule(m).positions, molecule(m).get_masses()) for m in ("CO2", "H2O")] == [2, 3]
+    assert [rigid.rotations(molecule(m).positions, molecule(m).get_masses()) for m in ("CO2", "H2O")] == [2, 3]
 
 
 def test_equilibration_reaches_the_temperature_and_energy_is_conserved_after_it(tmp_path):
@@ -152,7 +154,7 @@ class Stop(Exception):
 
 def interrupted_at(call, monkeypatch):
     """From now on the evaluation number `call` fails, once."""
-    calls, plain = [], copies.evaluator
+    calls, plain = [], batch.evaluator
 
     def failing(atoms, memory=None):
         inner = plain(atoms, memory)
@@ -168,7 +170,7 @@ def interrupted_at(call, monkeypatch):
 
         return Failing()
 
-    monkeypatch.setattr(copies, "evaluator", failing)
+    monkeypatch.setattr(batch, "evaluator", failing)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_a_stopped_run_resumes_to_the_same_numbers(build, call, tmp_path, monkey
     protocol = Protocol(**{**vars(SHORT), "timestep": 0.5, "length": 0.3, "equilibration": 0.05})
     arguments = {"protocol": protocol, "analysis": Analysis(180)}
     # the analysis only reads these files
-    monkeypatch.setattr("painn_ase.simulate.spectrum.analyse", lambda recording, *_: recording.facts)
+    monkeypatch.setattr("painn_ase.simulate.spectrum.request.analyse", lambda recording, *_: recording.facts)
     expected = simulate_spectra(build(), path=whole, **arguments)
     with monkeypatch.context() as patch:
         interrupted_at(call, patch)

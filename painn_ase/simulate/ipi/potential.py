@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from painn_ase.errors import InputError, SimulationError, closest
-from painn_ase.simulate import copies
+from painn_ase.simulate.replicas import batch
 from painn_ase.units import BOHR, HARTREE, POLARIZABILITY
 
 EXTRAS = {"dipole": BOHR, "polarizability": POLARIZABILITY["a.u."]}  # what one atomic unit is in ours
@@ -49,7 +49,7 @@ class Potential:
             atoms.calc.get_property(name, atoms)  # refuses what is undefined for this structure
         self._stressed = bool(atoms.pbc.all()) and "stress" in atoms.calc.implemented_properties
         self._names = ("forces", *self._extras, *(("stress",) if self._stressed else ()))
-        self._evaluators: dict[int, copies.Evaluator] = {}
+        self._evaluators: dict[int, batch.Evaluator] = {}
 
     @property
     def size(self) -> int:
@@ -66,7 +66,7 @@ class Potential:
             )
         h = np.asarray(cells, dtype=float).transpose(0, 2, 1) * BOHR
         if len(x) not in self._evaluators:
-            self._evaluators[len(x)] = copies.evaluator(self._atoms)
+            self._evaluators[len(x)] = batch.evaluator(self._atoms)
         found = self._evaluators[len(x)](x, self._names, h if self._atoms.pbc.any() else None)
         if not (np.isfinite(found["energy"]).all() and np.isfinite(found["forces"]).all()):
             raise SimulationError("energy or forces are not finite; is the structure like the training data?")

@@ -13,8 +13,8 @@ from ase import Atoms
 from ase.io.extxyz import write_extxyz
 
 from painn_ase.errors import InputError, closest
-from painn_ase.simulate.recorder import file
-from painn_ase.simulate.restart import cut_text
+from painn_ase.simulate.run.recorder import file
+from painn_ase.simulate.run.restart import cut_text
 
 FORMATS = ("extxyz", "i-pi")
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from ase.units import kB
 
-from painn_ase.simulate.averages import mean_and_error
-from painn_ase.simulate.ring_polymer.ring import Ring
+from painn_ase.simulate.replicas.modes import Ring
+from painn_ase.simulate.run.averages import mean_and_error
 
 
 def spread(positions: np.ndarray) -> np.ndarray:

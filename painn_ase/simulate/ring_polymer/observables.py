@@ -13,9 +13,9 @@ from ase.units import fs
 
 from painn_ase.errors import InputError, closest
 from painn_ase.properties import PROPERTIES
-from painn_ase.simulate.observables import Observable
+from painn_ase.simulate.replicas.motion import RingPolymers
 from painn_ase.simulate.ring_polymer import estimators
-from painn_ase.simulate.ring_polymer.motion import RingPolymers
+from painn_ase.simulate.run.observables import Observable
 from painn_ase.units import GIGAPASCAL
 
 _SPREAD = "_std"

@@ -16,23 +16,23 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from tqdm import tqdm
 
 from painn_ase.errors import InputError
-from painn_ase.simulate import copies
-from painn_ase.simulate.guards import SPREAD, Guards
-from painn_ase.simulate.lookout import FAILURE, FLAGGED, Lookout
-from painn_ase.simulate.observables import Observable
-from painn_ase.simulate.recorder import Output, Recorder, file
-from painn_ase.simulate.restart import (
+from painn_ase.simulate.replicas import batch
+from painn_ase.simulate.replicas.lookout import FAILURE, FLAGGED, Lookout
+from painn_ase.simulate.replicas.modes import Ring
+from painn_ase.simulate.replicas.motion import RingPolymers
+from painn_ase.simulate.replicas.thermostat import THERMOSTATS, Thermostat
+from painn_ase.simulate.ring_polymer.beads import BeadFiles, Beads
+from painn_ase.simulate.ring_polymer.observables import Moment
+from painn_ase.simulate.run.guards import SPREAD, Guards
+from painn_ase.simulate.run.observables import Observable
+from painn_ase.simulate.run.recorder import Output, Recorder, file
+from painn_ase.simulate.run.restart import (
     Restart,
     cut_frames,
     cut_observables,
     generator_state,
     restore_generator,
 )
-from painn_ase.simulate.ring_polymer.beads import BeadFiles, Beads
-from painn_ase.simulate.ring_polymer.motion import RingPolymers
-from painn_ase.simulate.ring_polymer.observables import Moment
-from painn_ase.simulate.ring_polymer.ring import Ring
-from painn_ase.simulate.ring_polymer.thermostat import THERMOSTATS, Thermostat
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Simulation:
         self._spread = {SPREAD} if guards.max_disagreement is not None else set()
         generator = np.random.default_rng(seed)
         start = THERMOSTATS["pile-l"] if schedule.first < 0 else bath
-        self.polymers = RingPolymers(ring, copies.evaluator(atoms), atoms.positions, start, [generator])
+        self.polymers = RingPolymers(ring, batch.evaluator(atoms), atoms.positions, start, [generator])
         self.step = schedule.first
         self.found: dict[str, np.ndarray] = {}
         self.temperature = np.zeros(1)  # K, of all modes
@@ -107,7 +107,7 @@ class Simulation:
                 f"resume: the run has {restart.step} steps already; expected at least as many, got {steps}"
             )
         memory = {name[7:]: array for name, array in restart.arrays.items() if name.startswith("memory_")}
-        self.polymers.evaluate = copies.evaluator(self.atoms, memory)
+        self.polymers.evaluate = batch.evaluator(self.atoms, memory)
         self.polymers.restore(restart.arrays)
         restore_generator(self.polymers.generators[0], restart.generators["bath"])
         self.step = restart.step

@@ -28,7 +28,7 @@ from numpy.random import Generator
 
 from painn_ase.errors import InputError
 from painn_ase.files import storing, write_atomically
-from painn_ase.simulate.recorder import divert, unborn
+from painn_ase.simulate.run.recorder import divert, unborn
 
 FORMAT = "painn_ase restart 1"
 _ROWS_AT_ONCE = 1 << 14

@@ -30,7 +30,7 @@ from ase.io.trajectory import Trajectory
 
 from painn_ase.errors import PainnError, StorageError
 from painn_ase.files import storage_error, storing
-from painn_ase.simulate.observables import Observable
+from painn_ase.simulate.run.observables import Observable
 
 FORMAT = "painn_ase observables 1"
 _BUFFER = 4 * 1024**2  # bytes held in memory at most
@@ -66,7 +66,7 @@ def needs(plan: list[tuple[Observable, int]], step: int) -> set[str]:
 class Recorder:
     """Writes the observables and frames of one run. Use it as a context manager.
 
-    With `resume` it appends to the rows and frames that `painn_ase.simulate.restart` has cut back to the last complete
+    With `resume` it appends to the rows and frames that `simulate.run.restart` has cut back to the last complete
     ones, in place of beginning new files.
     """
 

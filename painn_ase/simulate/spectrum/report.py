@@ -12,9 +12,9 @@ from ase import Atoms
 
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
-from painn_ase.simulate.harmonic import Vibrations, vibrations
-from painn_ase.simulate.optimize import relax
-from painn_ase.simulate.report_files import (
+from painn_ase.simulate.md.relax import relax
+from painn_ase.simulate.normal_modes import Vibrations, vibrations
+from painn_ase.simulate.spectrum.report_files import (
     HARMONIC,
     PAGE,
     TEXT,

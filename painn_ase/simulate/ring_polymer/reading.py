@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from ase.units import kB
 
-from painn_ase.simulate.averages import mean_and_error
+from painn_ase.simulate.replicas.modes import Ring
 from painn_ase.simulate.ring_polymer.estimators import heat_capacity
-from painn_ase.simulate.ring_polymer.ring import Ring
-from painn_ase.simulate.run import Run
+from painn_ase.simulate.run.averages import mean_and_error
+from painn_ase.simulate.run.reading import Run
 
 
 class RingPolymerRun(Run):

@@ -14,15 +14,15 @@ from ase.units import kB
 
 from painn_ase.errors import InputError, closest
 from painn_ase.files import write_atomically
-from painn_ase.simulate.guards import Guards
-from painn_ase.simulate.lookout import FAILURE, FLAGGED
-from painn_ase.simulate.protocol import Protocol
-from painn_ase.simulate.report import Analysis, Recording, Report, analyse
-from painn_ase.simulate.report_files import FILES, check_plotting
-from painn_ase.simulate.requests import check_structure
-from painn_ase.simulate.restart import identity_of
-from painn_ase.simulate.series import FILES as SERIES
-from painn_ase.simulate.trajectories import STATE, Trajectories
+from painn_ase.simulate.replicas.lookout import FAILURE, FLAGGED
+from painn_ase.simulate.run.guards import Guards
+from painn_ase.simulate.run.requests import check_structure
+from painn_ase.simulate.run.restart import identity_of
+from painn_ase.simulate.spectrum.protocol import Protocol
+from painn_ase.simulate.spectrum.report import Analysis, Recording, Report, analyse
+from painn_ase.simulate.spectrum.report_files import FILES, check_plotting
+from painn_ase.simulate.spectrum.series import FILES as SERIES
+from painn_ase.simulate.spectrum.trajectories import STATE, Trajectories
 
 KINDS = ("infrared", "raman", "power")
 _ABOUT = "protocol.json"

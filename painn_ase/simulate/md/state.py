@@ -14,8 +14,8 @@ from ase import Atoms
 from ase.io.jsonio import encode
 
 from painn_ase.errors import InputError
-from painn_ase.simulate.evaluation import Together, recall, remember
-from painn_ase.simulate.restart import Restart, identity_of
+from painn_ase.simulate.md.evaluation import Together, recall, remember
+from painn_ase.simulate.run.restart import Restart, identity_of
 
 logger = logging.getLogger(__name__)
 

@@ -15,19 +15,19 @@ from ase.constraints import FixAtoms
 
 from painn_ase.errors import InputError
 from painn_ase.files import claim
-from painn_ase.simulate.guards import Guards, bad
-from painn_ase.simulate.observables import intervals
-from painn_ase.simulate.provenance import provenance
-from painn_ase.simulate.recorder import Output
-from painn_ase.simulate.requests import check_output, check_steps, check_structure
-from painn_ase.simulate.restart import identity_of
+from painn_ase.simulate.replicas.modes import Ring
+from painn_ase.simulate.replicas.thermostat import Thermostat
+from painn_ase.simulate.replicas.thermostat import thermostat as named
 from painn_ase.simulate.ring_polymer.beads import Beads
 from painn_ase.simulate.ring_polymer.observables import choose
-from painn_ase.simulate.ring_polymer.ring import Ring
-from painn_ase.simulate.ring_polymer.run import RingPolymerRun
+from painn_ase.simulate.ring_polymer.reading import RingPolymerRun
 from painn_ase.simulate.ring_polymer.simulation import Schedule, Simulation
-from painn_ase.simulate.ring_polymer.thermostat import Thermostat
-from painn_ase.simulate.ring_polymer.thermostat import thermostat as named
+from painn_ase.simulate.run.guards import Guards, bad
+from painn_ase.simulate.run.observables import intervals
+from painn_ase.simulate.run.provenance import provenance
+from painn_ase.simulate.run.recorder import Output
+from painn_ase.simulate.run.requests import check_output, check_steps, check_structure
+from painn_ase.simulate.run.restart import identity_of
 
 
 def run_rpmd(

@@ -18,14 +18,14 @@ from tqdm import tqdm
 
 from painn_ase.errors import InputError, SimulationError, closest
 from painn_ase.files import claim
-from painn_ase.simulate.checkpoint import Checkpoint, place, recall_calculator, structure_identity, structure_state
-from painn_ase.simulate.evaluation import Together
-from painn_ase.simulate.guards import Guards, Watch
-from painn_ase.simulate.observables import Moment
-from painn_ase.simulate.optimizers import OPTIMIZERS, optimizer_state, restore_optimizer
-from painn_ase.simulate.recorder import Frames, file
-from painn_ase.simulate.requests import check_steps, check_structure
-from painn_ase.simulate.restart import Restart, cut_frames
+from painn_ase.simulate.md.evaluation import Together
+from painn_ase.simulate.md.optimizers import OPTIMIZERS, optimizer_state, restore_optimizer
+from painn_ase.simulate.md.state import Checkpoint, place, recall_calculator, structure_identity, structure_state
+from painn_ase.simulate.run.guards import Guards, Watch
+from painn_ase.simulate.run.observables import Moment
+from painn_ase.simulate.run.recorder import Frames, file
+from painn_ase.simulate.run.requests import check_steps, check_structure
+from painn_ase.simulate.run.restart import Restart, cut_frames
 
 
 @dataclass(frozen=True)

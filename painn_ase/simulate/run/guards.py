@@ -17,7 +17,7 @@ from ase.io.trajectory import Trajectory
 
 from painn_ase.errors import InputError, PainnError, SimulationError
 from painn_ase.neighbors import VerletList, neighbor_list
-from painn_ase.simulate.observables import Moment
+from painn_ase.simulate.run.observables import Moment
 
 logger = logging.getLogger(__name__)
 

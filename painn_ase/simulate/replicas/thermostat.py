@@ -10,7 +10,7 @@ from ase.units import fs
 from numpy.random import Generator
 
 from painn_ase.errors import InputError, closest
-from painn_ase.simulate.ring_polymer.ring import Ring, wavenumber
+from painn_ase.simulate.replicas.modes import Ring, wavenumber
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 from ase.units import fs
 from numpy.random import Generator
 
-from painn_ase.simulate.copies import Evaluator
-from painn_ase.simulate.ring_polymer.ring import Ring, to_beads, to_modes
-from painn_ase.simulate.ring_polymer.thermostat import Thermostat, rescaling_factor
+from painn_ase.simulate.replicas.batch import Evaluator
+from painn_ase.simulate.replicas.modes import Ring, to_beads, to_modes
+from painn_ase.simulate.replicas.thermostat import Thermostat, rescaling_factor
 
 
 class RingPolymers:

@@ -14,15 +14,15 @@ from ase.units import kB
 from tqdm import tqdm
 
 from painn_ase.errors import InputError
-from painn_ase.simulate import copies, lockstep
-from painn_ase.simulate.guards import SPREAD, Guards
-from painn_ase.simulate.lookout import FLAGGED, Lookout
-from painn_ase.simulate.protocol import Protocol
-from painn_ase.simulate.restart import Restart, cut_frames, generator_state, restore_generator
-from painn_ase.simulate.ring_polymer.motion import RingPolymers
-from painn_ase.simulate.ring_polymer.ring import Ring
-from painn_ase.simulate.ring_polymer.thermostat import THERMOSTATS, Thermostat
-from painn_ase.simulate.series import Series
+from painn_ase.simulate.replicas import batch, rigid
+from painn_ase.simulate.replicas.lookout import FLAGGED, Lookout
+from painn_ase.simulate.replicas.modes import Ring
+from painn_ase.simulate.replicas.motion import RingPolymers
+from painn_ase.simulate.replicas.thermostat import THERMOSTATS, Thermostat
+from painn_ase.simulate.run.guards import SPREAD, Guards
+from painn_ase.simulate.run.restart import Restart, cut_frames, generator_state, restore_generator
+from painn_ase.simulate.spectrum.protocol import Protocol
+from painn_ase.simulate.spectrum.series import Series
 from painn_ase.spectra import dipole_rates
 
 STATE = "state.npz"
@@ -51,13 +51,13 @@ class Trajectories:
         self.free = THERMOSTATS["trpmd" if quantum else "none"]
         self.polymers = RingPolymers(
             Ring(protocol.beads, self.masses, protocol.temperature, protocol.timestep),
-            copies.evaluator(atoms),
+            batch.evaluator(atoms),
             atoms.positions,
             Thermostat(time=1 / protocol.friction),
             [np.random.default_rng(seed) for seed in seeds],
         )
         self.series = Series(folder, protocol.frames)
-        spinning = 0 if atoms.pbc.any() or protocol.rotation else lockstep.rotations(atoms.positions, self.masses)
+        spinning = 0 if atoms.pbc.any() or protocol.rotation else rigid.rotations(atoms.positions, self.masses)
         self.freedom = 3 * len(atoms) - 3 - spinning
         self.lookout = Lookout(guards, guards.limit(protocol.temperature, self.freedom), atoms, folder.joinpath)
         self._spread = {SPREAD} if guards.max_disagreement is not None else set()
@@ -105,11 +105,11 @@ class Trajectories:
         p.use(self.free)
         if not self.protocol.rotation and not self.atoms.pbc.any():
             momenta = p.centroid_velocities * self.masses[:, None]
-            momenta = lockstep.without_rotation(p.centroids, momenta, self.masses)
+            momenta = rigid.without_rotation(p.centroids, momenta, self.masses)
             p.set_centroid_velocities(momenta / self.masses[:, None])
 
     def _centroid_kinetic(self) -> np.ndarray:
-        return lockstep.kinetic_energy(self.polymers.centroid_velocities * self.masses[:, None], self.masses)
+        return rigid.kinetic_energy(self.polymers.centroid_velocities * self.masses[:, None], self.masses)
 
     # ---- frames
 
@@ -157,7 +157,7 @@ class Trajectories:
         state.check(self.identity, path)
         self.step, self.seconds = state.step, float(state.values["seconds"])
         memory = {name[7:]: array for name, array in state.arrays.items() if name.startswith("memory_")}
-        self.polymers.evaluate = copies.evaluator(self.atoms, memory)
+        self.polymers.evaluate = batch.evaluator(self.atoms, memory)
         self.polymers.restore(state.arrays)
         self.lookout.restore(state.values)
         if (self.folder / FLAGGED).exists():

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from painn_ase.errors import InputError
-from painn_ase.simulate.recorder import Output
+from painn_ase.simulate.run.recorder import Output
 
 
 def check_structure(atoms: Atoms, purpose: str, least: int = 1) -> None:

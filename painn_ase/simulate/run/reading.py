@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 
 from painn_ase.errors import InputError, closest
-from painn_ase.simulate.averages import mean_and_error, slope
-from painn_ase.simulate.recorder import FORMAT, file
+from painn_ase.simulate.run.averages import mean_and_error, slope
+from painn_ase.simulate.run.recorder import FORMAT, file
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from ase.md.md import MolecularDynamics
 from ase.units import kB
 from numpy.random import Generator
 
-from painn_ase.simulate.checkpoint import recall_calculator, structure_state
-from painn_ase.simulate.ensembles import Coupling
-from painn_ase.simulate.evaluation import Together, together
-from painn_ase.simulate.observables import Moment
-from painn_ase.simulate.restart import Restart, generator_state, restore_generator
+from painn_ase.simulate.md.ensembles import Coupling
+from painn_ase.simulate.md.evaluation import Together, together
+from painn_ase.simulate.md.state import recall_calculator, structure_state
+from painn_ase.simulate.run.observables import Moment
+from painn_ase.simulate.run.restart import Restart, generator_state, restore_generator
 
 
 @dataclass(frozen=True)

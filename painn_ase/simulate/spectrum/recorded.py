@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from painn_ase.errors import InputError, closest
-from painn_ase.simulate.report import Analysis, Recording, Report, analyse
-from painn_ase.simulate.report_files import FILES, TITLES
-from painn_ase.simulate.run import Run
+from painn_ase.simulate.run.reading import Run
+from painn_ase.simulate.spectrum.report import Analysis, Recording, Report, analyse
+from painn_ase.simulate.spectrum.report_files import FILES, TITLES
 from painn_ase.spectra import dipole_rates
 
 

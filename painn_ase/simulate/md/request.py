@@ -16,17 +16,17 @@ from tqdm import tqdm
 
 from painn_ase.errors import InputError
 from painn_ase.files import claim
-from painn_ase.simulate import momenta
-from painn_ase.simulate.checkpoint import Checkpoint, place, structure_identity
-from painn_ase.simulate.engine import Engine, lent
-from painn_ase.simulate.ensembles import MTK, Conditions, Coupling, coupling
-from painn_ase.simulate.guards import Guards, Watch, bad
-from painn_ase.simulate.observables import Moment, Observable, choose, intervals
-from painn_ase.simulate.provenance import provenance
-from painn_ase.simulate.recorder import Output, Recorder, file, needs
-from painn_ase.simulate.requests import check_output, check_steps, check_structure
-from painn_ase.simulate.restart import Restart, cut_frames, cut_observables
-from painn_ase.simulate.run import Run
+from painn_ase.simulate.md import momenta
+from painn_ase.simulate.md.driver import Engine, lent
+from painn_ase.simulate.md.ensembles import MTK, Conditions, Coupling, coupling
+from painn_ase.simulate.md.state import Checkpoint, place, structure_identity
+from painn_ase.simulate.run.guards import Guards, Watch, bad
+from painn_ase.simulate.run.observables import Moment, Observable, choose, intervals
+from painn_ase.simulate.run.provenance import provenance
+from painn_ase.simulate.run.reading import Run
+from painn_ase.simulate.run.recorder import Output, Recorder, file, needs
+from painn_ase.simulate.run.requests import check_output, check_steps, check_structure
+from painn_ase.simulate.run.restart import Restart, cut_frames, cut_observables
 
 _ON_THE_SIDE = (".restart.npz", ".failure.traj", ".flagged.traj")
 _HINT = ". Check that the structure is like the training data, or try a shorter timestep."

@@ -17,7 +17,7 @@ from ase.vibrations import VibrationsData
 
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
-from painn_ase.simulate.guards import bad
+from painn_ase.simulate.run.guards import bad
 from painn_ase.spectra.harmonic import (
     NormalModes,
     infrared_intensities,

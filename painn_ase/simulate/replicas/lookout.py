@@ -15,7 +15,9 @@ from ase.io.trajectory import Trajectory
 
 from painn_ase.errors import PainnError, SimulationError
 from painn_ase.neighbors import neighbor_list
-from painn_ase.simulate.guards import (
+from painn_ase.simulate.replicas.modes import to_beads
+from painn_ase.simulate.replicas.motion import RingPolymers
+from painn_ase.simulate.run.guards import (
     SPREAD,
     Guards,
     GuardWarning,
@@ -26,8 +28,6 @@ from painn_ase.simulate.guards import (
     too_hot,
     too_strong,
 )
-from painn_ase.simulate.ring_polymer.motion import RingPolymers
-from painn_ase.simulate.ring_polymer.ring import to_beads
 
 FAILURE, FLAGGED = "failure.traj", "flagged.traj"
 _RESERVE = 0.6  # Å that atoms may move before close pairs are listed anew

@@ -1,0 +1,1 @@
+"""What every recorded run is: its files, its restart, its guards, and how it is read."""
