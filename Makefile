@@ -7,13 +7,17 @@ INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --durations=10
 
-.PHONY: demo test test-slow test-all lint torch-cluster clean
+.PHONY: demo test coverage test-slow test-all lint torch-cluster clean
 
 demo: $(VENV)/.installed
 	$(BIN)/painn-ase md ethanol --temperature 300 --steps 4000 --output runs/demo --overwrite
 
-# Coverage of lines costs least where Python itself counts them (sys.monitoring, from 3.12 on).
 test: $(VENV)/.installed-dev
+	$(PYTEST) -m "not slow"
+
+# The same tests, and which lines they execute: judged where the reference data are in reach (CONTRIBUTING.md).
+# Coverage costs least where Python itself counts lines (sys.monitoring, from 3.12 on).
+coverage: $(VENV)/.installed-dev
 	COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
 	$(PYTEST) -m "not slow" --cov --cov-report=term
 	$(BIN)/python .ci/least_coverage.py 75
