@@ -106,7 +106,10 @@ def dynamics_check(
         try:
             if beads > 1:
                 record = {"bead_positions": every}
-                run = run_rpmd(moving, beads=beads, thermostat="trpmd", record=record, **common)
+                equilibration = min(1.0, ps)  # a trial of less than a picosecond need not wait for one
+                run = run_rpmd(
+                    moving, beads=beads, thermostat="trpmd", record=record, equilibration=equilibration, **common
+                )
             else:
                 run = run_md(moving, record={"positions": every}, **common)
         except SimulationError as error:
