@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 
 from painn_ase.backends import NativeBackend
-from painn_ase.bench import graph_of, random_model, water
+from painn_ase.bench import CUTOFF, random_model, water
 from painn_ase.graph import AtomicGraph
+from painn_ase.neighbors import graph_of
 
 SHAPES = [(1, 1, 3), (2, 2, 2), (4, 4, 4), (6, 6, 6), (10, 10, 10), (16, 16, 16), (24, 24, 24), (32, 32, 33)]
 
@@ -49,7 +50,7 @@ def main() -> None:
 def measure(shape: tuple[int, int, int], threads: int) -> dict:
     """Least ms of several force calls, and peak memory in MB before and after the kernel's first."""
     torch.set_num_threads(1)
-    graph = graph_of(water(shape))
+    graph = graph_of(water(shape), CUTOFF)
     native = NativeBackend(random_model(), threads=threads)
     before = peak_memory()
     least, calls, start = float("inf"), 0, time.perf_counter()

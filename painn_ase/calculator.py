@@ -2,13 +2,11 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
@@ -22,7 +20,7 @@ from painn_ase.ensemble import SPREAD, Ensemble
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model, check_elements
-from painn_ase.neighbors import Pairs, VerletList, check_distances, neighbor_list
+from painn_ase.neighbors import GraphBuilder, VerletList, check_distances, neighbor_list
 from painn_ase.properties import PROPERTIES
 from painn_ase.response import RESPONSES
 
@@ -102,8 +100,7 @@ class PaiNNCalculator(Calculator):
     def _setup(self, name: str, backend: Backend, charge: float | None, skin: float, neighbors: str) -> None:
         self.model_name = name
         self.backend = backend
-        self.charge = None if charge is None else float(charge)
-        self.neighbor_list = VerletList(neighbor_list(neighbors), backend.cutoff, skin)
+        self._builder = GraphBuilder(VerletList(neighbor_list(neighbors), backend.cutoff, skin), charge)
         implemented = set(backend.properties) | {"free_energy"}
         if "dipole" in backend.properties:
             implemented.add("born_effective_charges")
@@ -111,9 +108,7 @@ class PaiNNCalculator(Calculator):
         members: Any = getattr(backend, "members", (backend,))
         molecular = frozenset().union(*(member.model.molecular for member in members))
         self._molecular = molecular | {name for name, source in RESPONSES.items() if source in molecular}
-        self._graph: AtomicGraph | None = None
-        self._pairs: Pairs | None = None
-        self._graph_charge = 0.0
+        self._graph: AtomicGraph | None = None  # of the cached results
 
     def clone(self) -> "PaiNNCalculator":
         """A calculator of its own (cache and neighbour list) that shares the weights: one per NEB image."""
@@ -124,6 +119,20 @@ class PaiNNCalculator(Calculator):
         twin.guard = None if self.guard is None else self.guard.twin()
         twin.parameters = dict(p)
         return twin
+
+    @property
+    def neighbor_list(self) -> VerletList:
+        """The pairs with their skin, and how often they were found anew."""
+        return self._builder.verlet
+
+    @property
+    def charge(self) -> float | None:
+        """Total charge in e of every structure; None where `atoms.info["charge"]` says it."""
+        return self._builder.charge
+
+    def charge_of(self, atoms: Atoms) -> float:
+        """The total charge in e that `atoms` are evaluated with."""
+        return self._builder.charge_of(atoms)
 
     @property
     def outside(self) -> str | None:
@@ -183,8 +192,8 @@ class PaiNNCalculator(Calculator):
 
     def recall(self, atoms: Atoms, memory: Mapping[str, Any], properties: Sequence[str] = ("energy",)) -> None:
         """Evaluates `atoms` for `properties` just as the calculator did whose `memory`, taken then, is given."""
-        self.neighbor_list.rebuild(memory["positions"], memory["cell"], atoms.pbc)
-        self.results, self.atoms, self._graph, self._pairs = {}, None, None, None
+        self._builder.recall(atoms, memory["positions"], memory["cell"])
+        self.results, self.atoms, self._graph = {}, None, None
         self.calculate(atoms, properties)
         if self.guard is not None and memory["guard"] is not None:
             self.guard.restore(memory["guard"])
@@ -237,7 +246,10 @@ class PaiNNCalculator(Calculator):
         if system_changes or self._graph is None:
             # whatever goes wrong from here on, nothing of the last structure may answer for this one
             self.results, previous, self._graph = {}, self._graph, None
-            self._graph = self._build_graph(atoms, previous)
+            graph = self._builder.build(atoms)
+            if previous is None or graph.numbers is not previous.numbers:
+                self._look_at(graph)
+            self._graph = graph
         self._refuse_undefined(atoms, properties)
         wanted = {"energy", "energies", "forces"}.intersection(self.backend.properties)
         if wanted and atoms.pbc.all():
@@ -260,7 +272,7 @@ class PaiNNCalculator(Calculator):
         return dict(self.parameters)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_graph": None, "_pairs": None, "results": {}, "atoms": None}
+        return self.__dict__ | {"_graph": None, "results": {}, "atoms": None}
 
     # ---- parts
 
@@ -278,6 +290,15 @@ class PaiNNCalculator(Calculator):
         elif changes or mine is None:
             mine = self.atoms = atoms.copy()
         return mine
+
+    def _look_at(self, graph: AtomicGraph) -> None:
+        """Compares atoms or pairs that are new with what the model knows."""
+        check_elements(self.model_name, self.backend.elements, graph.numbers.numpy())
+        if self.guard is not None:
+            assert self._builder.pairs is not None
+            self.guard.new_pairs(
+                graph.numbers.numpy(), self._builder.pairs, graph.positions.numpy(), graph.cells[0].numpy()
+            )
 
     def _refuse_undefined(self, atoms: Atoms, properties: Iterable[str]) -> None:
         for asked in properties:
@@ -305,40 +326,12 @@ class PaiNNCalculator(Calculator):
         if all(isfinite(value.sum()) for value in values.values()):  # NaN and infinity survive a sum
             return
         assert self._graph is not None
-        assert self._pairs is not None
-        check_distances(self._pairs, self._graph.positions.numpy(), self._graph.cells[0].numpy())
+        assert self._builder.pairs is not None
+        check_distances(self._builder.pairs, self._graph.positions.numpy(), self._graph.cells[0].numpy())
         raise SimulationError(
             f"model {self.model_name!r} returned values that are not finite for this structure; it lies far outside of "
             "what the model was trained on. Look at the last frames of the trajectory"
         )
-
-    def _build_graph(self, atoms: Atoms, old: AtomicGraph | None) -> AtomicGraph:
-        """The graph of `atoms`; everything but positions and cell is the `old` object's while the pairs are."""
-        charge = self._charge_of(atoms)
-        numbers, cell = atoms.arrays["numbers"], atoms.cell.array
-        near = self.neighbor_list.update(atoms.positions, cell, atoms.pbc)
-        kept = old is not None and near.pairs is self._pairs and charge == self._graph_charge
-        if kept and old is not None and _same(old.numbers.numpy(), numbers):
-            positions, cells = torch.from_numpy(near.positions), torch.from_numpy(cell[None].copy())
-            return replace(old, positions=positions, cells=cells)
-        check_elements(self.model_name, self.backend.elements, numbers)
-        pairs, pbc = near.pairs, atoms.pbc.copy()
-        if self.guard is not None:
-            self.guard.new_pairs(numbers, pairs, near.positions, cell)
-        self._pairs, self._graph_charge = pairs, charge
-        return AtomicGraph.from_arrays(
-            numbers.copy(), near.positions, pairs.centers, pairs.neighbors, pairs.shifts, cell.copy(), pbc, charge
-        )
-
-    def _charge_of(self, atoms: Atoms) -> float:
-        given = atoms.info.get("charge", 0.0) if self.charge is None else self.charge
-        try:
-            charge = float(given)
-        except (TypeError, ValueError):
-            charge = np.nan
-        if not np.isfinite(charge):
-            raise InputError(f"total charge: expected a number in e in atoms.info['charge']; got {given!r}")
-        return charge
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:

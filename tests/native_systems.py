@@ -7,21 +7,11 @@ from ase.build import molecule
 
 from painn_ase.graph import AtomicGraph
 from painn_ase.native.library import INSTRUCTION_SETS, available, library
-from painn_ase.neighbors import neighbor_list
 
 if available() is None:
     RUNNABLE = [name for name in INSTRUCTION_SETS if library().painn_instruction_set(name.encode())]
 else:
     RUNNABLE = []
-
-
-def graph_of(atoms: Atoms, cutoff: float, charge: float = 0.0) -> AtomicGraph:
-    """The graph of `atoms` with all pairs closer than `cutoff` Å."""
-    cell = atoms.cell.array * atoms.pbc[:, None]
-    pairs = neighbor_list("matscipy")(atoms.positions, cell, atoms.pbc, cutoff)
-    return AtomicGraph.from_arrays(
-        atoms.numbers, atoms.positions, pairs.centers, pairs.neighbors, pairs.shifts, cell, atoms.pbc, charge
-    )
 
 
 def water_box(edge: int, seed: int = 0) -> Atoms:

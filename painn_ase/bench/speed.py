@@ -25,14 +25,14 @@ from ase.md.langevin import Langevin
 
 from painn_ase import __version__
 from painn_ase.backends import Backend, NativeBackend, TorchBackend
-from painn_ase.bench.systems import CUTOFF, graph_of, random_model, systems, water
+from painn_ase.bench.systems import CUTOFF, random_model, systems, water
 from painn_ase.bench.yardstick import Yardstick
 from painn_ase.calculator import PaiNNCalculator
 from painn_ase.errors import SimulationError
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
 from painn_ase.native.library import vector_rate
-from painn_ase.neighbors import neighbor_list
+from painn_ase.neighbors import graph_of, neighbor_list
 
 NODE_FLOPS, PAIR_MULTIPLY_ADDS = 162, 214  # per F² and atom, per F and directed pair: energy and forces, T = 3
 
@@ -173,7 +173,7 @@ def line(name: str, row: dict) -> str:
 
 def ethanol_graph() -> AtomicGraph:
     """The molecule of `langevin_step`."""
-    return graph_of(molecule("CH3CH2OH"))
+    return graph_of(molecule("CH3CH2OH"), CUTOFF)
 
 
 def langevin_step(calculator: Calculator, seconds: float, timestep: float = 0.01) -> float:

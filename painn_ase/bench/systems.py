@@ -11,7 +11,7 @@ from ase.build import molecule
 from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph, batch
 from painn_ase.model import Model
-from painn_ase.neighbors import neighbor_list
+from painn_ase.neighbors import graph_of
 
 CUTOFF = 5.0  # Å
 
@@ -63,14 +63,6 @@ def water(shape: tuple[int, int, int], seed: int = 0) -> Atoms:
     return Atoms(np.tile(single.numbers, count), positions.reshape(-1, 3), cell=np.diag(shape) * step, pbc=True)
 
 
-def graph_of(atoms: Atoms, cutoff: float = CUTOFF) -> AtomicGraph:
-    """The graph of `atoms` with all pairs closer than `cutoff` Å."""
-    pairs = neighbor_list("matscipy")(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
-    return AtomicGraph.from_arrays(
-        atoms.numbers, atoms.positions, pairs.centers, pairs.neighbors, pairs.shifts, atoms.cell.array, atoms.pbc
-    )
-
-
 def beads(graph: AtomicGraph, count: int) -> AtomicGraph:
     """`count` copies of a molecule in one batch, each displaced a little, as the beads of a ring polymer are."""
     generator = torch.Generator().manual_seed(0)
@@ -79,12 +71,12 @@ def beads(graph: AtomicGraph, count: int) -> AtomicGraph:
 
 
 SYSTEMS: dict[str, Callable[[], AtomicGraph]] = {
-    "ethanol": lambda: graph_of(molecule("CH3CH2OH")),
-    "aspirin": lambda: graph_of(aspirin()),
-    "64 beads": lambda: beads(graph_of(aspirin()), 64),
-    "water 192": lambda: graph_of(water((4, 4, 4))),
-    "water 648": lambda: graph_of(water((6, 6, 6))),
-    "water 3000": lambda: graph_of(water((10, 10, 10))),
+    "ethanol": lambda: graph_of(molecule("CH3CH2OH"), CUTOFF),
+    "aspirin": lambda: graph_of(aspirin(), CUTOFF),
+    "64 beads": lambda: beads(graph_of(aspirin(), CUTOFF), 64),
+    "water 192": lambda: graph_of(water((4, 4, 4)), CUTOFF),
+    "water 648": lambda: graph_of(water((6, 6, 6)), CUTOFF),
+    "water 3000": lambda: graph_of(water((10, 10, 10)), CUTOFF),
 }
 """What makes the graph of a system, by name, from one molecule to 3000 atoms of water."""
 

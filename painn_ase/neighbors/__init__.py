@@ -5,8 +5,10 @@ from collections.abc import Callable
 from painn_ase.errors import InputError, closest
 from painn_ase.neighbors.base import NeighborList, Pairs
 from painn_ase.neighbors.brute_force import BruteForceNeighborList
+from painn_ase.neighbors.builder import GraphBuilder, graph_of, total_charge
 from painn_ase.neighbors.geometry import check_distances
 from painn_ase.neighbors.matscipy import MatscipyNeighborList
+from painn_ase.neighbors.replicas import ReplicasBuilder
 from painn_ase.neighbors.torch_cluster import TorchClusterNeighborList
 from painn_ase.neighbors.verlet import Neighborhood, VerletList
 
@@ -30,10 +32,14 @@ def neighbor_list(name: str = "matscipy") -> NeighborList:
 
 __all__ = [
     "NEIGHBOR_LISTS",
+    "GraphBuilder",
     "NeighborList",
     "Neighborhood",
     "Pairs",
+    "ReplicasBuilder",
     "VerletList",
     "check_distances",
+    "graph_of",
     "neighbor_list",
+    "total_charge",
 ]

@@ -22,7 +22,7 @@ from painn_ase import units
 from painn_ase.coverage import Coverage
 from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph
-from painn_ase.neighbors import neighbor_list
+from painn_ase.neighbors import graph_of
 from painn_ase.properties import PROPERTIES
 from painn_ase.training.config import Data, Label, Split
 
@@ -148,21 +148,16 @@ def _graph(atoms: Atoms, cutoff: float, charge_key: str, where: str) -> tuple[At
     """The graph of `atoms`, and whether a periodic direction without a cell vector was dropped."""
     if len(atoms) == 0:
         raise InputError(f"{where} has no atoms")
-    positions, cell = atoms.get_positions(), np.asarray(atoms.cell)
     if not 0 < atoms.numbers.min() <= atoms.numbers.max() < 100:
         raise InputError(f"{where}: expected atomic numbers from 1 to 99; got {sorted(set(atoms.numbers.tolist()))}")
-    pbc = atoms.pbc & cell.any(axis=1)
-    charge = float(atoms.info.get(charge_key, 0.0))
-    if not np.isfinite(charge):
-        raise InputError(f"{where}: total charge info[{charge_key!r}] is {charge}")
+    flat = atoms.pbc & ~atoms.cell.array.any(axis=1)
+    if flat.any():
+        atoms = atoms.copy()
+        atoms.pbc &= ~flat
     try:
-        pairs = neighbor_list("matscipy")(positions, cell, pbc, cutoff)
+        return graph_of(atoms, cutoff, charge=charge_key), bool(flat.any())
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    graph = AtomicGraph.from_arrays(
-        atoms.numbers, positions, pairs.centers, pairs.neighbors, pairs.shifts, cell, pbc, charge
-    )
-    return graph, bool((pbc != atoms.pbc).any())
 
 
 def _raw(atoms: Atoms, key: str) -> Any:

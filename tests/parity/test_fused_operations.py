@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from native_systems import RUNNABLE, graph_of
+from native_systems import RUNNABLE
 from torch import Tensor
 
 from painn_ase.derivatives import evaluate
 from painn_ase.errors import InputError
 from painn_ase.graph import batch
 from painn_ase.native.library import INSTRUCTION_SET_VARIABLE
+from painn_ase.neighbors import graph_of
 from painn_ase.nn import fused
 from painn_ase.nn.dense import LINEAR, PERCEPTRON
 from painn_ase.nn.fused import Operation, fusible, plain_torch, product, without_derivatives_by

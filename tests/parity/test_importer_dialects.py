@@ -13,9 +13,8 @@ from torch import nn
 from painn_ase import PaiNNCalculator, load_model
 from painn_ase.derivatives import evaluate
 from painn_ase.errors import ModelError
-from painn_ase.graph import AtomicGraph
 from painn_ase.importers import convert, curator, neuralforcefield
-from painn_ase.neighbors import neighbor_list
+from painn_ase.neighbors import graph_of
 from painn_ase.units import BOHR, KCAL_PER_MOL
 
 F, ROUNDS, COUNT, CUTOFF = 6, 2, 20, 4.0
@@ -24,8 +23,7 @@ POSITIONS = np.array([[0, 0, 0.1], [0.8, 0, -0.5], [-0.7, 0.1, -0.5], [1.9, 1.2,
 
 
 def energy(model, positions=POSITIONS, numbers=NUMBERS):
-    pairs = neighbor_list("brute_force")(positions, np.zeros((3, 3)), (False,) * 3, model.cutoff)
-    graph = AtomicGraph.from_arrays(numbers, positions, pairs.centers, pairs.neighbors, pairs.shifts)
+    graph = graph_of(Atoms(numbers, positions), model.cutoff)
     return evaluate(model.to(torch.float64), graph, ("energy",))["energy"].item()
 
 

@@ -9,13 +9,14 @@ import sys
 import numpy as np
 import pytest
 import torch
-from native_systems import RUNNABLE, graph_of, pulled, water_box
+from native_systems import RUNNABLE, pulled, water_box
 
 from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.backends import tables as tabulation
 from painn_ase.errors import InputError, ModelError
 from painn_ase.graph import batch
 from painn_ase.native.library import INSTRUCTION_SET_VARIABLE, available
+from painn_ase.neighbors import graph_of
 from painn_ase.nn.radial import CUTOFFS
 
 from random_models import NATIVE, random_model
@@ -109,7 +110,8 @@ FORK = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from painn_ase.backends import NativeBackend
-from native_systems import graph_of, water_box
+from native_systems import water_box
+from painn_ase.neighbors import graph_of
 from random_models import random_model
 model = random_model()
 native = NativeBackend(model, threads=2)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from native_systems import RUNNABLE, graph_of
+from native_systems import RUNNABLE
 
 from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.graph import AtomicGraph, batch
 from painn_ase.native.library import available
-from painn_ase.neighbors import neighbor_list
+from painn_ase.neighbors import graph_of, neighbor_list
 
 from random_models import random_model
 

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from native_systems import RUNNABLE, graph_of, pulled, water_box
+from native_systems import RUNNABLE, pulled, water_box
 
 from painn_ase import load_model
 from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.graph import batch
 from painn_ase.native.library import available
+from painn_ase.neighbors import graph_of
 from painn_ase.structures import read_structure
 
 from random_models import NATIVE, random_model

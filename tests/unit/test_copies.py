@@ -28,7 +28,7 @@ def test_molecules_that_only_vibrate_keep_their_pairs(ethanol):
     evaluate, path = Batched(ethanol), vibrating(ethanol, 4)
     for t in np.linspace(0, 20, 60):
         evaluate(path(t), ("forces",))
-    assert [list_.builds for list_ in evaluate._lists] == [1] * 4
+    assert [list_.builds for list_ in evaluate._builder.lists] == [1] * 4
 
 
 def test_each_copy_has_the_forces_it_has_alone_wherever_it_went(ethanol):
@@ -57,4 +57,4 @@ def test_crystals_and_large_molecules_keep_the_skin_of_the_calculator(ethanol):
     for atoms in (crystal, many):
         evaluate = Batched(atoms)
         evaluate(atoms.positions[None], ("forces",))
-        assert [list_.skin for list_ in evaluate._lists] == [ethanol.calc.neighbor_list.skin]
+        assert [list_.skin for list_ in evaluate._builder.lists] == [ethanol.calc.neighbor_list.skin]

@@ -1,6 +1,7 @@
 """What training data covered: exact where it is countable, invariant as physics is, and silent about similar data."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import ase.io
@@ -9,20 +10,15 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
+from painn_ase import neighbors
 from painn_ase.coverage import CLOSER, FARTHER, STRONGER, Coverage
 from painn_ase.errors import ModelError
-from painn_ase.graph import AtomicGraph
-from painn_ase.neighbors import neighbor_list
 
 CUTOFF = 5.0
 TRAIN = Path(__file__).parents[2] / "models" / "ethanol" / "data" / "train.extxyz"
 
 
-def graph_of(atoms: Atoms, cutoff: float = CUTOFF) -> AtomicGraph:
-    pairs = neighbor_list("matscipy")(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
-    return AtomicGraph.from_arrays(
-        atoms.numbers, atoms.positions, pairs.centers, pairs.neighbors, pairs.shifts, atoms.cell.array, atoms.pbc
-    )
+graph_of = partial(neighbors.graph_of, cutoff=CUTOFF)
 
 
 def coverage_of(frames: list[Atoms], forces=()) -> Coverage:
@@ -95,8 +91,8 @@ def test_a_supercell_scores_as_its_cell():
 
 def test_pairs_beyond_the_cutoff_are_not_looked_at(ethanol):
     frames, coverage = ethanol
-    wide = graph_of(frames[3], CUTOFF + 1.5)
-    assert wide.n_pairs > graph_of(frames[3], 3.0).n_pairs
+    wide = graph_of(frames[3], cutoff=CUTOFF + 1.5)
+    assert wide.n_pairs > graph_of(frames[3], cutoff=3.0).n_pairs
     assert coverage.score(wide) == pytest.approx(coverage.score(graph_of(frames[3])), abs=1e-12)
     assert coverage.graph(wide) is None
 

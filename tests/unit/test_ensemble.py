@@ -1,17 +1,19 @@
 """An ensemble is the mean of its members, and says how far they disagree."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from ase.build import molecule as g2
 from scipy.spatial.transform import Rotation
 
+from painn_ase import neighbors
 from painn_ase.backends import TorchBackend
 from painn_ase.ensemble import Ensemble
 from painn_ase.errors import InputError
-from painn_ase.graph import AtomicGraph, batch
+from painn_ase.graph import batch
 from painn_ase.model import Model
-from painn_ase.neighbors import neighbor_list
 
 CUTOFFS = (3.0, 5.0, 4.0)
 
@@ -27,12 +29,8 @@ def small_model(seed, cutoff=4.0, heads=("energy", "dipole"), elements=(1, 6, 8)
         return Model.from_config(config)
 
 
-def graph_of(atoms, cutoff=5.5):
-    """With pairs beyond every cutoff, as a Verlet skin leaves them."""
-    pairs = neighbor_list("brute_force")(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
-    return AtomicGraph.from_arrays(
-        atoms.numbers, atoms.positions, pairs.centers, pairs.neighbors, pairs.shifts, atoms.cell.array, atoms.pbc
-    )
+# with pairs beyond every cutoff, as a Verlet skin leaves them
+graph_of = partial(neighbors.graph_of, cutoff=5.5, neighbor_list=neighbors.neighbor_list("brute_force"))
 
 
 def ethanol(seed=0, periodic=False):

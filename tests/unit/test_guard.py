@@ -11,9 +11,8 @@ from painn_ase import PaiNNCalculator, load_model, save_model
 from painn_ase.coverage import Coverage, CoverageWarning, Guard
 from painn_ase.describe import render_card
 from painn_ase.errors import InputError, ModelError, SimulationError
-from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
-from painn_ase.neighbors import neighbor_list
+from painn_ase.neighbors import graph_of, neighbor_list
 from painn_ase.simulate import Guards, run_md
 
 from random_models import random_model
@@ -27,10 +26,7 @@ def covered_model(seed: int = 0, force: float = 100.0, size: float = 0.03) -> Mo
     for _ in range(30):
         atoms = molecule("CH3CH2OH")
         atoms.positions += size * rng.normal(size=(9, 3))
-        pairs = neighbor_list("matscipy")(atoms.positions, np.eye(3), False, model.cutoff)
-        graphs.append(
-            AtomicGraph.from_arrays(atoms.numbers, atoms.positions, pairs.centers, pairs.neighbors, pairs.shifts)
-        )
+        graphs.append(graph_of(atoms, model.cutoff))
     model.coverage = Coverage.of(graphs, [np.full((9, 3), force)], model.cutoff)
     return model
 

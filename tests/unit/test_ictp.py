@@ -1,25 +1,21 @@
 """The network of irreducible Cartesian tensors: its layers' tensors, its body order, its options."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from painn_ase import neighbors
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
-from painn_ase.neighbors import neighbor_list
 from painn_ase.nn import packed
 from painn_ase.representations import ICTP
 
 from systems import molecule, triclinic
 
-
-def graph_of(atoms, cutoff=4.0) -> AtomicGraph:
-    pairs = neighbor_list("matscipy")(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
-    return AtomicGraph.from_arrays(
-        atoms.numbers, atoms.positions, pairs.centers, pairs.neighbors, pairs.shifts, atoms.cell.array, atoms.pbc
-    )
+graph_of = partial(neighbors.graph_of, cutoff=4.0)
 
 
 def network(**options) -> ICTP:

@@ -5,9 +5,8 @@ import pytest
 from ase.build import molecule
 
 from painn_ase.backends import NativeBackend, TorchBackend
-from painn_ase.graph import AtomicGraph
 from painn_ase.native.library import available
-from painn_ase.neighbors import neighbor_list
+from painn_ase.neighbors import graph_of
 
 from random_models import random_model
 
@@ -31,10 +30,7 @@ def test_the_native_backend_computes_or_refuses_what_imports_bring(case):
     if NativeBackend.supports(model) is not None:
         return
     atoms = molecule("CH3CH2OH")
-    pairs = neighbor_list("brute_force")(atoms.positions, np.zeros((3, 3)), (False,) * 3, model.cutoff)
-    graph = AtomicGraph.from_arrays(
-        atoms.numbers, atoms.positions, pairs.centers, pairs.neighbors, pairs.shifts, charge=1.0
-    )
+    graph = graph_of(atoms, model.cutoff, charge=1.0)
     properties = model.properties - {"stress"}
     ours = NativeBackend(model).evaluate(graph, properties)
     theirs = TorchBackend(model, dtype="float64").evaluate(graph, properties)

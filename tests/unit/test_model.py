@@ -1,13 +1,15 @@
 """Building models: the paper's size, and mistakes that fail when the model is built."""
 
+from functools import partial
+
 import pytest
 import torch
 
+from painn_ase import neighbors
 from painn_ase.derivatives import evaluate
 from painn_ase.errors import InputError
-from painn_ase.graph import AtomicGraph, batch
+from painn_ase.graph import batch
 from painn_ase.model import Model
-from painn_ase.neighbors import neighbor_list
 
 from random_models import ARCHITECTURES, random_model
 from systems import NASTY
@@ -17,11 +19,7 @@ def config(**representation):
     return {"representation": {"kind": "painn", **representation}, "heads": {"energy": {}}, "elements": [1, 6, 8]}
 
 
-def graph_of(atoms, cutoff=4.0):
-    pairs = neighbor_list("matscipy")(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
-    return AtomicGraph.from_arrays(
-        atoms.numbers, atoms.positions, pairs.centers, pairs.neighbors, pairs.shifts, atoms.cell.array, atoms.pbc
-    )
+graph_of = partial(neighbors.graph_of, cutoff=4.0)
 
 
 def test_default_network_has_the_size_of_the_paper():

@@ -1,19 +1,18 @@
 """Networks beyond PaiNN, and PaiNN's options: sizes, mistakes, what heads need, and the backend they run on."""
 
 import logging
+from functools import partial
 
 import ase.io
 import numpy as np
 import pytest
 import torch
 
-from painn_ase import PaiNNCalculator
+from painn_ase import PaiNNCalculator, neighbors
 from painn_ase.backends import NativeBackend, choose_backend
 from painn_ase.derivatives import evaluate
 from painn_ase.errors import InputError
-from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
-from painn_ase.neighbors import neighbor_list
 from painn_ase.representations import REPRESENTATIONS
 from painn_ase.training import parse_config, train
 
@@ -26,15 +25,11 @@ def model_of(heads=("energy",), **representation):
     return Model.from_config({"representation": representation, "heads": heads, "elements": [1, 6, 8]})
 
 
-def graph_of(atoms, cutoff=4.0):
-    pairs = neighbor_list("matscipy")(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
-    return AtomicGraph.from_arrays(
-        atoms.numbers, atoms.positions, pairs.centers, pairs.neighbors, pairs.shifts, atoms.cell.array, atoms.pbc
-    )
+graph_of = partial(neighbors.graph_of, cutoff=4.0)
 
 
 def features_of(model, atoms):
-    graph = graph_of(atoms, model.cutoff)
+    graph = graph_of(atoms, cutoff=model.cutoff)
     with torch.no_grad():
         return model.representation(graph, graph.vectors())
 

@@ -18,7 +18,7 @@ from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.errors import InputError, PainnError
 from painn_ase.graph import AtomicGraph
 from painn_ase.native.library import available
-from painn_ase.neighbors import BruteForceNeighborList
+from painn_ase.neighbors import graph_of, neighbor_list
 from painn_ase.properties import PROPERTIES
 
 from random_models import ARCHITECTURES, random_model
@@ -48,14 +48,12 @@ def calculator(number: int, kind: str, skin: float) -> PaiNNCalculator:
     return PaiNNCalculator(model_of(number), dtype=kind, backend="native" if native else "torch", skin=skin)
 
 
-def graph_of(atoms: Atoms, cutoff: float) -> AtomicGraph:
+def wrapped_graph(atoms: Atoms, cutoff: float) -> AtomicGraph:
     wrapped = atoms.copy()
     wrapped.info = {}
     wrapped.positions -= (np.floor(scaled(wrapped)) * wrapped.pbc) @ wrapped.cell.array
-    cell = wrapped.cell.array * wrapped.pbc[:, None]
-    pairs = BruteForceNeighborList()(wrapped.positions, cell, wrapped.pbc, cutoff)
-    arrays = (wrapped.numbers, wrapped.positions, pairs.centers, pairs.neighbors, pairs.shifts, cell, wrapped.pbc)
-    return AtomicGraph.from_arrays(*arrays, atoms.info.get("charge", 0.0))
+    charge = atoms.info.get("charge", 0.0)
+    return graph_of(wrapped, cutoff, charge=charge, neighbor_list=neighbor_list("brute_force"))
 
 
 def scaled(atoms: Atoms) -> np.ndarray:
@@ -200,7 +198,9 @@ def run(seed: int, number: int, kind: str, changes: list[int]) -> None:
         if not keeps_distance(atoms) or len(atoms) > 12:
             atoms = before
         kept = atoms.copy()
-        graph = cache(partial(graph_of, kept, model_of(number).cutoff))  # one for the questions about one structure
+        graph = cache(
+            partial(wrapped_graph, kept, model_of(number).cutoff)
+        )  # one for the questions about one structure
         for name in rng.choice(names, size=rng.integers(1, 3)):
             agrees(calc, number, kind, atoms, str(name), graph)
         assert atoms == kept  # the user's own

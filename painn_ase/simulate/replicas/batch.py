@@ -6,17 +6,14 @@ A small molecule leaves most of a network evaluation to overhead; M copies in on
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from painn_ase.errors import SimulationError
-from painn_ase.graph import AtomicGraph
-from painn_ase.neighbors import Pairs, VerletList
+from painn_ase.neighbors import ReplicasBuilder
 from painn_ase.properties import PROPERTIES
 
 _SPREAD = "_std"  # what an ensemble of models adds to a property's name
@@ -79,42 +76,35 @@ class Batched:
     def __init__(self, atoms: Atoms, memory: Mapping[str, np.ndarray] | None = None) -> None:
         calc = atoms.calc
         self._backend = calc.backend
-        self._kind = calc.neighbor_list
         self._numbers = atoms.numbers.copy()
-        self._cell, self._pbc = atoms.cell.array.copy(), atoms.pbc.copy()
-        small = len(atoms) <= FEW_ATOMS and not self._pbc.any()
-        self._skin = max(self._kind.skin, WIDE_SKIN) if small else self._kind.skin
-        self._charge = float(atoms.info.get("charge", 0.0) if calc.charge is None else calc.charge)
-        self._lists: list[VerletList] = []
-        self._pairs: list[Pairs] = []
-        self._parts: list[tuple[np.ndarray, ...]] = []  # of each copy: centers and neighbors in the batch
-        self._reference = np.empty((0, len(atoms), 3))  # positions ...
-        self._cells = np.empty((0, 3, 3))  # ... and cells that each copy's pairs were found for
+        self._cutoff, skin = calc.neighbor_list.cutoff, calc.neighbor_list.skin
+        small = len(atoms) <= FEW_ATOMS and not atoms.pbc.any()
+        skin = max(skin, WIDE_SKIN) if small else skin
+        self._builder = ReplicasBuilder(atoms, calc.neighbor_list, skin, calc.charge_of(atoms))
         self._alone: np.ndarray | None = None  # atoms without neighbours at the beginning
-        self._graph: AtomicGraph | None = None
         guard = getattr(calc, "guard", None)
         self._guard = None if guard is None else guard.twin()
         self._evaluations = 0
-        if memory:  # the order of pairs decides the last bit of sums
-            self._update(memory["positions"].copy(), memory["cells"])
+        if memory:
+            self._builder.recall(memory)
+            self._check_reach()
 
     @property
     def memory(self) -> Mapping[str, np.ndarray]:
-        return {"positions": self._reference.copy(), "cells": self._cells.copy()} if self._lists else {}
+        return self._builder.memory
 
     def __call__(
         self, positions: np.ndarray, names: Collection[str], cells: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
         copies, atoms = positions.shape[:2]
-        near = np.array(positions, dtype=np.float64)
-        self._update(near, cells)
-        assert self._graph is not None
-        graph = replace(self._graph, positions=torch.from_numpy(near.reshape(-1, 3)))
-        if cells is not None:
-            graph = replace(graph, cells=torch.from_numpy(np.array(cells, dtype=np.float64)))
+        graph = self._builder.build(positions, cells)
+        self._check_reach()
         values = self._backend.evaluate(graph, {"energy", *names})
         if self._guard is not None:
-            self._look(near, values["forces"] if "forces" in values else np.zeros((0, 3)))
+            self._look(
+                graph.positions.numpy().reshape(copies, atoms, 3),
+                values["forces"] if "forces" in values else np.zeros((0, 3)),
+            )
         for name, value in values.items():
             spread = name.endswith(_SPREAD)
             known = PROPERTIES[name.removesuffix(_SPREAD)]
@@ -129,77 +119,27 @@ class Batched:
         assert self._guard is not None
         if self._evaluations % self._guard.EVERY == 0:
             k = self._evaluations // self._guard.EVERY % len(positions)
-            self._guard.new_pairs(self._numbers, self._pairs[k], positions[k], self._cells[k])
+            self._guard.new_pairs(self._numbers, self._builder.pairs[k], positions[k], self._builder.cells[k])
         self._evaluations += 1
         self._guard.new_forces(forces)
 
-    def _update(self, positions: np.ndarray, cells: np.ndarray | None) -> None:
-        """Brings the pairs up to date; image jumps are taken off `positions`, which change in place."""
-        if not self._lists:
-            far = np.arange(len(positions))
-            self._lists = [VerletList(self._kind.neighbor_list, self._kind.cutoff, self._skin) for _ in far]
-            self._pairs = [Pairs(*(np.empty(0, dtype=int),) * 3)] * len(far)
-            self._parts = [()] * len(far)
-            self._reference = np.empty(positions.shape)
-            self._cells = np.empty((len(far), 3, 3))
-        elif cells is None or np.array_equal(cells, self._cells):
-            # the rule of VerletList for a cell that did not change, for all copies in one sweep
-            moved = positions - self._reference
-            moved = np.einsum("cai,cai->ca", moved, moved).max(axis=1)
-            far = np.flatnonzero(~(moved <= (self._skin / 2) ** 2))
-        else:
-            far = np.arange(len(positions))
-        anew = []
-        for k in map(int, far):
-            cell = self._cell if cells is None else cells[k]
-            near = self._lists[k].update(positions[k], cell, self._pbc)
-            positions[k] = near.positions
-            if near.pairs is not self._pairs[k]:
-                self._reference[k], self._cells[k], self._pairs[k] = near.positions, cell, near.pairs
-                anew.append(k)
-        if anew:
-            self._assemble(anew)
-
-    def _assemble(self, anew: list[int]) -> None:
-        atoms = len(self._numbers)
-        for k in anew:
-            pairs = self._pairs[k]
-            self._check_reach(k, pairs)
-            self._parts[k] = pairs.centers + k * atoms, pairs.neighbors + k * atoms
-        centers, neighbors = (torch.from_numpy(np.concatenate(c)) for c in zip(*self._parts, strict=True))
-        if self._pbc.any():
-            shifts = torch.from_numpy(np.concatenate([pairs.shifts for pairs in self._pairs])).double()
-        else:
-            shifts = torch.zeros((len(centers), 3), dtype=torch.float64)
-        if self._graph is not None:
-            self._graph = replace(self._graph, centers=centers, neighbors=neighbors, shifts=shifts)
-            return
-        copies = len(self._lists)
-        self._graph = AtomicGraph(
-            numbers=torch.as_tensor(np.tile(self._numbers, copies), dtype=torch.int64),
-            positions=torch.from_numpy(self._reference.reshape(-1, 3).copy()),
-            structures=torch.arange(copies).repeat_interleave(atoms),
-            centers=centers,
-            neighbors=neighbors,
-            shifts=shifts,
-            cells=torch.as_tensor(self._cell).repeat(copies, 1, 1),
-            pbc=torch.as_tensor(self._pbc).repeat(copies, 1),
-            charges=torch.full((copies,), self._charge, dtype=torch.float64),
-        )
-
-    def _check_reach(self, k: int, pairs: Pairs) -> None:
-        vectors = pairs.vectors(self._reference[k], self._cells[k])
-        near = np.einsum("pi,pi->p", vectors, vectors) < self._kind.cutoff**2
-        alone = np.bincount(pairs.centers[near], minlength=len(self._numbers)) == 0
-        if self._alone is None:
-            self._alone = alone
-        lost = np.flatnonzero(alone & ~self._alone)
-        if lost.size:
-            raise SimulationError(
-                f"copy {k}: atom {lost[0]} is more than {self._kind.cutoff:g} Å (the model's cutoff) from every other "
-                "atom; the system has fallen apart, and the model knows nothing about its pieces. Lower the "
-                "temperature, or train on such structures"
-            )
+    def _check_reach(self) -> None:
+        """Raises `SimulationError` if an atom of a copy with new pairs has lost all its neighbours."""
+        builder = self._builder
+        for k in builder.renewed:
+            pairs = builder.pairs[k]
+            vectors = pairs.vectors(builder.reference[k], builder.cells[k])
+            near = np.einsum("pi,pi->p", vectors, vectors) < self._cutoff**2
+            alone = np.bincount(pairs.centers[near], minlength=len(self._numbers)) == 0
+            if self._alone is None:
+                self._alone = alone
+            lost = np.flatnonzero(alone & ~self._alone)
+            if lost.size:
+                raise SimulationError(
+                    f"copy {k}: atom {lost[0]} is more than {self._cutoff:g} Å (the model's cutoff) from every other "
+                    "atom; the system has fallen apart, and the model knows nothing about its pieces. Lower the "
+                    "temperature, or train on such structures"
+                )
 
 
 def evaluator(atoms: Atoms, memory: Mapping[str, np.ndarray] | None = None) -> Evaluator:
