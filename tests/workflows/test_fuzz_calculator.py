@@ -198,9 +198,8 @@ def run(seed: int, number: int, kind: str, changes: list[int]) -> None:
         if not keeps_distance(atoms) or len(atoms) > 12:
             atoms = before
         kept = atoms.copy()
-        graph = cache(
-            partial(wrapped_graph, kept, model_of(number).cutoff)
-        )  # one for the questions about one structure
+        # one for the questions about one structure
+        graph = cache(partial(wrapped_graph, kept, model_of(number).cutoff))
         for name in rng.choice(names, size=rng.integers(1, 3)):
             agrees(calc, number, kind, atoms, str(name), graph)
         assert atoms == kept  # the user's own
