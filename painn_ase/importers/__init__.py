@@ -2,7 +2,7 @@
 
 One module per dialect, each with `load(path, ...) -> Model`. A dialect translates names and split orders into a
 `Translation` (our architecture and tensors in foreign units); `translation.build` converts the units and makes the
-model; `unpickle` and `archive` read the files.
+model; `unpickle` (with the `names` it allows) and `archive` read the files, `recognise` says what a stranger is.
 """
 
 import inspect
@@ -29,7 +29,8 @@ def convert(dialect: str, path: str | Path, folder: str | Path, **keywords: Any)
     known = {name: p for name, p in inspect.signature(load).parameters.items() if p.kind == p.KEYWORD_ONLY}
     missing = [name for name, p in known.items() if p.default is p.empty and name not in keywords]
     if missing:
-        raise InputError(f"{dialect} checkpoints do not say their units: give {' and '.join(missing)}")
+        options = " ".join(f"--{name.replace('_', '-')} UNIT" for name in missing)
+        raise InputError(f"{dialect} checkpoints do not say their units: give {' and '.join(missing)} ({options})")
     unknown = [name for name in keywords if name not in known]
     if unknown:
         raise InputError(f"{dialect} checkpoints do not take {', '.join(unknown)}; known: {', '.join(known)}")

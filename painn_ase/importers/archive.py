@@ -15,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from painn_ase.errors import InputError, ModelError
-from painn_ase.importers.unpickle import Name, Unpickler
+from painn_ase.importers.names import Name
+from painn_ase.importers.unpickle import Unpickler
 
 _DTYPES = {
     "FloatStorage": torch.float32,
@@ -121,8 +122,10 @@ def _make_tensor(storage: Any, offset: Any, size: Any, stride: Any) -> Tensor:
     return storage.view(offset, tuple(size), tuple(stride))
 
 
-def read_torch(path: str | Path, packages: frozenset[str] = frozenset()) -> Any:
+def read_torch(path: str | Path, packages: frozenset[str] = frozenset(), advice: str = "") -> Any:
     """What `torch.save` wrote to `path`: tensors, containers, and a `Record` for every object of `packages`.
+
+    `advice` is the way out that the refusal of a name ends with.
 
     Raises `ModelError` when the file is damaged, of torch's old format, or asks for a name that is not allowed.
     Nothing in the file is executed.
@@ -144,7 +147,7 @@ def read_torch(path: str | Path, packages: frozenset[str] = frozenset()) -> Any:
         archive = _Archive(path)
         with archive.zip:
             data = archive.zip.read(f"{archive.root}data.pkl")
-            return Unpickler(packages, archive.load_storage, _make_tensor).load(data)
+            return Unpickler(packages, archive.load_storage, _make_tensor, advice).load(data)
     except ModelError as error:
         raise ModelError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
     except _ZIP_ERRORS as error:

@@ -13,32 +13,56 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from painn_ase.errors import ModelError
+from painn_ase import units
+from painn_ase.errors import InputError, ModelError
 from painn_ase.importers.archive import naming, read_torch
 from painn_ase.importers.card import provenance
+from painn_ase.importers.recognise import refuse_strangers
 from painn_ase.importers.translation import ForeignUnits, Translation, build, published_painn
 from painn_ase.importers.weights import TINY, Weights, bessel_frequencies, reorder, take_dense
 from painn_ase.model import Model
 
 DIALECT = "DTU (curator, cPaiNN)"
 UNITS = ForeignUnits(energy="eV", length="Ang")
+_ADVICE = (
+    "If the model is your own, save with torch.save the dictionary of 'model' (its state dict), 'num_layer', "
+    "'node_size' and 'cutoff' alone, and import that (docs/importing.md)"
+)
 _CHARGES = ("linear.", "linear_magmom.", "linear_bader_charge.")
 
 
-def load(path: str | Path, *, elements: Iterable[int | str] | None = None) -> Model:
-    """The PaiNN model of a DTU checkpoint; it computes in eV and Å already.
+def load(
+    path: str | Path,
+    *,
+    energy_unit: str = "eV",
+    length_unit: str = "Ang",
+    elements: Iterable[int | str] | None = None,
+) -> Model:
+    """The PaiNN model of a DTU checkpoint, which computes in eV and Å; other units are refused.
 
-    Raises `ModelError` for damaged files, for code in them, and for tensors that this dialect does not explain.
-    Outputs for magnetic moments and Bader charges are left out, and the card says so.
+    What a trainer keeps beside the network (losses, optimiser, steps) is read as data and left out. Raises `ModelError`
+    for damaged files, for code in them, and for tensors that this dialect does not explain. Outputs for magnetic
+    moments and Bader charges are left out, and the card says so.
     """
     path = Path(path)
-    checkpoint = read_torch(path)
+    _check_units(energy_unit, length_unit)
+    refuse_strangers(path, "curator")
+    checkpoint = read_torch(path, advice=_ADVICE)
     with naming(path):
         translation = translate(checkpoint)
         model = build(translation, UNITS, elements)
     model.name = path.stem
     model.provenance = provenance(path, DIALECT, UNITS, translation.notes)
     return model
+
+
+def _check_units(energy: str, length: str) -> None:
+    for what, unit, table in (("energy", energy, units.ENERGY), ("length", length, units.LENGTH)):
+        if units.factor(unit, table, what) != 1.0:
+            raise InputError(
+                f"{what}_unit: expected {getattr(UNITS, what)}, the unit of every curator checkpoint; got {unit!r}. "
+                "Leave it out"
+            )
 
 
 def translate(checkpoint: Any) -> Translation:

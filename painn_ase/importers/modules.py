@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from painn_ase.errors import ModelError
-from painn_ase.importers.unpickle import Name, Record
+from painn_ase.importers.names import Name, Record
 
 # by the names that the codes give them
 ACTIVATIONS = {

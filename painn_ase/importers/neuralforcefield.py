@@ -18,12 +18,17 @@ from painn_ase.errors import ModelError
 from painn_ase.importers.archive import naming, read_hyperparameters, read_tensors, read_torch
 from painn_ase.importers.card import provenance
 from painn_ase.importers.modules import ACTIVATIONS, Module, layer_activation, state_dict
+from painn_ase.importers.names import Record
+from painn_ase.importers.recognise import refuse_strangers
 from painn_ase.importers.translation import ForeignUnits, Translation, build, published_painn
-from painn_ase.importers.unpickle import Record
 from painn_ase.importers.weights import Weights, count_tensors, reorder, take_dense
 from painn_ase.model import Model
 
 DIALECT = "NeuralForceField"
+_ADVICE = (
+    "If the model is your own, save its state dict (torch.save(model.state_dict(), FILE)) and import that with the "
+    "params.json of its training as --hyperparameters (docs/importing.md)"
+)
 _EPSILON = 3e-15  # 1e-15 in each of three components
 _PARTS = ("embed_block", "message_blocks", "update_blocks", "readout_blocks", "pool_dic")
 
@@ -48,6 +53,7 @@ def load(
     """
     path = Path(path)
     foreign = ForeignUnits(energy_unit, length_unit)
+    refuse_strangers(path, "neuralforcefield", bare=hyperparameters is not None)
     tensors, given = _read(path, hyperparameters)
     with naming(path):
         translation = translate(tensors, given, energy_key)
@@ -59,7 +65,7 @@ def load(
 
 def _read(path: Path, hyperparameters: str | Path | dict[str, Any] | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if hyperparameters is None:
-        root = read_torch(path, packages=frozenset({"nff"}))
+        root = read_torch(path, packages=frozenset({"nff"}), advice=_ADVICE)
         if not isinstance(root, Record):
             raise ModelError(f"{path}: not a pickled module; if it is a state dict, give its hyperparameters")
         with naming(path):

@@ -9,16 +9,21 @@ from typing import Any
 
 from torch import Tensor
 
-from painn_ase.errors import InputError, ModelError
+from painn_ase.errors import ModelError
 from painn_ase.importers.archive import naming, read_hyperparameters, read_tensors, read_torch
 from painn_ase.importers.card import provenance
+from painn_ase.importers.names import Record
+from painn_ase.importers.recognise import refuse_strangers
 from painn_ase.importers.schnetpack_modules import describe
 from painn_ase.importers.schnetpack_weights import translate
 from painn_ase.importers.translation import ForeignUnits, build
-from painn_ase.importers.unpickle import Record
 from painn_ase.model import Model
 
 DIALECT = "SchNetPack"
+_ADVICE = (
+    "If the model is your own, save its state dict (torch.save(model.state_dict(), FILE)) and import that with "
+    "--hyperparameters (docs/importing.md)"
+)
 
 
 def load(
@@ -44,6 +49,7 @@ def load(
     """
     path = Path(path)
     foreign = ForeignUnits(energy_unit, length_unit, dipole_unit, polarizability_unit)
+    refuse_strangers(path, "schnetpack", bare=hyperparameters is not None)
     tensors, given = _read(path, hyperparameters)
     with naming(path):
         translation = translate(tensors, given)
@@ -55,9 +61,7 @@ def load(
 
 def _read(path: Path, hyperparameters: str | Path | dict[str, Any] | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if hyperparameters is None:
-        if path.suffix in (".npz", ".safetensors"):
-            raise InputError(f"{path}: a state dict says nothing of the network's parts; give hyperparameters")
-        root = read_torch(path, packages=frozenset({"schnetpack"}))
+        root = read_torch(path, packages=frozenset({"schnetpack"}), advice=_ADVICE)
         if not isinstance(root, Record):
             raise ModelError(
                 f"{path}: expected a pickled schnetpack model; the file holds a {type(root).__name__}. If it is a "

@@ -3,54 +3,25 @@
 A pickle is a program for a small stack machine; two of its instructions import names and call them, and that is how a
 checkpoint can run code. Here the instructions come from `pickletools.genops`, which only parses, and are carried out
 by the few lines below. They import nothing and call nothing: a name is a pair of strings, an object is a `Record` of
-the name of its class and its attributes. Names outside the allow-list are refused before anything is built from them.
+the name of its class and its attributes. Names outside the allow-list (`names`) are refused before anything is built
+from them.
 """
 
 import pickletools
+import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from torch import Tensor
 
 from painn_ase.errors import ModelError
+from painn_ase.importers.names import MAKERS, Name, Record, fill, is_class, is_storage, is_value, plain
 
-
-@dataclass(frozen=True)
-class Name:
-    """A global name in a pickle: two strings, never looked up."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-
-@dataclass
-class Record:
-    """An object in a pickle: the name of its class and, once BUILD has come, its attributes."""
-
-    kind: Name
-    state: dict[str, Any] = field(default_factory=dict)
-
-
-_CONTAINERS = {("collections", "OrderedDict"): dict, ("builtins", "set"): set, ("__builtin__", "set"): set}
-_REBUILD = {("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_parameter")}
-_STORAGES = {"Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool"}
-_TORCH_LAYERS = {
-    "torch.nn.modules.container": {"ModuleList", "ModuleDict", "Sequential"},
-    "torch.nn.modules.linear": {"Identity", "Linear"},
-    "torch.nn.modules.sparse": {"Embedding"},
-    "torch.nn.modules.activation": {"SiLU", "Softplus", "Tanh", "Sigmoid"},
-    "torch.nn.modules.dropout": {"Dropout"},
-}
-_TORCH_FUNCTIONS = {
-    "torch.nn.functional": {"silu", "softplus", "tanh", "relu", "elu", "gelu"},
-    "torch._C._nn": {"softplus", "silu", "gelu"},
-    "torch.nn.init": {"xavier_uniform_", "zeros_", "constant_", "kaiming_uniform_", "orthogonal_", "normal_"},
-}
-_PARTIAL = Name("functools", "partial")  # nff keeps its initialisers so; a record like any other, never called
+_TENSOR = ("torch._utils", "_rebuild_tensor_v2")
+_SUBCLASS = (
+    "torch._tensor",
+    "_rebuild_from_type_v2",
+)  # a tensor or parameter with attributes: function, type, arguments
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
@@ -60,7 +31,8 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
     "EMPTY_DICT": dict,
     "EMPTY_SET": set,
 }
-_LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
+_LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
+_LITERALS |= {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _SKIP = {"PROTO", "FRAME", "STOP"}
 
@@ -70,6 +42,8 @@ class Unpickler:
 
     `packages` are top-level packages whose classes become records ("schnetpack"). `load_storage` turns a persistent
     id into a storage, `make_tensor` (storage, offset, size, stride) into a tensor; both must check what they get.
+    `advice` ends the refusal of a name. What is copied may not outgrow the pickle itself: a list can be named again in
+    two bytes, and copied as often.
     """
 
     def __init__(
@@ -77,16 +51,20 @@ class Unpickler:
         packages: frozenset[str],
         load_storage: Callable[[Any], Any],
         make_tensor: Callable[[Any, Any, Any, Any], Tensor],
+        advice: str = "",
     ) -> None:
         self.packages = packages
         self.load_storage = load_storage
         self.make_tensor = make_tensor
+        self.advice = advice
+        self.budget = 0  # entries that may still be copied
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
 
     def load(self, data: bytes) -> Any:
         """What the pickle describes. Raises `ModelError` for a damaged pickle and for names that are not allowed."""
+        self.budget = len(data)
         try:
             for opcode, argument, _ in pickletools.genops(data):
                 self._step(opcode.name, argument)
@@ -94,7 +72,7 @@ class Unpickler:
             return result
         except ModelError:
             raise
-        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, struct.error) as error:
             said = ascii(str(error))[:100]  # it may quote the whole pickle
             raise ModelError(f"damaged pickle ({type(error).__name__}: {said}); copy the checkpoint again") from None
 
@@ -115,6 +93,8 @@ class Unpickler:
             self.stack = []
         elif op == "TUPLE":
             self._replace_mark(tuple(stack))
+        elif op == "FROZENSET":
+            self._replace_mark(frozenset(map(plain, stack)))
         elif op in _TUPLES:
             count = _TUPLES[op]
             if len(stack) < count:
@@ -154,9 +134,9 @@ class Unpickler:
         if op.startswith("APPEND") and type(target) is list:
             target.extend(items)
         elif op.startswith("SETITEM") and type(target) is dict and len(items) % 2 == 0:
-            target.update((_plain(key), value) for key, value in zip(items[::2], items[1::2], strict=True))
+            target.update((plain(key), value) for key, value in zip(items[::2], items[1::2], strict=True))
         elif op == "ADDITEMS" and type(target) is set:
-            target.update(map(_plain, items))
+            target.update(map(plain, items))
         else:
             raise TypeError(f"{op} on an object that is not a container")
 
@@ -165,63 +145,53 @@ class Unpickler:
             raise TypeError("a name that is not text")
         found = Name(module, name)
         if not name.isidentifier() or not self._allowed(found):
-            _refuse(found)
+            self._refuse(found)
         return found
 
     def _allowed(self, name: Name) -> bool:
         return (
-            (name.module, name.name) in _CONTAINERS
-            or (name.module, name.name) in _REBUILD
-            or (name.module == "torch" and name.name.removesuffix("Storage") in _STORAGES)
-            or name.name in _TORCH_FUNCTIONS.get(name.module, ())
-            or self._is_class(name)
+            (name.module, name.name) in (_TENSOR, _SUBCLASS)
+            or (name.module, name.name) in MAKERS
+            or is_storage(name)
+            or is_value(name)
+            or is_class(name, self.packages)
         )
 
-    def _is_class(self, name: Name) -> bool:
-        """Whether the name may stand for a class whose objects become records."""
-        if name == _PARTIAL or name.name in _TORCH_LAYERS.get(name.module, ()):
-            return True
-        return name.module.partition(".")[0] in self.packages
-
     def _called(self, called: Any, arguments: Any) -> Any:
-        """What the pickle wants `called` to make of `arguments`; nothing is called but the lines here."""
+        """What the pickle wants `called` to make of `arguments`; nothing is called but lines of this package."""
         if not isinstance(called, Name) or not isinstance(arguments, tuple):
             raise TypeError("a call of something that is not a name")
-        container = _CONTAINERS.get((called.module, called.name))
-        if container is dict:
-            pairs = arguments[0] if arguments else ()
-            return {_plain(key): value for key, value in pairs}
-        if container is set:
-            return {_plain(item) for item in (arguments[0] if arguments else ())}
-        if called.name == "_rebuild_tensor_v2" and called.module == "torch._utils":
+        key = (called.module, called.name)
+        if key == _TENSOR:
             return self.make_tensor(*arguments[:4])
-        if called.name == "_rebuild_parameter" and called.module == "torch._utils":
-            if not isinstance(arguments[0], Tensor):
-                raise TypeError("a parameter that is not a tensor")
-            return arguments[0]
-        if self._is_class(called):
+        if key == _SUBCLASS:
+            function, _, inner, _ = arguments
+            if not isinstance(function, Name) or (function.module, function.name) != _TENSOR:
+                raise TypeError("a tensor that torch does not write")
+            return self.make_tensor(*inner[:4])
+        if key in MAKERS:
+            self._spend(sum(len(part) for part in arguments if isinstance(part, (list, tuple, dict, set, str, bytes))))
+            return MAKERS[key](*arguments)
+        if is_class(called, self.packages):
             return Record(called)
-        _refuse(called)
+        self._refuse(called)
 
     def _build(self, state: Any) -> None:
         target = self.stack[-1]
-        if type(target) is dict or (isinstance(target, Record) and target.kind == _PARTIAL):
+        if type(target) is dict or isinstance(target, Tensor):
             return  # attributes of an OrderedDict: the version notes of a state dict
-        if not isinstance(target, Record) or type(state) is not dict:
+        if not isinstance(target, Record):
             raise TypeError("attributes for something that is not a module")
-        target.state.update(state)
+        self._spend(len(state) if type(state) is dict else 0)
+        fill(target, state)
 
+    def _spend(self, entries: int) -> None:
+        self.budget -= entries
+        if self.budget < 0:
+            raise ModelError("damaged checkpoint: its pickle copies more than it holds")
 
-def _plain(key: Any) -> Any:
-    """A dictionary key or set member, which must be text or a number: hashing a nested tuple can take for ever."""
-    if not isinstance(key, (str, int, float)):
-        raise TypeError(f"a key of type {type(key).__name__}")
-    return key
-
-
-def _refuse(name: Name) -> NoReturn:
-    raise ModelError(
-        f"the checkpoint asks for {str(name)[:200]!r}, which is not among the names that a PaiNN checkpoint needs. "
-        "Nothing was executed. If the model is your own, save its state dict instead and import that with its "
-        "hyperparameters (docs/importing.md)"
-    )
+    def _refuse(self, name: Name) -> NoReturn:
+        raise ModelError(
+            f"the checkpoint asks for {str(name)[:200]!r}, which is not among the names that a PaiNN checkpoint needs. "
+            f"Nothing was executed. {self.advice}".rstrip()
+        )

@@ -11,6 +11,7 @@ from foreign_checkpoints import SchNetPackPickle
 from torch import nn
 
 from painn_ase import PaiNNCalculator, load_model
+from painn_ase.cli import main
 from painn_ase.derivatives import evaluate
 from painn_ase.errors import ModelError
 from painn_ase.importers import convert, curator, neuralforcefield
@@ -132,6 +133,24 @@ def test_dtu_energies_are_those_of_the_formulas(per_atom, tmp_path):
     expected = Dtu(state, -4.25, 1.5, per_atom).energy(POSITIONS)
     # both in float64, sums in another order
     assert energy(curator.load(path)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_what_dtu_trainers_put_beside_the_network_is_inert(tmp_path):
+    """NumPy scalars of losses, the state of an optimiser: as that code's trainer writes them."""
+    state = rng_state(DTU_SHAPES)
+    optimizer = {"state": {0: {"step": torch.tensor(7.0)}}, "param_groups": [{"lr": np.float64(1e-4), "params": [0]}]}
+    beside = {"best_val_loss": np.float64(0.1), "step": np.int64(970000), "optimizer": optimizer}
+    path = dtu_checkpoint(state, tmp_path / "best_model.pth", -4.25, 1.5, **beside)
+    assert energy(curator.load(path)) == pytest.approx(Dtu(state, -4.25, 1.5).energy(POSITIONS), rel=1e-10)
+
+
+@pytest.mark.parametrize(("unit", "agrees"), [("eV", True), ("kcal/mol", False), ("Hartree", False)])
+def test_dtu_takes_the_units_of_its_files_and_no_others(unit, agrees, tmp_path, capsys):
+    path = dtu_checkpoint(rng_state(DTU_SHAPES), tmp_path / "m.pth")
+    words = ["import", "curator", str(path), str(tmp_path / "out"), "--energy-unit", unit, "--length-unit", "Å"]
+    assert (main(words) == 0) == agrees
+    assert agrees or "energy_unit: expected eV" in capsys.readouterr().err
+    assert (tmp_path / "out").is_dir() == agrees
 
 
 def test_dtu_normalization_can_be_off(tmp_path):

@@ -1,6 +1,9 @@
 """`painn-ase import` writes a model folder, and asks for what the file does not say."""
 
+import inspect
 import json
+import re
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -8,8 +11,9 @@ from foreign_checkpoints import small_network, small_pickle
 
 from painn_ase import load_model
 from painn_ase.cli import main
+from painn_ase.cli.import_ import OPTIONS
 from painn_ase.errors import InputError
-from painn_ase.importers import convert
+from painn_ase.importers import DIALECTS, convert
 
 
 def test_the_verb_writes_a_model_folder_with_a_card(tmp_path, capsys):
@@ -41,10 +45,21 @@ def test_missing_units_are_asked_for(tmp_path, capsys):
 
 
 def test_options_of_another_dialect_and_unknown_dialects_are_refused(tmp_path):
-    with pytest.raises(InputError, match="do not take energy_unit"):
-        convert("curator", tmp_path / "m.pth", tmp_path / "out", energy_unit="eV")
+    with pytest.raises(InputError, match="do not take dipole_unit"):
+        convert("curator", tmp_path / "m.pth", tmp_path / "out", dipole_unit="Debye")
     with pytest.raises(InputError, match="did you mean 'schnetpack'"):
         convert("schnetpak", tmp_path / "m", tmp_path / "out")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_help_of_a_dialect_lists_the_options_it_takes(dialect, capsys):
+    load = import_module(f"painn_ase.importers.{dialect}").load
+    takes = {name for name, p in inspect.signature(load).parameters.items() if p.kind == p.KEYWORD_ONLY}
+    assert set(OPTIONS[dialect]) == takes
+    with pytest.raises(SystemExit):
+        main(["import", dialect, "--help"])
+    shown = set(re.findall(r"--([a-z-]+)", capsys.readouterr().out)) - {"help"}
+    assert {name.replace("-", "_") for name in shown} == takes
 
 
 def test_a_refused_checkpoint_leaves_no_folder(tmp_path, capsys):
