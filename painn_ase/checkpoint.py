@@ -29,6 +29,8 @@ FORMAT = "painn_ase.model"
 VERSION = 1
 UNITS = {"energy": "eV", "length": "Ang", "dipole": "e*Ang", "polarizability": "e^2Ang^2/eV", "charge": "e"}
 HEADER, WEIGHTS, CARD = "model.json", "weights.safetensors", "card.md"
+TRAINED_ON = "trained_on.txt"  # names of the training geometries (`painn_ase.data.geometry`), one a line
+_NAME = re.compile(rb"[0-9a-f]{16}")
 _DTYPES = {"F32": torch.float32, "F64": torch.float64}  # as safetensors calls them
 
 
@@ -104,6 +106,10 @@ def save_model(
     write_atomically(folder / WEIGHTS, weights)
     if card is not None:
         write_atomically(folder / CARD, card)
+    if model.trained_on is None:
+        (folder / TRAINED_ON).unlink(missing_ok=True)  # of another model
+    else:
+        write_atomically(folder / TRAINED_ON, "".join(f"{name}\n" for name in sorted(model.trained_on)))
     write_atomically(folder / HEADER, text)
     return folder
 
@@ -143,7 +149,19 @@ def load_model(name_or_path: str | Path) -> Model:
     model.checks = header.get("checks", {})
     if header.get("coverage") is not None:
         model.coverage = Coverage.from_dict(header["coverage"], model.cutoff)
+    model.trained_on = _trained_on(folder)
     return model.eval()
+
+
+def _trained_on(folder: Path) -> frozenset[str] | None:
+    """Names of the geometries that trained the model; None if its folder does not say. `ModelError` if damaged."""
+    path = folder / TRAINED_ON
+    if not path.is_file():
+        return None
+    names = read_bytes(path, folder, MAX_WEIGHTS).split()
+    if not all(_NAME.fullmatch(name) for name in names):
+        raise ModelError(f"{path}: expected names of geometries, 16 hexadecimal digits a line; the file is damaged")
+    return frozenset(name.decode() for name in names)
 
 
 def _described(header: dict[str, Any], path: Path) -> Model:

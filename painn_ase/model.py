@@ -37,6 +37,7 @@ class Model(nn.Module):
         self.errors: dict[str, Any] = {}
         self.checks: dict[str, Any] = {}  # what `painn_ase.quality` measured
         self.coverage: Coverage | None = None  # of the training data
+        self.trained_on: frozenset[str] | None = None  # names of the geometries; None where nothing says so
 
     @property
     def cutoff(self) -> float:

@@ -11,27 +11,18 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
+from painn_ase.data.identity import DECIMALS, fingerprint
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
-
-_DECIMALS = 8  # of positions in extended XYZ; labels belong to positions rounded so
 
 
 def rounded(atoms: Atoms) -> Atoms:
     """Elements, rounded positions, cell and info of a structure: what is labelled, and nothing labelled before."""
-    positions = np.round(atoms.positions, _DECIMALS) + 0.0  # no negative zeros
+    positions = np.round(atoms.positions, DECIMALS) + 0.0  # no negative zeros
     clean = Atoms(atoms.numbers, positions, cell=atoms.cell, pbc=atoms.pbc, info=dict(atoms.info))
     for name in ("energy", "free_energy", "forces", "stress", "dipole", "polarizability"):
         clean.info.pop(name, None)
     return clean
-
-
-def fingerprint(atoms: Atoms) -> str:
-    """What tells structures apart: elements, positions, cell, periodicity, charge and multiplicity."""
-    grains = np.round(np.concatenate([atoms.positions, atoms.cell.array]) * 10**_DECIMALS).astype(np.int64)
-    state = (float(atoms.info.get("charge", 0)), atoms.info.get("multiplicity"))
-    text = repr((atoms.numbers.tolist(), grains.tolist(), atoms.pbc.tolist(), state))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Journal:

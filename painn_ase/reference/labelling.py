@@ -20,10 +20,11 @@ from ase.calculators.calculator import BaseCalculator, CalculatorError
 from ase.calculators.singlepoint import SinglePointCalculator
 from tqdm import tqdm
 
+from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.files import claim
 from painn_ase.reference import worker
-from painn_ase.reference.journal import Journal, fingerprint, rounded
+from painn_ase.reference.journal import Journal, rounded
 from painn_ase.reference.labellers import UNITS, FromCalculator, KohnSham, Labeller, Models
 from painn_ase.reference.level import Level
 

@@ -1,7 +1,7 @@
 """Training of models on labelled structures, and their evaluation."""
 
-from painn_ase.training.config import Label, TrainConfig, load_config, parse_config
-from painn_ase.training.data import read_frames
+from painn_ase.data import Label, read_frames
+from painn_ase.training.config import TrainConfig, load_config, parse_config
 from painn_ase.training.evaluate import Evaluation, evaluate_model, parity_plot
 from painn_ase.training.labels import parse_labels, trained_labels
 from painn_ase.training.trainer import Trained, train

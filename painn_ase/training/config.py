@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from painn_ase import units
+from painn_ase.data import Label
 from painn_ase.errors import InputError, closest
 from painn_ase.properties import PROPERTIES, TRAINABLE
 
@@ -32,14 +33,6 @@ def _at_least(low: float, default: Any = MISSING) -> Any:
 
 def _between(low: float, high: float, default: Any) -> Any:
     return field(default=default, metadata={"low": low, "high": high})
-
-
-@dataclass(frozen=True)
-class Label:
-    """Where a property is found in the data (key of info, arrays or calculator results) and its unit there."""
-
-    key: str
-    unit: str
 
 
 @dataclass(frozen=True)
@@ -274,7 +267,7 @@ def _value(kind: Any, value: Any, where: str, folder: Path) -> Any:
             raise _wrong(where, f"one of {', '.join(map(repr, args))}", value, closest(str(value), map(str, args)))
         return value
     if origin is tuple:
-        return tuple(_value(Path, v, where, folder) for v in (value if isinstance(value, list) else [value]))
+        return tuple(_value(args[0], v, where, folder) for v in (value if isinstance(value, list) else [value]))
     if origin is dict:
         if not isinstance(value, dict):
             raise _wrong(where, "a table", value)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from ase import Atoms
 
+from painn_ase.data import Label
 from painn_ase.derivatives import evaluate
 from painn_ase.errors import InputError, MissingPackageError
 from painn_ase.model import Model, check_elements
 from painn_ase.properties import PROPERTIES, TRAINABLE
-from painn_ase.training.config import Label
 from painn_ase.training.data import Batch, batch_indices, collate, make_examples
 from painn_ase.training.loss import errors
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
+from painn_ase.data import Label
 from painn_ase.errors import InputError
 from painn_ase.model import Model
-from painn_ase.training.config import Label, check_labels
+from painn_ase.training.config import check_labels
 
 
 def parse_labels(words: Iterable[str]) -> dict[str, Label]:
@@ -27,7 +28,9 @@ def trained_labels(model: Model) -> dict[str, Label]:
     """The label keys and units that `model` was trained with. Raises `InputError` if it does not say."""
     try:
         stored = model.provenance["training"]["data"]["labels"]
-        return {name: Label(label["key"], label["unit"]) for name, label in stored.items()}
+        return {
+            name: Label(label["key"], label["unit"], tuple(label.get("also", ()))) for name, label in stored.items()
+        }
     except (KeyError, TypeError):
         raise InputError(
             f"model {model.name!r} does not record label keys; name them, for example --label energy=KEY:UNIT"

@@ -1,14 +1,17 @@
 """The model a training run starts from: random weights of the configured architecture, or those of a trained model."""
 
+import logging
 from pathlib import Path
 
 import torch
 from ase.data import chemical_symbols
 
-from painn_ase.checkpoint import load_model
+from painn_ase.checkpoint import TRAINED_ON, load_model
 from painn_ase.errors import InputError
 from painn_ase.model import Model
 from painn_ase.training.config import HEAD_OF, TrainConfig, default_heads, flat
+
+logger = logging.getLogger(__name__)
 
 
 def new_model(config: TrainConfig, elements: list[int]) -> Model:
@@ -45,6 +48,25 @@ def started_model(start: Path, plan: Model, elements: list[int]) -> Model:
         )
     model.errors, model.checks = {}, {}  # those of the weights it had
     return model.train()
+
+
+def known_geometries(config: TrainConfig) -> frozenset[str]:
+    """Names of the geometries that trained the model of `[run] start`; none without one.
+
+    Raises `InputError` where a random split could validate on them, for the model does not say which they are.
+    """
+    start = config.run.start
+    if start is None:
+        return frozenset()
+    known = load_model(start).trained_on
+    if known is None and not config.data.validation:
+        raise InputError(
+            f"[run] start: the model in {str(start)!r} does not record which frames trained it (no {TRAINED_ON}), so a "
+            "split could validate on them. Name frames that did not: [data] validation = a file"
+        )
+    if known is None:
+        logger.warning("[run] start: %s does not record its frames; see that no validation frame is of them", start)
+    return known or frozenset()
 
 
 def _trained(provides: tuple[str, ...], config: TrainConfig) -> bool:

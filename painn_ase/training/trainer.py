@@ -27,13 +27,14 @@ from painn_ase.threads import torch_threads
 from painn_ase.training.average import AveragedModel
 from painn_ase.training.checkpoint import load_state, save_state
 from painn_ase.training.config import TrainConfig, flat
-from painn_ase.training.data import Batch, Example, batch_indices, collate, coverage_of, load_splits
+from painn_ase.training.data import Batch, Example, batch_indices, collate, coverage_of
 from painn_ase.training.evaluate import Comparison, Evaluation, compare
 from painn_ase.training.loss import Loss
 from painn_ase.training.normalization import describe_normalization, fit_normalization, label_sizes
 from painn_ase.training.run import Log, checksums, choose_device, interrupts, memory_kept
 from painn_ase.training.schedule import LearningRate
-from painn_ase.training.start import new_model, started_model
+from painn_ase.training.splits import load_splits
+from painn_ase.training.start import known_geometries, new_model, started_model
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,8 @@ class _Run:
         # the architecture is built first: a mistake there should not wait for the data
         plan = new_model(config, [1])
         cutoff = plan.cutoff
-        splits = load_splits(config.data, cutoff, plan.molecular)
+        known = known_geometries(config)
+        splits = load_splits(config.data, cutoff, plan.molecular, known)
         self.examples = splits.pop("train")
         self.held = {name: _batches(members, config.run.batch_size) for name, members in splits.items()}
         distinct = list({id(e): e for e in self.examples}.values())  # some may be visited more than once
@@ -117,6 +119,7 @@ class _Run:
             sizes = label_sizes(self.model, self.examples)
         self.loss = Loss(config.weights, sizes, config.loss.kind)
         self.model.coverage = coverage_of(distinct, cutoff)
+        self.model.trained_on = known | {e.geometry for e in distinct}
         self.model.to(self.device, getattr(torch, config.run.dtype))
         self.average = AveragedModel(self.model, config.optimizer.ema)
         self.best = {name: tensor.clone() for name, tensor in self.average.model.named_parameters()}
@@ -267,6 +270,10 @@ class _Run:
         for key in (*_FREE_KEYS, *(["epochs"] if self.config.schedule.kind == "plateau" else [])):
             plain["run"].pop(key)
         plain.pop("about")
+        if not self.config.data.validation:
+            plain["data"]["split"]["order"] = (
+                "hash of geometry or group"  # runs of before would now leak if they went on
+            )
         return flat(plain) | flat(self.checksums, "sha256 of ")
 
     def _saved(self, resume: bool) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -286,6 +293,7 @@ class _Run:
         # runs of earlier versions did not spell out ε, which was 1e-8, and had no choice of loss and start
         then = {key: 1e-8 for key in now if re.fullmatch(r"model\.(representation|heads\.\w+)\.epsilon", key)} | then
         then = {"loss.kind": "squared", "run.start": None} | then
+        then = {key: [] for key in now if re.fullmatch(r"data\.labels\.\w+\.also", key)} | then
         for key in sorted({*now, *then}):
             if now.get(key) != then.get(key):
                 raise InputError(

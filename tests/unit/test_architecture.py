@@ -18,7 +18,7 @@ LAYERS = {
     "properties": 1, "untrusted": 1, "native": 1,
     "graph": 2,
     "neighbors": 3, "nn": 3, "ase_polarizability": 3,
-    "coverage": 4,
+    "data": 4, "coverage": 4,
     "representations": 4,
     "heads": 5,
     "model": 6,

@@ -14,16 +14,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from painn_ase import units
 from painn_ase.errors import InputError
-from painn_ase.training.config import Data, Label, Split
-from painn_ase.training.data import (
-    batch_indices,
-    collate,
-    load_splits,
-    make_examples,
-    read_frames,
-    repeated,
-    split_indices,
-)
+from painn_ase.training import Label, read_frames
+from painn_ase.training.data import batch_indices, collate, make_examples
 
 ENERGY = {"energy": Label("energy", "eV")}
 
@@ -191,29 +183,6 @@ def test_a_batch_masks_labels_that_frames_lack():
     assert batch.masks["forces"].tolist() == [False] * 3 + [True] * 5 + [False] * 3
 
 
-def test_splitting_by_info_keeps_groups_whole_and_uses_every_frame_once():
-    groups = [f"trajectory {k % 7}" for k in range(100)]
-    for seed in range(10):
-        train, held = split_indices(groups, Split("info", "source", seed, 0.2))
-        assert sorted(train + held) == list(range(100))
-        assert not {groups[k] for k in train} & {groups[k] for k in held}
-        assert 20 <= len(held) <= 35  # the fraction, and at most one group of 15 more
-
-
-def test_splitting_by_seed_is_reproducible_and_differs_between_seeds():
-    groups = [""] * 50
-    first = split_indices(groups, Split(seed=1))
-    assert first == split_indices(groups, Split(seed=1))
-    assert first != split_indices(groups, Split(seed=2))
-    assert len(first[1]) == 5
-
-
-@pytest.mark.parametrize(("groups", "by"), [(["a"] * 5, "info"), ([""], "seed")])
-def test_a_split_that_leaves_nothing_to_train_on_is_refused(groups, by):
-    with pytest.raises(InputError, match="expected at least two"):
-        split_indices(groups, Split(by, "source" if by == "info" else None))
-
-
 def test_batches_hold_every_frame_once_and_never_mix_periodic_with_isolated():
     frames = [frame(energy=0.0) for _ in range(7)] + [bulk("Si") for _ in range(5)]
     for atoms in frames:
@@ -223,20 +192,3 @@ def test_batches_hold_every_frame_once_and_never_mix_periodic_with_isolated():
     assert sorted(k for b in batches for k in b) == list(range(12))
     assert all(len({k < 7 for k in b}) == 1 for b in batches)
     assert max(map(len, batches)) <= 3
-
-
-def test_frames_of_a_file_are_repeated_and_others_are_not():
-    """Files of 3, 2 and 4 frames; frames 1, 3 and 8 are held out; the second file counts three times."""
-    assert repeated([0, 2, 4, 5, 6, 7], [3, 5, 9], [1, 3, 1]) == [0, 2, 4, 4, 4, 5, 6, 7]
-    assert repeated([0, 2, 3, 4], [3, 5, 9], [2, 1, 5]) == [0, 2, 0, 2, 3, 4]
-
-
-def test_a_repeated_frame_is_never_on_both_sides_of_a_split(tmp_path):
-    for name in "ab":
-        ase.io.write(tmp_path / f"{name}.extxyz", [frame(energy=-float(k)) for k in range(10)])
-    files = (tmp_path / "a.extxyz", tmp_path / "b.extxyz")
-    splits = load_splits(Data(files, ENERGY, repeat={"b.extxyz": 4}), 4.0)
-    train, held = ({id(e) for e in splits[part]} for part in ("train", "validation"))
-    assert not train & held
-    assert len(train | held) == 20
-    assert len(splits["train"]) > 2 * len(train)

@@ -1,0 +1,31 @@
+"""What tells structures apart, so that a frame is known again: in the output of a labelling run, on both sides of a
+split, in the data of a model trained before."""
+
+import hashlib
+
+import numpy as np
+from ase import Atoms
+
+DECIMALS = 8  # of positions and cells in extended XYZ
+_DIGITS = 16  # hexadecimal, of a geometry's name: among 1e6 frames two share one with a chance of 3e-8
+
+
+def fingerprint(atoms: Atoms) -> str:
+    """The name of a structure to be labelled: elements, positions, cell, periodicity, charge and multiplicity."""
+    grains = np.round(np.concatenate([atoms.positions, atoms.cell.array]) * 10**DECIMALS).astype(np.int64)
+    state = (float(atoms.info.get("charge", 0)), atoms.info.get("multiplicity"))
+    text = repr((atoms.numbers.tolist(), grains.tolist(), atoms.pbc.tolist(), state))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def geometry(atoms: Atoms) -> str:
+    """The name of a geometry, 16 hexadecimal digits: elements, positions, and the cell as far as it is periodic.
+
+    Charge and multiplicity are left out: a network that has learned the geometry in one state is no stranger to it in
+    another, and not every file names them.
+    """
+    pbc = atoms.pbc & atoms.cell.array.any(axis=1)
+    cell = np.where(pbc[:, None], atoms.cell.array, 0.0)
+    grains = np.round(np.concatenate([atoms.positions, cell]) * 10**DECIMALS).astype(np.int64)
+    parts = (np.asarray(atoms.numbers, dtype=np.int64), grains, pbc.astype(np.int64))
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:_DIGITS]

@@ -1,0 +1,60 @@
+"""Frames from files: extended XYZ, also compressed, databases, and what else ASE reads."""
+
+import gzip
+from collections.abc import Callable, Iterable
+from io import StringIO
+from pathlib import Path
+
+import ase.db
+import ase.io
+from ase import Atoms
+from ase.io.formats import filetype
+
+from painn_ase.errors import InputError
+
+
+def read_frames(paths: Path | str | Iterable[Path | str]) -> list[Atoms]:
+    """All frames of extended XYZ files, ASE databases (.db) or other files that ASE reads, in order.
+
+    Key-value pairs and data of a database row are put into `info`. Raises `InputError` for files that are
+    missing, unreadable or empty.
+    """
+    frames: list[Atoms] = []
+    for path in [paths] if isinstance(paths, str | Path) else paths:
+        if not Path(path).is_file():
+            raise InputError(f"data: expected a file of structures; {str(path)!r} does not exist")
+        try:
+            found = _reader(path)(path)
+        except Exception as error:  # ASE's readers raise whatever the malformed file leads them to
+            raise InputError(f"data: ASE cannot read {str(path)!r}: {type(error).__name__}: {error}") from error
+        if not found:
+            raise InputError(f"data: {str(path)!r} holds no structures")
+        frames += found
+    return frames
+
+
+def _reader(path: Path | str) -> Callable[[Path | str], list[Atoms]]:
+    readers = {".db": _read_database, ".gz": _read_compressed}
+    return readers.get(Path(path).suffix, _read_any)
+
+
+def _read_any(path: Path | str) -> list[Atoms]:
+    return ase.io.read(path, ":")  # type: ignore[return-value]  # a list, since a slice is asked for
+
+
+def _read_compressed(path: Path | str) -> list[Atoms]:
+    """ASE's readers jump back and forth in a file; a compressed one would be decompressed anew at every jump."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        text = StringIO(file.read())
+    return ase.io.read(text, ":", format=filetype(Path(path).stem, read=False))  # type: ignore[return-value]
+
+
+def _read_database(path: Path | str) -> list[Atoms]:
+    frames = []
+    with ase.db.connect(path) as database:
+        for row in database.select():
+            atoms = row.toatoms()
+            atoms.info.update(row.key_value_pairs)
+            atoms.info.update(row.data)
+            frames.append(atoms)
+    return frames
