@@ -12,7 +12,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 SOURCES = "painn_ase/native/csrc"
-COMMON = ("engine", "network", "painn", "topology", "workspace")
+COMMON = ("domain", "engine", "network", "painn", "painn_domain", "rounds", "topology", "workspace")
 # No -ffast-math: linked in, it would change the rounding mode of the whole process, and NaN checks would vanish.
 FLAGS = [
     "-std=c++17",

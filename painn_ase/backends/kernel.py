@@ -1,26 +1,19 @@
 """A model's weights in the compiled kernel, and its calls."""
 
-from collections.abc import Iterable
 from ctypes import byref, c_void_p
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from painn_ase.backends.tables import filter_tables, radial_table
+from painn_ase.backends.weights import KINDS, HeadWeights, kernel_weights
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.heads import DipoleHead, EnergyHead, PolarizabilityHead
-from painn_ase.heads.base import Head
 from painn_ase.model import Model
 from painn_ase.native import library as c
-from painn_ase.nn.layers import GatedEquivariantNetwork
 from painn_ase.representations import PaiNN
-from painn_ase.threads import torch_threads
 
 MAX_FEATURES = 256
 _MAX_LAYERS = 16
-_KINDS: dict[type, int] = {EnergyHead: c.ENERGY, PolarizabilityHead: c.POLARIZABILITY, DipoleHead: c.DIPOLE}
 _AS_PUBLISHED = {"vectors": "full", "scalar_product": True, "cross_product": False, "tensor_features": False}
 
 
@@ -43,7 +36,7 @@ def unsupported(model: Model) -> str | None:
             return f"the kernel knows PaiNN as published; this model has {option} = {representation.config[option]!r}"
     heads: Any = model.heads
     for name, head in heads.items():
-        if type(head) not in _KINDS:
+        if type(head) not in KINDS:
             return f"the kernel does not know the head {name!r}"
         if head.config["activation"] != "silu":
             return f"the kernel knows the activation 'silu'; head {name!r} has {head.config['activation']!r}"
@@ -60,37 +53,25 @@ class Kernel:
     """The kernel's copy of `model`, in float32, and what it was last told of atoms and pairs."""
 
     def __init__(self, model: Model, instruction_set: str) -> None:
-        representation = model.representation
-        assert isinstance(representation, PaiNN)
         self._library = c.library()
         found = self._library.painn_instruction_set(instruction_set.encode())
         if found is None:
             raise InputError(f"instruction set: this machine has no {instruction_set!r}; expected another, or None")
         self.instruction_set = found.decode()
-        with torch_threads(1):  # small matrices: on a busy machine several threads take ten times as long
-            tables = filter_tables(representation)
-        sizes = c.Sizes(
-            representation.features,
-            representation.interactions,
-            len(representation.filters),
-            len(representation.updates),
-            len(tables[0]) - 5,
-            representation.embedding.num_embeddings,
-            representation.cutoff,
-            representation.config["epsilon"],
-        )
-        self.intervals = sizes.intervals
-        self._handle = self._library.painn_new(byref(sizes), found)
+        weights = kernel_weights(model)
+        self.intervals = weights.sizes.intervals
+        self._handle = self._library.painn_new(byref(weights.sizes), found)
         if not self._handle:
             raise MemoryError("the native kernel found no memory for the model")
-        for index, table in enumerate(tables):
-            self._call("painn_set_filter", index, np.ascontiguousarray(table, dtype=np.float64))
-        coefficients, weights = radial_table(representation, self.intervals)
-        self._call("painn_set_radial", len(weights), coefficients, weights)
-        self._set_network(representation)
-        for head in model.heads.values():
-            assert isinstance(head, Head)
-            self._add_head(head, representation.features)
+        for index, table in enumerate(weights.filters):
+            self._call("painn_set_filter", index, table)
+        coefficients, radial = weights.radial
+        self._call("painn_set_radial", len(radial), coefficients, radial)
+        self._call("painn_set_embedding", *weights.embedding)
+        for which, index, weight, bias in weights.linears:
+            self._call("painn_set_linear", which, index, weight, bias)
+        for head in weights.heads:
+            self._add_head(head)
 
     def run(self, positions: Tensor, cells: Tensor, charges: Tensor, threads: int, outputs: c.Outputs) -> None:
         """Evaluates the network at `positions` and fills `outputs`."""
@@ -107,57 +88,18 @@ class Kernel:
         """Tells the kernel of new atoms or pairs; it copies what it needs."""
         self._call("painn_set_topology", byref(topology))
 
-    def _set_network(self, painn: PaiNN) -> None:
-        embedding = painn.embedding.weight.detach().cpu()
-        first: Any = painn.messages[0].context
-        with torch.no_grad():  # the first context depends on the element only: a table, in float64
-            hidden = nn.functional.silu(_affine(embedding.double(), first[0]))
-            context = _affine(hidden, first[2])
-        self._call("painn_set_embedding", _array(embedding), _array(context))
-        rounds: Any = zip(painn.messages, painn.updates, strict=True)
-        for index, (message, update) in enumerate(rounds):
-            for which, layer in (
-                (c.CONTEXT_1, message.context[0]),
-                (c.CONTEXT_2, message.context[2]),
-                (c.MIX, update.mix),
-                (c.UPDATE_1, update.context[0]),
-                (c.UPDATE_2, update.context[2]),
-            ):
-                weight, *bias = _tensors([layer])
-                self._call("painn_set_linear", which, index, weight, bias[0] if bias else None)
-
-    def _add_head(self, head: Head, features: int) -> None:
-        network: Any = head.network
-        kinds: dict[type[Head], int] = {
-            EnergyHead: c.ENERGY,
-            PolarizabilityHead: c.POLARIZABILITY,
-            DipoleHead: c.DIPOLE,
-        }
-        kind = kinds[type(head)]
-        flag = getattr(head, "mean", False) or getattr(head, "charge_correction", False)
-        epsilon = 0.0
-        if isinstance(network, GatedEquivariantNetwork):
-            blocks: Any = network.blocks
-            layers = [layer for block in blocks for layer in (block.mix, block.gate[0], block.gate[2])]
-            epsilon = blocks[0].epsilon
-        else:
-            layers = [layer for layer in network if isinstance(layer, nn.Linear)]
-            kind = c.ENERGY if kind == c.ENERGY else c.CHARGES
-        arrays = _tensors(layers)
-        pointers = (c_void_p * len(arrays))(*(_pointer(a) for a in arrays))
-        widths = np.array([features, *head.config["hidden"], 1], dtype=np.int32)
-        references = _exact(head.references)
-        masses = _exact(head.masses) if isinstance(head, DipoleHead | PolarizabilityHead) else None
+    def _add_head(self, head: HeadWeights) -> None:
+        pointers = (c_void_p * len(head.tensors))(*(_pointer(a) for a in head.tensors))
         spec = c.HeadSpec(
-            kind,
-            len(widths) - 1,
-            _pointer(widths),
+            head.kind,
+            len(head.widths) - 1,
+            _pointer(head.widths),
             c.address(pointers),
-            float(head.scale),
-            _pointer(references),
-            None if masses is None else _pointer(masses),
-            int(flag),
-            epsilon,
+            head.scale,
+            _pointer(head.references),
+            None if head.masses is None else _pointer(head.masses),
+            head.flag,
+            head.epsilon,
         )
         self._call("painn_add_head", byref(spec))
 
@@ -173,23 +115,6 @@ class Kernel:
     def __del__(self) -> None:
         if getattr(self, "_handle", None):
             self._library.painn_free(self._handle)
-
-
-def _affine(x: Tensor, layer: nn.Linear) -> Tensor:
-    return x @ layer.weight.detach().cpu().double().T + layer.bias.detach().cpu().double()
-
-
-def _exact(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().double().numpy().copy()
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(tensor.detach().cpu().float().numpy())
-
-
-def _tensors(layers: Iterable[nn.Linear]) -> list[np.ndarray]:
-    """Weight and bias, where there is one, of each layer."""
-    return [_array(t) for layer in layers for t in (layer.weight, layer.bias) if t is not None]
 
 
 def _pointer(array: np.ndarray) -> int:

@@ -22,6 +22,8 @@ CONTEXT_1, CONTEXT_2, MIX, UPDATE_1, UPDATE_2 = range(5)
 ENERGY, CHARGES, DIPOLE, POLARIZABILITY = range(4)
 # results of painn_message_form, painn_matrix and painn_pointwise
 NO_SUCH_SET, NO_MEMORY, NO_SUCH_ATOM = 1, 2, 3
+# what crosses the border of a domain: what atoms say, and what was answered to them
+NODES, HEARD = range(2)
 # what painn_pointwise computes
 NORMS_STEP, GATE_STEP, BEND_STEP = range(3)
 
@@ -63,6 +65,18 @@ class Topology(Structure):
         ("centers", c_void_p),
         ("neighbors", c_void_p),
         ("shifts", c_void_p),
+        ("positions", c_void_p),
+    )
+
+
+class DomainAtoms(Structure):
+    _fields_ = (
+        ("owned", c_int64),
+        ("ghosts", c_int64),
+        ("numbers", c_void_p),
+        ("counts", c_void_p),
+        ("neighbors", c_void_p),
+        ("mask", c_int32),
         ("positions", c_void_p),
     )
 
@@ -132,6 +146,16 @@ _SIGNATURES: dict[str, tuple] = {
     "painn_set_topology": (c_int32, c_void_p, POINTER(Topology)),
     "painn_run": (c_int32, c_void_p, c_void_p, c_void_p, c_void_p, c_int32, POINTER(Outputs)),
     "painn_read": (c_int32, c_void_p, c_int32, POINTER(Outputs)),
+    "painn_domain_new": (c_void_p, c_void_p, c_int32, c_void_p, c_int32),
+    "painn_domain_free": (None, c_void_p),
+    "painn_domain_error": (c_char_p, c_void_p),
+    "painn_domain_set": (c_int32, c_void_p, POINTER(DomainAtoms)),
+    "painn_domain_forward": (c_int32, c_void_p, c_int32, c_void_p),
+    "painn_domain_backward": (c_int32, c_void_p, c_int32),
+    "painn_domain_read": (c_int32, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p),
+    "painn_border_width": (c_int32, c_int32, c_int32),
+    "painn_border_get": (None, c_void_p, c_int32, c_int64, c_void_p, c_int64, c_void_p),
+    "painn_border_put": (None, c_void_p, c_int32, c_int64, c_void_p, c_int64, c_void_p),
 }
 
 
@@ -193,6 +217,7 @@ __all__ = [
     "INSTRUCTION_SETS",
     "INSTRUCTION_SET_VARIABLE",
     "LIBRARY_VARIABLE",
+    "DomainAtoms",
     "Form",
     "HeadSpec",
     "Matrix",

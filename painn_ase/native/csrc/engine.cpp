@@ -6,19 +6,6 @@
 
 namespace painn {
 
-namespace {
-
-constexpr int64_t TILE = 256;  // rows of pairs that stay in cache while all channel blocks pass over them
-
-// Chunks of nearly equal size, at most CHUNK atoms each, dealt to the threads in turn.
-template <class Work>
-void chunks(int64_t atoms, int rank, int threads, Work work) {
-    const int64_t count = std::min(std::max((atoms + CHUNK - 1) / CHUNK, (int64_t)threads), atoms);
-    for (int64_t c = rank; c < count; c += threads) work(atoms * c / count, atoms * (c + 1) / count);
-}
-
-}  // namespace
-
 void Engine::set_topology(const PainnTopology& given) {
     const std::string problem = topology_.set(given);
     if (!problem.empty()) {
@@ -64,12 +51,12 @@ void Engine::run(const double* positions, const double* cells, const double* cha
         entries = std::max(entries, group.entries);
     }
     for (Workspace& workspace : workspaces_)
-        workspace.reserve(weights.net, atoms, entries, first_ ? first_->size() : 0, gradient);
+        workspace.reserve(weights.net, {atoms, 0, entries}, first_ ? first_->size() : 0, gradient);
     if (out.forces) std::fill(out.forces, out.forces + 3 * topology_.atoms, 0.0);
     std::fill(virial_.begin(), virial_.end(), 0.0);
 
     const auto pass_of = [&](Workspace& workspace, const Group& group) {
-        Pass pass = workspace.prepare(weights.net, topology_, group, positions_.data());
+        Pass pass = workspace.prepare(weights.net, topology_.rows(group), group.entries, positions_.data());
         const Pass own = features(group);
         pass.cells = cells_.data();
         pass.first = first_;
@@ -86,14 +73,14 @@ void Engine::run(const double* positions, const double* cells, const double* cha
             Barrier alone(1);
             for (size_t g; (g = next.fetch_add(1)) < groups.size();) {
                 const Pass pass = pass_of(workspaces_[rank], groups[g]);
-                evaluate({pass, 0, 1, alone, scratch(rank), gradient}, out);
+                evaluate({pass, 0, 1, alone, scratch(rank)}, gradient, out);
             }
         });
     } else {
         for (const Group& group : groups) {
             const Pass pass = pass_of(workspaces_[0], group);
             Barrier barrier(threads);
-            pool_.run(threads, [&](int rank) { evaluate({pass, rank, threads, barrier, scratch(rank), gradient}, out); });
+            pool_.run(threads, [&](int rank) { evaluate({pass, rank, threads, barrier, scratch(rank)}, gradient, out); });
         }
     }
     sum_energy(out);
@@ -101,104 +88,31 @@ void Engine::run(const double* positions, const double* cells, const double* cha
     read(threads, out);
 }
 
-void Engine::evaluate(const Task& task, const PainnOutputs& out) {
-    forward(task);
+void Engine::evaluate(const Task& task, bool gradient, const PainnOutputs& out) {
+    const int T = weights.net.T;
+    rounds_.begin(task);
+    for (int t = 0; t < T; t++) rounds_.forward(task, t);
     const Head* energy = weights.head(PAINN_ENERGY);
     if (!energy) return;
-    chunks(task.pass.rows.atoms, task.rank, task.threads, [&](int64_t first, int64_t last) {
-        kernels_.energy(task.pass, *energy, task.gradient, first, last, task.scratch);
-        collect_energies(task.pass, *energy, first, last);
+    rounds_.energies(task, *energy, gradient);
+    collect_energies(task, *energy);
+    if (!gradient) return;
+    for (int t = T - 1; t >= 0; t--) rounds_.backward(task, t);
+    if (task.rank > 0) return;
+    const auto scale = [&](int64_t owner) { return energy->scale * share(*energy, owner); };
+    collect_gradient(task.pass, scale, {out.forces, virial_.data(), nullptr});
+}
+
+// What an atom's energy counts in that of its structure.
+double Engine::share(const Head& head, int64_t owner) const { return head.flag ? 1.0 / (double)topology_.counts[owner] : 1.0; }
+
+void Engine::collect_energies(const Task& task, const Head& head) {
+    const Pass& p = task.pass;
+    chunks(p.rows.atoms, task.rank, task.threads, [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; i++)
+            energies_[p.rows.order[i]] =
+                head.scale * share(head, p.rows.owner[i]) * p.outputs[4 * i] + head.references[p.rows.number[i]];
     });
-    if (!task.gradient) return;
-    backward(task);
-    if (task.rank == 0) collect_gradient(task.pass, *energy, out.forces);
-}
-
-// The paper's T rounds of message and update. Everything within an atom is done by one thread, chunk after chunk;
-// a message needs all atoms to be ready, hence the barriers.
-void Engine::forward(const Task& task) {
-    const Pass& p = task.pass;
-    const int64_t n = p.rows.atoms, entries = p.entries;
-    const auto row_of = [&](int64_t share) {  // equal shares of pairs, not of atoms
-        return std::lower_bound(p.rows.start, p.rows.start + n, entries * share / task.threads) - p.rows.start;
-    };
-    kernels_.geometry(p, task.rank ? row_of(task.rank) : 0, task.rank + 1 < task.threads ? row_of(task.rank + 1) : n);
-    chunks(n, task.rank, task.threads, [&](int64_t first, int64_t last) { kernels_.embed(p, first, last); });
-    for (int t = 0; t < p.net->T; t++) {
-        task.barrier.wait();
-        messages(task, t, false);
-        task.barrier.wait();
-        chunks(n, task.rank, task.threads, [&](int64_t first, int64_t last) {
-            kernels_.update_forward(p, t, first, last, task.scratch);
-            if (t + 1 < p.net->T) kernels_.context_forward(p, t + 1, first, last, task.scratch);
-        });
-    }
-}
-
-// The same rounds backwards, from ∂E/∂s of the final features to the gradient of every pair.
-void Engine::backward(const Task& task) {
-    const Pass& p = task.pass;
-    for (int t = p.net->T - 1; t >= 0; t--) {
-        chunks(p.rows.atoms, task.rank, task.threads, [&](int64_t first, int64_t last) {
-            if (t + 1 < p.net->T) kernels_.context_backward(p, t + 1, first, last, task.scratch);
-            kernels_.update_backward(p, t, first, last, task.scratch);
-        });
-        task.barrier.wait();
-        messages(task, t, true);
-        task.barrier.wait();
-    }
-}
-
-// Channels never meet in a message: each thread takes some blocks of them over all pairs.
-void Engine::messages(const Task& task, int t, bool reverse) const {
-    const Pass& p = task.pass;
-    const int B = t == 0 && p.first ? p.first->blocks : p.net->blocks;
-    const auto message = reverse ? kernels_.message_backward : kernels_.message_forward;
-    for (int64_t first = 0; first < p.rows.atoms; first += TILE)
-        for (int b = B * task.rank / task.threads; b < B * (task.rank + 1) / task.threads; b++)
-            message(p, t, b, first, std::min(first + TILE, p.rows.atoms));
-}
-
-void Engine::collect_energies(const Pass& p, const Head& head, int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; i++) {
-        const double share = head.flag ? 1.0 / (double)topology_.counts[p.rows.owner[i]] : 1.0;
-        energies_[p.rows.order[i]] = head.scale * share * p.outputs[4 * i] + head.references[p.rows.number[i]];
-    }
-}
-
-// With d = |r|, u = r/d:  g = ∂E/∂r = E_d u + (E_u - (E_u·u) u)/d;  F_i += g, F_j -= g, virial += r ⊗ g.
-void Engine::collect_gradient(const Pass& p, const Head& head, double* forces) {
-    const int blocks = p.net->T == 1 && p.first ? p.first->blocks : p.net->blocks;  // those that messages filled
-    for (int64_t i = 0; i < p.rows.atoms; i++) {
-        const int64_t owner = p.rows.owner[i];
-        const double scale = head.scale * (head.flag ? 1.0 / (double)topology_.counts[owner] : 1.0);
-        double force[3] = {}, *virial = virial_.data() + 9 * owner;
-        for (int64_t e = p.rows.start[i]; e < p.rows.start[i] + p.count[i]; e++) {
-            double sum[4] = {}, r[3], g[3];
-            for (int b = 0; b < blocks; b++)
-                for (int k = 0; k < 4; k++) sum[k] += p.gradient[4 * (b * p.entries + e) + k];
-            const double* shift_free = p.positions + 3 * (int64_t)p.pairs[e].neighbor;
-            const int32_t* n = p.rows.shift + 3 * (p.rows.start[i] + p.pairs[e].entry);
-            const double* h = p.cells + 9 * owner;
-            double square = 0;
-            for (int d = 0; d < 3; d++) {
-                r[d] = shift_free[d] - p.positions[3 * i + d] + n[0] * h[d] + n[1] * h[3 + d] + n[2] * h[6 + d];
-                square += r[d] * r[d];
-            }
-            const double inverse = 1.0 / std::sqrt(square);
-            const double along = (sum[1] * r[0] + sum[2] * r[1] + sum[3] * r[2]) * inverse;
-            for (int d = 0; d < 3; d++) {
-                g[d] = scale * inverse * (sum[0] * r[d] + sum[1 + d] - along * r[d] * inverse);
-                force[d] += g[d];
-            }
-            for (int d = 0; d < 3; d++)
-                for (int c = 0; c < 3; c++) virial[3 * d + c] += r[d] * g[c];
-            if (!forces) continue;
-            double* other = forces + 3 * p.rows.order[p.pairs[e].neighbor];
-            for (int d = 0; d < 3; d++) other[d] -= g[d];
-        }
-        for (int d = 0; d < 3 && forces; d++) forces[3 * p.rows.order[i] + d] += force[d];
-    }
 }
 
 void Engine::sum_energy(const PainnOutputs& out) const {

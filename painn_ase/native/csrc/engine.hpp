@@ -3,37 +3,28 @@
 #include <string>
 
 #include "network.hpp"
-#include "threads.hpp"
+#include "rounds.hpp"
+#include "topology.hpp"
 #include "workspace.hpp"
 
 namespace painn {
 
 class Engine {
   public:
-    Engine(const PainnSizes& sizes, const Kernels* kernels) : weights(sizes, kernels), kernels_(*kernels) {}
+    Engine(const PainnSizes& sizes, const Kernels* kernels) : weights(sizes, kernels), kernels_(*kernels), rounds_(*kernels) {}
 
     Weights weights;
     std::string error;
+    const Kernels& kernels() const { return kernels_; }
 
     void set_topology(const PainnTopology& given);
     void run(const double* positions, const double* cells, const double* charges, int threads, const PainnOutputs& out);
     void read(int threads, const PainnOutputs& out);
 
   private:
-    struct Task {  // one thread's share of a pass
-        const Pass& pass;
-        int rank, threads;
-        Barrier& barrier;
-        float* scratch;
-        bool gradient;
-    };
-
-    void evaluate(const Task& task, const PainnOutputs& out);
-    void forward(const Task& task);
-    void backward(const Task& task);
-    void messages(const Task& task, int t, bool reverse) const;
-    void collect_energies(const Pass& pass, const Head& head, int64_t first, int64_t last);
-    void collect_gradient(const Pass& pass, const Head& head, double* forces);
+    void evaluate(const Task& task, bool gradient, const PainnOutputs& out);
+    double share(const Head& head, int64_t owner) const;
+    void collect_energies(const Task& task, const Head& head);
     Pass features(const Group& group);
     void run_head(const Head& head, int threads);
     std::vector<double> from_center(const double* masses) const;
@@ -43,6 +34,7 @@ class Engine {
     void sum_polarizability(const Head& head, double* polarizability) const;
 
     const Kernels& kernels_;
+    const Rounds rounds_;
     Topology topology_;
     const Moments* first_ = nullptr;
     Pool pool_;
@@ -52,3 +44,7 @@ class Engine {
 };
 
 }  // namespace painn
+
+struct PainnModel {
+    painn::Engine engine;
+};

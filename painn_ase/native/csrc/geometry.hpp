@@ -30,16 +30,18 @@ PAINN_INLINE void spline(float t, float h, float* rise, float* basis) {
 PAINN_INLINE void pair_vector(const Pass& p, int64_t i, int64_t e, double* r) {
     const double* a = p.positions + 3 * i;
     const double* b = p.positions + 3 * (int64_t)p.rows.neighbor[e];
+    for (int d = 0; d < 3; d++) r[d] = b[d] - a[d];
+    if (!p.rows.shift) return;
     const int32_t* n = p.rows.shift + 3 * e;
     const double* h = p.cells + 9 * (int64_t)p.rows.owner[i];
-    for (int d = 0; d < 3; d++) r[d] = b[d] - a[d] + n[0] * h[d] + n[1] * h[3 + d] + n[2] * h[6 + d];
+    for (int d = 0; d < 3; d++) r[d] = r[d] + n[0] * h[d] + n[1] * h[3 + d] + n[2] * h[6 + d];
 }
 
 // Rows first ... last of the pair list: pairs of the skin beyond the cutoff are left out here, once for all layers.
 void geometry(const Pass& p, int64_t first, int64_t last) {
     const double limit = p.net->cutoff * p.net->cutoff, per_length = p.net->intervals / p.net->cutoff;
     for (int64_t i = first; i < last; i++) {
-        int64_t out = p.rows.start[i];
+        int64_t out = p.rows.start[i], inner = 0;
         for (int64_t e = p.rows.start[i]; e < p.rows.start[i + 1]; e++) {
             double r[3];
             pair_vector(p, i, e, r);
@@ -51,29 +53,31 @@ void geometry(const Pass& p, int64_t first, int64_t last) {
             spline((float)(place - knot), (float)(1.0 / per_length), pair.rise, pair.basis);
             for (int d = 0; d < 3; d++) pair.unit[d] = (float)(r[d] * inverse);
             pair.neighbor = p.rows.neighbor[e];
+            inner += pair.neighbor < p.rows.atoms;
             pair.knot = knot;
             pair.entry = (int32_t)(e - p.rows.start[i]);
         }
         p.count[i] = out - p.rows.start[i];
+        p.inner[i] = inner;
     }
 }
 
-// s = embedding, v = 0, and the context of the first message from its table or empty moments.
+// s = embedding, v = 0, and the context of the first message from its table or empty moments. Of ghosts, the context alone.
 void embed(const Pass& p, int64_t first, int64_t last) {
-    const int64_t n = p.rows.atoms;
+    const int64_t n = p.rows.atoms, all = p.rows.all(), own = last < n ? last : n;
     const int F = p.net->F;
     if (p.first)
-        for (int b = 0; b < p.first->blocks; b++) {
+        for (int b = 0; b < p.first->blocks && first < own; b++) {
             const int64_t size = 4 * p.first->elements * BLOCK;
-            memset(p.moments + (b * n + first) * size, 0, (last - first) * size * sizeof(float));
+            memset(p.moments + (b * n + first) * size, 0, (own - first) * size * sizeof(float));
         }
     for (int b = 0; b < p.net->blocks; b++)
-        for (int64_t i = first; i < last; i++) {
+        for (int64_t i = first; i < (p.first ? own : last); i++) {
             const int64_t z = p.rows.number[i];
-            float* node = p.layers[0].node + (b * n + i) * 6 * BLOCK;
-            memcpy(p.s + (b * n + i) * BLOCK, p.net->embedding + z * F + b * BLOCK, BLOCK * sizeof(float));
+            if (i < own) memcpy(p.s + (b * n + i) * BLOCK, p.net->embedding + z * F + b * BLOCK, BLOCK * sizeof(float));
             if (p.first) continue;
-            memset(p.v + (b * n + i) * 3 * BLOCK, 0, 3 * BLOCK * sizeof(float));
+            if (i < own) memset(p.v + (b * n + i) * 3 * BLOCK, 0, 3 * BLOCK * sizeof(float));
+            float* node = p.layers[0].node + (b * all + i) * 6 * BLOCK;
             for (int k = 0; k < FILTERS; k++)
                 memcpy(node + k * BLOCK, p.net->context + (z * FILTERS + k) * F + b * BLOCK, BLOCK * sizeof(float));
         }

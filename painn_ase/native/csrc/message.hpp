@@ -53,34 +53,62 @@ PAINN_INLINE void hear(const Node& from, const Filters& w, const vec* unit, vec&
     }
 }
 
+// One strip of channels of the arrays that messages read and write.
+struct Channels {
+    const float *anchor, *slope, *nodes;
+    float *s, *v;              // of the atoms themselves
+    const float *g_s, *g_v;    // their adjoints
+    float *heard, *gradients;  // gradients: 4 per pair
+    bool accumulate;           // whether gradients are there to be added to
+};
+
+Channels channels(const Pass& p, int t, int block, int lane) {
+    const int64_t n = block * p.rows.atoms * BLOCK, all = block * p.rows.all() * BLOCK;
+    const bool fresh = t + 1 == p.net->T && lane == 0;
+    return {p.net->anchor(t, block) + lane,
+            p.net->slope(t, block) + lane,
+            p.layers[t].node + 6 * all + lane,
+            p.s + n + lane,
+            p.v + 3 * n + lane,
+            p.g_s + n + lane,
+            p.g_v + 3 * n + lane,
+            p.heard + 5 * all + lane,
+            p.gradient + block * p.entries * 4,
+            !fresh};
+}
+
+// What the atom `here` hears from the partners of `pair` ... `end`, added to ds and dv; and what they hear, but for GHOSTS.
+template <bool FIRST, bool GHOSTS>
+PAINN_INLINE void hear_pairs(const Channels& k, const Node& here, const Pair* pair, const Pair* end, vec& ds, vec* dv) {
+    for (; pair != end; pair++) {
+        const int64_t row = (int64_t)pair->knot * ROW;
+        const Filters w = look_up<true, !FIRST>(load_filters(k.anchor + row), k.slope + row, pair->rise);
+        const int64_t j = pair->neighbor;
+        const Node there = load_node<FIRST>(k.nodes + j * 6 * BLOCK);
+        const vec unit[3] = {all(pair->unit[0]), all(pair->unit[1]), all(pair->unit[2])};
+        hear<FIRST, false>(there, w, unit, ds, dv);
+        if (GHOSTS) continue;
+        float *sj = k.s + j * BLOCK, *vj = k.v + j * 3 * BLOCK;
+        vec s_there = load(sj), v_there[3] = {load(vj), load(vj + BLOCK), load(vj + 2 * BLOCK)};
+        hear<FIRST, true>(here, w, unit, s_there, v_there);
+        store(sj, s_there);
+        for (int d = 0; d < 3; d++) store(vj + d * BLOCK, v_there[d]);
+    }
+}
+
 template <bool FIRST>
 void message_forward_rows(const Pass& p, int t, int block, int64_t first, int64_t last) {
-    const int64_t n = p.rows.atoms;
-    const float *anchor = p.net->anchor(t, block), *slope = p.net->slope(t, block);
     for (int lane = 0; lane < BLOCK; lane += LANES) {
-        const float* nodes = p.layers[t].node + block * n * 6 * BLOCK + lane;
-        float* s = p.s + block * n * BLOCK + lane;
-        float* v = p.v + block * n * 3 * BLOCK + lane;
+        const Channels k = channels(p, t, block, lane);
         for (int64_t i = first; i < last; i++) {
             const Pair* pair = p.pairs + p.rows.start[i];
             const Pair* end = pair + p.count[i];
             if (pair == end) continue;
-            const Node here = load_node<FIRST>(nodes + i * 6 * BLOCK);
+            const Node here = load_node<FIRST>(k.nodes + i * 6 * BLOCK);
             vec ds = {}, dv[3] = {};
-            for (; pair != end; pair++) {
-                const int64_t row = (int64_t)pair->knot * ROW + lane;
-                const Filters w = look_up<true, !FIRST>(load_filters(anchor + row), slope + row, pair->rise);
-                const int64_t j = pair->neighbor;
-                const Node there = load_node<FIRST>(nodes + j * 6 * BLOCK);
-                const vec unit[3] = {all(pair->unit[0]), all(pair->unit[1]), all(pair->unit[2])};
-                hear<FIRST, false>(there, w, unit, ds, dv);
-                float *sj = s + j * BLOCK, *vj = v + j * 3 * BLOCK;
-                vec s_there = load(sj), v_there[3] = {load(vj), load(vj + BLOCK), load(vj + 2 * BLOCK)};
-                hear<FIRST, true>(here, w, unit, s_there, v_there);
-                store(sj, s_there);
-                for (int d = 0; d < 3; d++) store(vj + d * BLOCK, v_there[d]);
-            }
-            float *si = s + i * BLOCK, *vi = v + i * 3 * BLOCK;
+            hear_pairs<FIRST, false>(k, here, pair, pair + p.inner[i], ds, dv);
+            hear_pairs<FIRST, true>(k, here, pair + p.inner[i], end, ds, dv);
+            float *si = k.s + i * BLOCK, *vi = k.v + i * 3 * BLOCK;
             store(si, load(si) + ds);
             for (int d = 0; d < 3; d++) store(vi + d * BLOCK, load(vi + d * BLOCK) + dv[d]);
         }
@@ -120,60 +148,66 @@ PAINN_INLINE void answer(const Node& sender, const Adjoint& g, const Filters& w,
     }
 }
 
+// What the atom `here`, with the adjoint g_here, answers to the partners of pairs first ... last; what they answer, added
+// to `sum`, but for GHOSTS: that message has another owner. And the gradients of the pairs.
+template <bool FIRST, bool GHOSTS>
+PAINN_INLINE void answer_pairs(const Channels& k, const Pair* pairs, const Node& here, const Adjoint& g_here, int64_t first,
+                               int64_t last, Heard& sum) {
+    for (int64_t e = first; e < last; e++) {
+        const Pair& pair = pairs[e];
+        const int64_t row = (int64_t)pair.knot * ROW;
+        const Filters w = look_up<!FIRST, !FIRST>(load_filters(k.anchor + row), k.slope + row, pair.rise);
+        const Filters dw = look_up<true, !FIRST>(Filters{}, k.slope + row, pair.basis);
+        const int64_t j = pair.neighbor;
+        const Node there = load_node<FIRST>(k.nodes + j * 6 * BLOCK);
+        const vec unit[3] = {all(pair.unit[0]), all(pair.unit[1]), all(pair.unit[2])};
+        Slopes y = {};
+        float* hj = k.heard + j * 5 * BLOCK;
+        Heard sum_there;
+        if (!FIRST) {
+            sum_there = {load(hj), load(hj + BLOCK), {load(hj + 2 * BLOCK), load(hj + 3 * BLOCK), load(hj + 4 * BLOCK)}};
+        }
+        answer<FIRST, false>(there, g_here, w, unit, sum_there, y);
+        Adjoint g_there = {};
+        if (!GHOSTS) {
+            g_there = load_adjoint(k.g_s + j * BLOCK, k.g_v + j * 3 * BLOCK);
+            answer<FIRST, true>(here, g_there, w, unit, sum, y);
+        }
+        if (!FIRST) {
+            store(hj, sum_there.s);
+            store(hj + BLOCK, sum_there.vs);
+            for (int d = 0; d < 3; d++) store(hj + (2 + d) * BLOCK, sum_there.v[d]);
+        }
+        vec radial = dw.s * y.s + dw.vs * y.vs;
+        if (!FIRST) radial += dw.vv * y.vv;
+        const vec to = w.vs * there.vs;
+        vec angular[3];
+        for (int d = 0; d < 3; d++) angular[d] = to * g_here.v[d];
+        if (!GHOSTS) {
+            const vec fro = w.vs * here.vs;
+            for (int d = 0; d < 3; d++) angular[d] -= fro * g_there.v[d];
+        }
+        add_sums(radial, angular[0], angular[1], angular[2], k.gradients + e * 4, k.accumulate);
+    }
+}
+
 template <bool FIRST>
 void message_backward_rows(const Pass& p, int t, int block, int64_t first, int64_t last) {
-    const int64_t n = p.rows.atoms;
-    const float *anchor = p.net->anchor(t, block), *slope = p.net->slope(t, block);
-    const bool fresh = t + 1 == p.net->T;  // nothing to add to yet
-    float* gradients = p.gradient + block * p.entries * 4;
     for (int lane = 0; lane < BLOCK; lane += LANES) {
-        const float* nodes = p.layers[t].node + block * n * 6 * BLOCK + lane;
-        const float* g_s = p.g_s + block * n * BLOCK + lane;
-        const float* g_v = p.g_v + block * n * 3 * BLOCK + lane;
-        float* heard = p.heard + block * n * 5 * BLOCK + lane;
-        const bool accumulate = !fresh || lane > 0;
+        const Channels k = channels(p, t, block, lane);
         for (int64_t i = first; i < last; i++) {
             const int64_t start = p.rows.start[i], end = start + p.count[i];
             if (start == end) continue;
-            const Node here = load_node<FIRST>(nodes + i * 6 * BLOCK);
-            const Adjoint g_here = load_adjoint(g_s + i * BLOCK, g_v + i * 3 * BLOCK);
+            const Node here = load_node<FIRST>(k.nodes + i * 6 * BLOCK);
+            const Adjoint g_here = load_adjoint(k.g_s + i * BLOCK, k.g_v + i * 3 * BLOCK);
             Heard sum = {};
-            for (int64_t e = start; e < end; e++) {
-                const Pair& pair = p.pairs[e];
-                const int64_t row = (int64_t)pair.knot * ROW + lane;
-                const Filters w = look_up<!FIRST, !FIRST>(load_filters(anchor + row), slope + row, pair.rise);
-                const Filters dw = look_up<true, !FIRST>(Filters{}, slope + row, pair.basis);
-                const int64_t j = pair.neighbor;
-                const Node there = load_node<FIRST>(nodes + j * 6 * BLOCK);
-                const Adjoint g_there = load_adjoint(g_s + j * BLOCK, g_v + j * 3 * BLOCK);
-                const vec unit[3] = {all(pair.unit[0]), all(pair.unit[1]), all(pair.unit[2])};
-                Slopes y = {};
-                float* hj = heard + j * 5 * BLOCK;
-                Heard sum_there;
-                if (!FIRST) {
-                    sum_there = {
-                        load(hj), load(hj + BLOCK), {load(hj + 2 * BLOCK), load(hj + 3 * BLOCK), load(hj + 4 * BLOCK)}};
-                }
-                answer<FIRST, false>(there, g_here, w, unit, sum_there, y);
-                answer<FIRST, true>(here, g_there, w, unit, sum, y);
-                if (!FIRST) {
-                    store(hj, sum_there.s);
-                    store(hj + BLOCK, sum_there.vs);
-                    for (int d = 0; d < 3; d++) store(hj + (2 + d) * BLOCK, sum_there.v[d]);
-                }
-                vec radial = dw.s * y.s + dw.vs * y.vs;
-                if (!FIRST) radial += dw.vv * y.vv;
-                const vec to = w.vs * there.vs, fro = w.vs * here.vs;
-                vec angular[3];
-                for (int d = 0; d < 3; d++) angular[d] = to * g_here.v[d] - fro * g_there.v[d];
-                add_sums(radial, angular[0], angular[1], angular[2], gradients + e * 4, accumulate);
-            }
-            if (!FIRST) {
-                float* hi = heard + i * 5 * BLOCK;
-                store(hi, load(hi) + sum.s);
-                store(hi + BLOCK, load(hi + BLOCK) + sum.vs);
-                for (int d = 0; d < 3; d++) store(hi + (2 + d) * BLOCK, load(hi + (2 + d) * BLOCK) + sum.v[d]);
-            }
+            answer_pairs<FIRST, false>(k, p.pairs, here, g_here, start, start + p.inner[i], sum);
+            answer_pairs<FIRST, true>(k, p.pairs, here, g_here, start + p.inner[i], end, sum);
+            if (FIRST) continue;
+            float* hi = k.heard + i * 5 * BLOCK;
+            store(hi, load(hi) + sum.s);
+            store(hi + BLOCK, load(hi + BLOCK) + sum.vs);
+            for (int d = 0; d < 3; d++) store(hi + (2 + d) * BLOCK, load(hi + (2 + d) * BLOCK) + sum.v[d]);
         }
     }
 }

@@ -90,21 +90,25 @@ struct Pair {
     int32_t entry;  // place in the row of the list that still has the pairs of the skin
 };
 
-// Half pair list of one group of structures; atoms are numbered within the group.
+// Half pair list of one group of structures, or of one domain of a structure; atoms are numbered within it. A domain has
+// ghosts: copies of atoms that others evaluate, numbered after its own. A pair with a ghost is in the lists of both owners,
+// and each computes the message that its own atom hears.
 struct Rows {
-    int64_t atoms;
+    int64_t atoms, ghosts;
     const int64_t* start;     // (atoms + 1) first entry of row i; includes pairs of the skin
-    const int32_t* neighbor;  // j >= i
-    const int32_t* shift;     // (entries, 3)
+    const int32_t* neighbor;  // each pair of atoms once; ghosts at the end of a row
+    const int32_t* shift;     // (entries, 3), or null: ghosts stand where they are seen
     const int32_t* owner;     // (atoms) structure
-    const int32_t* number;    // (atoms)
-    const int32_t* species;   // (atoms) place of the element among those at hand
-    const int64_t* order;     // (atoms) place of the atom in the caller's arrays
+    const int32_t* number;    // (all)
+    const int32_t* species;   // (all) place of the element among those at hand
+    const int64_t* order;     // (all) place of the atom in the caller's arrays
+
+    int64_t all() const { return atoms + ghosts; }
 };
 
 // Arrays of layer t that the reverse pass reads again. [b] runs over channel blocks, each entry 16 channels.
 struct LayerState {
-    float* node;     // [b][atom][x_s, x_vs, x_vv, v_x, v_y, v_z]
+    float* node;     // [b][all][x_s, x_vs, x_vv, v_x, v_y, v_z]
     float* mixed;    // [2b][atom][3]: V, then U
     float* update;   // [3b][atom]: a_ss, a_sv, a_vv
     float* slope_1;  // [b][atom]: derivative of the activation in the context network
@@ -116,9 +120,10 @@ struct Pass {
     const Network* net;
     const Moments* first;  // null: the first message is like the others
     Rows rows;
-    const double* positions;  // (atoms, 3) in the group's order
+    const double* positions;  // (all, 3) in the group's order
     const double* cells;      // (structures, 3, 3)
     int64_t* count;           // (atoms) pairs of row i within the cutoff
+    int64_t* inner;           // (atoms) those without ghosts, which come first
     Pair* pairs;              // at rows.start[i] ... + count[i]
     float* gradient;          // [b][entries][4]: dE/d|r|, dE/dr̂
     int64_t entries;
@@ -126,7 +131,7 @@ struct Pass {
     float* v;      // [b][atom][3]
     float* g_s;    // [b][atom]: ∂E/∂s
     float* g_v;    // [b][atom][3]: ∂E/∂v
-    float* heard;  // [b][atom][A_s, A_vs, S_x, S_y, S_z]: sums over neighbours of the reverse pass
+    float* heard;  // [b][all][A_s, A_vs, S_x, S_y, S_z]: sums over neighbours of the reverse pass
     LayerState* layers;
     float* moments;     // [radial block][atom][A, B_x, B_y, B_z][element]; in the reverse pass their gradients
     float* outputs;     // (atoms, 4) of the head at work: value, vector

@@ -12,6 +12,9 @@ PAINN_INLINE vec radial_look_up(vec start, const float* row, const float* weight
     return start;
 }
 
+// Gradients of a ghost's moments: its owner counts them.
+alignas(64) const float NOTHING[BLOCK] = {};
+
 // The moments of one atom that belong to one element and strip: A, B_x, B_y, B_z lie `step` apart.
 struct MomentPlace {
     float* data;
@@ -24,54 +27,71 @@ MomentPlace moment_place(const Pass& p, int block, int lane) {
     return {p.moments + block * p.rows.atoms * 4 * step + lane, 4 * step, step};
 }
 
-void moments_forward(const Pass& p, int block, int64_t first, int64_t last) {
-    const Moments& m = *p.first;
+// Tables of one strip of radial functions.
+struct RadialTable {
+    const float *anchors, *slopes;
+};
+
+RadialTable radial_table(const Pass& p, int block, int lane) {
     const int n = p.net->intervals;
+    return {p.first->anchors + (ptrdiff_t)block * n * BLOCK + lane,
+            p.first->slopes + (ptrdiff_t)block * (n + ORDER - 1) * BLOCK + lane};
+}
+
+// Moments of atom i by pair ... end, and of their partners, but for GHOSTS.
+template <bool GHOSTS>
+PAINN_INLINE void add_moments(const Pass& p, const MomentPlace& place, const RadialTable& table, int64_t i, const Pair* pair,
+                              const Pair* end) {
+    for (; pair != end; pair++) {
+        const ptrdiff_t row = (ptrdiff_t)pair->knot * BLOCK;
+        const vec rho = radial_look_up(load(table.anchors + row), table.slopes + row, pair->rise);
+        float* here = place.at(i, p.rows.species[pair->neighbor]);
+        float* there = GHOSTS ? nullptr : place.at(pair->neighbor, p.rows.species[i]);
+        store(here, load(here) + rho);
+        if (!GHOSTS) store(there, load(there) + rho);
+        for (int d = 0; d < 3; d++) {
+            const vec along = rho * all(pair->unit[d]);
+            float* a = here + (1 + d) * place.step;
+            store(a, load(a) + along);
+            if (GHOSTS) continue;
+            float* b = there + (1 + d) * place.step;
+            store(b, load(b) - along);
+        }
+    }
+}
+
+void moments_forward(const Pass& p, int block, int64_t first, int64_t last) {
     for (int lane = 0; lane < BLOCK; lane += LANES) {
         const MomentPlace place = moment_place(p, block, lane);
-        const float* anchors = m.anchors + (ptrdiff_t)block * n * BLOCK + lane;
-        const float* slopes = m.slopes + (ptrdiff_t)block * (n + ORDER - 1) * BLOCK + lane;
+        const RadialTable table = radial_table(p, block, lane);
         for (int64_t i = first; i < last; i++) {
-            const Pair* pair = p.pairs + p.rows.start[i];
-            for (const Pair* end = pair + p.count[i]; pair != end; pair++) {
-                const ptrdiff_t row = (ptrdiff_t)pair->knot * BLOCK;
-                const vec rho = radial_look_up(load(anchors + row), slopes + row, pair->rise);
-                float* here = place.at(i, p.rows.species[pair->neighbor]);
-                float* there = place.at(pair->neighbor, p.rows.species[i]);
-                store(here, load(here) + rho);
-                store(there, load(there) + rho);
-                for (int d = 0; d < 3; d++) {
-                    const vec along = rho * all(pair->unit[d]);
-                    float *a = here + (1 + d) * place.step, *b = there + (1 + d) * place.step;
-                    store(a, load(a) + along);
-                    store(b, load(b) - along);
-                }
-            }
+            const Pair *pair = p.pairs + p.rows.start[i], *ghosts = pair + p.inner[i];
+            add_moments<false>(p, place, table, i, pair, ghosts);
+            add_moments<true>(p, place, table, i, ghosts, pair + p.count[i]);
         }
     }
 }
 
 // dE/d|r| and dE/dr̂ of the pairs from the gradients of the moments.
 void moments_backward(const Pass& p, int block, int64_t first, int64_t last) {
-    const Moments& m = *p.first;
-    const int n = p.net->intervals;
     const bool fresh = p.net->T == 1;  // nothing to add to yet
     float* gradients = p.gradient + block * p.entries * 4;
     for (int lane = 0; lane < BLOCK; lane += LANES) {
         const MomentPlace place = moment_place(p, block, lane);
-        const float* anchors = m.anchors + (ptrdiff_t)block * n * BLOCK + lane;
-        const float* slopes = m.slopes + (ptrdiff_t)block * (n + ORDER - 1) * BLOCK + lane;
+        const RadialTable table = radial_table(p, block, lane);
         for (int64_t i = first; i < last; i++)
             for (int64_t e = p.rows.start[i]; e < p.rows.start[i] + p.count[i]; e++) {
                 const Pair& pair = p.pairs[e];
                 const ptrdiff_t row = (ptrdiff_t)pair.knot * BLOCK;
-                const vec rho = radial_look_up(load(anchors + row), slopes + row, pair.rise);
-                const vec slope = radial_look_up(vec{}, slopes + row, pair.basis);
+                const vec rho = radial_look_up(load(table.anchors + row), table.slopes + row, pair.rise);
+                const vec slope = radial_look_up(vec{}, table.slopes + row, pair.basis);
                 const float* here = place.at(i, p.rows.species[pair.neighbor]);
-                const float* there = place.at(pair.neighbor, p.rows.species[i]);
+                const bool ghost = e - p.rows.start[i] >= p.inner[i];
+                const float* there = ghost ? NOTHING : place.at(pair.neighbor, p.rows.species[i]);
+                const ptrdiff_t step = ghost ? 0 : place.step;
                 vec radial = load(here) + load(there), angular[3];
                 for (int d = 0; d < 3; d++) {
-                    const vec change = load(here + (1 + d) * place.step) - load(there + (1 + d) * place.step);
+                    const vec change = load(here + (1 + d) * place.step) - load(there + (1 + d) * step);
                     radial += change * all(pair.unit[d]);
                     angular[d] = rho * change;
                 }

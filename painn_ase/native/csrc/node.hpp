@@ -129,7 +129,7 @@ void context_forward(const Pass& p, int t, int64_t first, int64_t last, float* m
     const Network& net = *p.net;
     const Interaction& w = net.set(t);
     const LayerState& state = p.layers[t];
-    const int64_t n = p.rows.atoms;
+    const int64_t n = p.rows.atoms, all = p.rows.all();
     const int rows = (int)(last - first), B = net.blocks;
     Scratch scratch{memory};
     float* hidden = scratch.take(net.F * rows);
@@ -137,10 +137,10 @@ void context_forward(const Pass& p, int t, int64_t first, int64_t last, float* m
     activate(hidden, B, rows, state.slope_1 + first * BLOCK, n * BLOCK);
     float* node = state.node + first * 6 * BLOCK;
     for (int c = 0; c < FILTERS; c++)
-        forward(w.context_2[c], {hidden, rows * BLOCK}, rows, {node + c * BLOCK, n * 6 * BLOCK, 6 * BLOCK});
+        forward(w.context_2[c], {hidden, rows * BLOCK}, rows, {node + c * BLOCK, all * 6 * BLOCK, 6 * BLOCK});
     for (int b = 0; b < B; b++)
         for (int i = 0; i < rows; i++)
-            memcpy(node + (b * n + i) * 6 * BLOCK + 3 * BLOCK, p.v + (b * n + first + i) * 3 * BLOCK,
+            memcpy(node + (b * all + i) * 6 * BLOCK + 3 * BLOCK, p.v + (b * n + first + i) * 3 * BLOCK,
                    3 * BLOCK * sizeof(float));
 }
 
@@ -201,7 +201,8 @@ void update_backward(const Pass& p, int t, int64_t first, int64_t last, float* m
     if (t == 0 && p.first) return first_message_backward(p, first, rows, g_mixed, memory);
     backward(w.mix, {g_mixed, rows * 3 * BLOCK}, 3 * rows, {p.g_v + first * 3 * BLOCK, 3 * stride},
              final ? Start::zero : Start::output);
-    for (int b = 0; b < B && t > 0; b++) memset(p.heard + (b * n + first) * 5 * BLOCK, 0, sizeof(float) * rows * 5 * BLOCK);
+    const int64_t all = p.rows.all();
+    for (int b = 0; b < B && t > 0; b++) memset(p.heard + (b * all + first) * 5 * BLOCK, 0, sizeof(float) * rows * 5 * BLOCK);
 }
 
 // From what the neighbours answered to ∂E/∂s, ∂E/∂v before the message of interaction t; in place.
@@ -209,7 +210,7 @@ void context_backward(const Pass& p, int t, int64_t first, int64_t last, float* 
     const Network& net = *p.net;
     const Interaction& w = net.set(t);
     const LayerState& state = p.layers[t];
-    const int64_t n = p.rows.atoms;
+    const int64_t n = p.rows.atoms, all = p.rows.all();
     const int rows = (int)(last - first), B = net.blocks;
     Scratch scratch{memory};
     float* g_x = scratch.take(3 * net.F * rows);
@@ -217,8 +218,8 @@ void context_backward(const Pass& p, int t, int64_t first, int64_t last, float* 
     for (int b = 0; b < B; b++)
         for (int i = 0; i < rows; i++)
             for (int lane = 0; lane < BLOCK; lane += LANES) {
-                const float* heard = p.heard + (b * n + first + i) * 5 * BLOCK + lane;
-                const float* node = state.node + (b * n + first + i) * 6 * BLOCK + lane;
+                const float* heard = p.heard + (b * all + first + i) * 5 * BLOCK + lane;
+                const float* node = state.node + (b * all + first + i) * 6 * BLOCK + lane;
                 float* g_v = p.g_v + (b * n + first + i) * 3 * BLOCK + lane;
                 const ptrdiff_t at = (ptrdiff_t)i * BLOCK + lane, size = (ptrdiff_t)rows * BLOCK;
                 vec S[3], v[3];

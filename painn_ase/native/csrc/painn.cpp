@@ -7,10 +7,6 @@
 
 #include "engine.hpp"
 
-struct PainnModel {
-    painn::Engine engine;
-};
-
 namespace {
 
 using painn::Kernels;

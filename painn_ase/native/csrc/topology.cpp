@@ -8,8 +8,7 @@ namespace painn {
 
 namespace {
 
-constexpr int64_t GROUP = 24;    // atoms: small structures share the streaming of the weights
-constexpr int64_t SORTED = 512;  // atoms from which neighbours in space become neighbours in memory
+constexpr int64_t GROUP = 24;  // atoms: small structures share the streaming of the weights
 
 // Interleaved bits of the cell coordinates (Morton order): atoms close in memory are close in space.
 uint64_t morton(const double* r, const double* low) {
@@ -30,6 +29,17 @@ bool kept(int64_t i, int64_t j, const double* shift) {  // one of the two direct
 }
 
 }  // namespace
+
+void sort_in_space(const double* r, int64_t first, int64_t last, int64_t* order) {
+    if (first == last) return;
+    double low[3] = {r[3 * first], r[3 * first + 1], r[3 * first + 2]};
+    for (int64_t i = first; i < last; i++)
+        for (int d = 0; d < 3; d++) low[d] = std::min(low[d], r[3 * i + d]);
+    std::vector<std::pair<uint64_t, int64_t>> codes;
+    for (int64_t i = first; i < last; i++) codes.emplace_back(morton(r + 3 * i, low), i);
+    std::sort(codes.begin(), codes.end());
+    for (int64_t k = first; k < last; k++) order[k] = codes[k - first].second;
+}
 
 std::string Topology::set(const PainnTopology& given) {
     atoms = given.atoms;
@@ -72,15 +82,7 @@ void Topology::make_groups(const PainnTopology& given) {
 
     for (const Group& group : groups) {
         if (group.atoms < SORTED) continue;
-        const double* r = given.positions;
-        double low[3] = {r[3 * group.first_atom], r[3 * group.first_atom + 1], r[3 * group.first_atom + 2]};
-        for (int64_t i = group.first_atom; i < group.first_atom + group.atoms; i++)
-            for (int d = 0; d < 3; d++) low[d] = std::min(low[d], r[3 * i + d]);
-        std::vector<std::pair<uint64_t, int64_t>> codes;
-        for (int64_t i = group.first_atom; i < group.first_atom + group.atoms; i++)
-            codes.emplace_back(morton(r + 3 * i, low), i);
-        std::sort(codes.begin(), codes.end());
-        for (int64_t k = 0; k < group.atoms; k++) order[group.first_atom + k] = codes[k].second;
+        sort_in_space(given.positions, group.first_atom, group.first_atom + group.atoms, order.data());
     }
 }
 
@@ -130,6 +132,7 @@ std::string Topology::make_rows(const PainnTopology& given) {
 Rows Topology::rows(const Group& group) const {
     const int64_t g = &group - groups.data();
     return {group.atoms,
+            0,
             start_.data() + group.first_atom + g,
             neighbor_.data() + group.first_entry,
             shift_.data() + 3 * group.first_entry,

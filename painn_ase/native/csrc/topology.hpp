@@ -13,6 +13,11 @@ struct Group {
     int64_t first_entry, entries;  // of the half pair list
 };
 
+constexpr int64_t SORTED = 512;  // atoms from which neighbours in space become neighbours in memory
+
+// order[first ... last - 1] = the atoms first ... last - 1 with positions r, those close in space close in memory.
+void sort_in_space(const double* r, int64_t first, int64_t last, int64_t* order);
+
 class Topology {
   public:
     // Returns what is wrong with the list, or an empty string.

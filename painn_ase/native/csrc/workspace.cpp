@@ -1,52 +1,55 @@
 #include "workspace.hpp"
 
+#include <utility>
+
 namespace painn {
 
 namespace {
 
-struct Cursor {  // hands out arrays of so many floats per channel block entry
+struct Cursor {  // hands out arrays of so many floats
     float* next;
-    int64_t unit;
-    float* take(int64_t count) {
-        float* array = next;
-        next += count * unit;
-        return array;
-    }
+    float* take(int64_t count) { return std::exchange(next, next + count); }
 };
 
 }  // namespace
 
-void Workspace::reserve(const Network& net, int64_t atoms, int64_t entries, int64_t moments, bool gradient) {
-    positions_.grow(3 * atoms);
+// Ghosts need what pairs read or write of the far side: messages out, and answers back.
+void Workspace::reserve(const Network& net, const Extent& extent, int64_t moments, bool gradient) {
+    const int64_t atoms = extent.atoms, all = atoms + extent.ghosts;
+    positions_.grow(3 * all);
     count_.grow(atoms);
-    pairs_.grow(entries);
+    inner_.grow(atoms);
+    pairs_.grow(extent.entries);
     layers_.resize(net.T);
     moments_.grow((size_t)moments * atoms);
-    layer_floats_.grow((size_t)net.T * 17 * net.F * atoms);
+    layer_floats_.grow((size_t)net.T * net.F * (11 * atoms + 6 * all));
     if (!gradient) return;
-    gradient_.grow((size_t)4 * net.blocks * entries);
-    adjoints_.grow((size_t)9 * net.F * atoms);
+    gradient_.grow((size_t)4 * net.blocks * extent.entries);
+    adjoints_.grow((size_t)net.F * (4 * atoms + 5 * all));
 }
 
-Pass Workspace::prepare(const Network& net, const Topology& topology, const Group& group, const double* positions) {
+Pass Workspace::prepare(const Network& net, const Rows& rows, int64_t entries, const double* positions) {
+    const int64_t own = net.F * rows.atoms, all = net.F * rows.all();
     Pass p{};
     p.net = &net;
-    p.rows = topology.rows(group);
-    p.entries = group.entries;
-    for (int64_t i = 0; i < group.atoms; i++)
-        for (int d = 0; d < 3; d++) positions_[3 * i + d] = positions[3 * p.rows.order[i] + d];
+    p.rows = rows;
+    p.entries = entries;
+    for (int64_t i = 0; i < rows.all(); i++)
+        for (int d = 0; d < 3; d++) positions_[3 * i + d] = positions[3 * rows.order[i] + d];
     p.positions = positions_.data();
     p.count = count_.data();
+    p.inner = inner_.data();
     p.pairs = pairs_.data();
     p.gradient = gradient_.data();
-    Cursor layer{layer_floats_.data(), net.F * group.atoms};
-    for (LayerState& state : layers_) state = {layer.take(6), layer.take(6), layer.take(3), layer.take(1), layer.take(1)};
+    Cursor layer{layer_floats_.data()};
+    for (LayerState& state : layers_)
+        state = {layer.take(6 * all), layer.take(6 * own), layer.take(3 * own), layer.take(own), layer.take(own)};
     p.layers = layers_.data();
     p.moments = moments_.data();
-    Cursor adjoint{adjoints_.data(), net.F * group.atoms};
-    p.g_s = adjoint.take(1);
-    p.g_v = adjoint.take(3);
-    p.heard = adjoint.take(5);
+    Cursor adjoint{adjoints_.data()};
+    p.g_s = adjoint.take(own);
+    p.g_v = adjoint.take(3 * own);
+    p.heard = adjoint.take(5 * all);
     return p;
 }
 

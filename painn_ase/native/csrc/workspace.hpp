@@ -3,22 +3,26 @@
 #include <vector>
 
 #include "memory.hpp"
-#include "topology.hpp"
+#include "model.hpp"
 
 namespace painn {
 
+struct Extent {
+    int64_t atoms, ghosts, entries;
+};
+
 class Workspace {
   public:
-    // Memory for groups of up to so many atoms and pairs, and so many floats of moments per atom.
-    void reserve(const Network& net, int64_t atoms, int64_t entries, int64_t moments, bool gradient);
-    // A pass over `group` at `positions` (all atoms, caller's order).
-    Pass prepare(const Network& net, const Topology& topology, const Group& group, const double* positions);
+    // Memory for up to so many atoms and pairs, and so many floats of moments per atom.
+    void reserve(const Network& net, const Extent& extent, int64_t moments, bool gradient);
+    // A pass over `rows` at `positions` (all atoms, caller's order); features and outputs are the caller's to add.
+    Pass prepare(const Network& net, const Rows& rows, int64_t entries, const double* positions);
 
   private:
     Buffer<float> layer_floats_, adjoints_, gradient_, moments_;
     Buffer<double> positions_;
     Buffer<Pair> pairs_;
-    Buffer<int64_t> count_;
+    Buffer<int64_t> count_, inner_;
     std::vector<LayerState> layers_;
 };
 
