@@ -11,9 +11,13 @@ _DIGITS = 16  # hexadecimal, of a geometry's name: among 1e6 frames two share on
 
 
 def fingerprint(atoms: Atoms) -> str:
-    """The name of a structure to be labelled: elements, positions, cell, periodicity, charge and multiplicity."""
+    """The name of a structure to be labelled: elements, positions, cell, periodicity, charge and spin."""
     grains = np.round(np.concatenate([atoms.positions, atoms.cell.array]) * 10**DECIMALS).astype(np.int64)
-    state = (float(atoms.info.get("charge", 0)), atoms.info.get("multiplicity"))
+    multiplicity = atoms.info.get("multiplicity")  # an integer of NumPy's once it was read from a file
+    state: tuple = (float(atoms.info.get("charge", 0)), None if multiplicity is None else int(multiplicity))
+    for name in ("initial_magmoms", "initial_charges"):  # which of several electronic states is looked for
+        if atoms.has(name):
+            state += tuple(np.round(atoms.get_array(name) * 10**DECIMALS).astype(np.int64).ravel().tolist())
     text = repr((atoms.numbers.tolist(), grains.tolist(), atoms.pbc.tolist(), state))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -15,11 +15,19 @@ from painn_ase.data.identity import DECIMALS, fingerprint
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
 
+_KEPT = ("tags", "masses", "initial_magmoms", "initial_charges")  # arrays that are no labels
+
 
 def rounded(atoms: Atoms) -> Atoms:
-    """Elements, rounded positions, cell and info of a structure: what is labelled, and nothing labelled before."""
+    """Elements, rounded positions, cell, info, and arrays that calculators read: all but what was labelled before.
+
+    Constraints are left out: a label is of all atoms.
+    """
     positions = np.round(atoms.positions, DECIMALS) + 0.0  # no negative zeros
     clean = Atoms(atoms.numbers, positions, cell=atoms.cell, pbc=atoms.pbc, info=dict(atoms.info))
+    for name in _KEPT:
+        if atoms.has(name):
+            clean.set_array(name, atoms.get_array(name))
     for name in ("energy", "free_energy", "forces", "stress", "dipole", "polarizability"):
         clean.info.pop(name, None)
     return clean

@@ -1,14 +1,12 @@
-"""What can label a structure: a Kohn-Sham level of theory, or any ASE calculator."""
+"""What can label a structure, and the first of them: a Kohn-Sham level of theory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
 
 from painn_ase.errors import InputError, closest
 from painn_ase.reference import kohn_sham
@@ -55,7 +53,7 @@ class KohnSham:
         return self.level.to_dict()
 
     def check(self, frames: Sequence[Atoms]) -> None:
-        _check_names(self.properties, kohn_sham.PROPERTIES, "PySCF")
+        check_names(self.properties, kohn_sham.PROPERTIES, "PySCF")
         self.level.check(frames, self.properties)
 
     def __call__(self, atoms: Atoms) -> dict[str, Any]:
@@ -63,44 +61,8 @@ class KohnSham:
         return {name: results[name] for name in self.properties}
 
 
-@dataclass
-class FromCalculator:
-    """Labels by the ASE calculator that `factory` makes, once per process.
-
-    Polarizabilities are not taken from calculators: they agree on no unit, and those of semiempirical methods are no
-    reference (GFN2-xTB gives 0.37 Å³ for water instead of 1.41).
-    """
-
-    factory: Callable[[], BaseCalculator]
-    properties: tuple[str, ...]
-    _made: BaseCalculator | None = field(default=None, repr=False)
-
-    def recipe(self) -> dict[str, Any]:
-        calculator = self._calculator()
-        parameters = getattr(calculator, "parameters", {})
-        return {"engine": type(calculator).__name__, "parameters": {k: repr(v) for k, v in parameters.items()}}
-
-    def check(self, frames: Sequence[Atoms]) -> None:
-        if "polarizability" in self.properties:
-            raise InputError("polarizability: expected a level of theory such as pbe0/def2-svpd; got a calculator")
-        have = self._calculator().implemented_properties
-        _check_names(self.properties, [name for name in UNITS if name in have], type(self._calculator()).__name__)
-
-    def __call__(self, atoms: Atoms) -> dict[str, Any]:
-        atoms = atoms.copy()
-        atoms.calc = self._calculator()
-        return {name: np.array(atoms.calc.get_property(name, atoms)) for name in self.properties}
-
-    def _calculator(self) -> BaseCalculator:
-        if self._made is None:
-            self._made = self.factory()
-        return self._made
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_made": None}
-
-
-def _check_names(properties: Sequence[str], have: Sequence[str], who: str) -> None:
+def check_names(properties: Sequence[str], have: Sequence[str], who: str) -> None:
+    """Raises `InputError` if there is no property, or one that `who` does not label."""
     for name in properties:
         if name not in have:
             raise InputError(f"property: {who} labels {', '.join(have)}; got {name!r}{closest(name, have)}")

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import parent_process
 
 
@@ -20,3 +23,27 @@ def _follow_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+_written: set[str] = set()
+_watching = False
+
+
+@contextmanager
+def watched() -> Iterator[set[str]]:
+    """Paths of files that Python opens anew for writing within the block; in a worker process, for hooks stay."""
+    global _watching
+    if not _watching:
+        sys.addaudithook(_note)
+        _watching = True
+    _written.clear()
+    yield _written
+
+
+def _note(event: str, arguments: tuple) -> None:
+    if event != "open" or not isinstance(arguments[0], str | os.PathLike):
+        return
+    path, mode, flags = arguments
+    anew = any(letter in mode for letter in "wx") if isinstance(mode, str) else bool(flags & os.O_TRUNC)
+    if anew and not str(path).startswith("/dev/"):
+        _written.add(os.path.abspath(path))
