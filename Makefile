@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --durations=10
 
-.PHONY: demo test coverage test-slow test-all lint torch-cluster clean
+.PHONY: demo test coverage test-slow test-all lint docs torch-cluster clean
 
 demo: $(VENV)/.installed
 	$(BIN)/painn-ase md ethanol --temperature 300 --steps 4000 --output runs/demo --overwrite
@@ -32,6 +32,12 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	find painn_ase -name '*.cpp' -o -name '*.hpp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+
+# The documentation site, in build/site; a warning is an error.
+docs: $(VENV)/.installed-dev
+	$(INSTALL) --editable '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
+	@echo "build/site/index.html"
 
 torch-cluster: $(VENV)/.installed-dev
 	$(INSTALL) --no-build-isolation torch-cluster

@@ -30,26 +30,16 @@ log = logging.getLogger(__name__)
 class PaiNNCalculator(Calculator):
     """Energies, forces, stress, dipoles and polarizabilities of a trained model, as an ASE calculator.
 
-    Parameters
-    ----------
-    model
-        A bundled model's name ("ethanol"), a model folder, or a `Model`; or a sequence of at least two of these: an
-        ensemble, whose results are means and come with `energy_std`, `forces_std` (n,) and so on (see `Ensemble`).
-    charge
-        Total charge in e; overrides `atoms.info["charge"]`, which is read otherwise (0 if absent).
-    dtype
-        Precision of the network, "float32" or "float64". Geometry and sums are float64 either way.
-    device
-        Where the torch backend runs: "cpu", "cuda", ...
-    backend
-        "native" (compiled, float32 on the CPU), "torch" (any precision and device), or "auto": native where it can.
-        `calculator.backend.name` says which one it is.
-    threads
-        Of the backend; by default one for small structures and torch's number for large ones.
-    skin
-        Reserve of the neighbour list in Å: it is rebuilt only when a pair could have crossed the cutoff unseen.
-    neighbors
-        Neighbour list: "matscipy", "torch_cluster" (molecules only) or "brute_force".
+    model: a bundled model's name ("ethanol"), a model folder, or a `Model`; or a sequence of at least two of these: an
+        ensemble, whose results are means and come with `energy_std`, `forces_std` (n,) and so on (see `Ensemble`)
+    charge: total charge in e; overrides `atoms.info["charge"]`, which is read otherwise (0 if absent)
+    dtype: precision of the network, "float32" or "float64"; geometry and sums are float64 either way
+    device: where the torch backend runs: "cpu", "cuda", ...
+    backend: "native" (compiled, float32 on the CPU), "torch" (any precision and device), or "auto": native where it
+        can; `calculator.backend.name` says which one it is
+    threads: of the backend; by default one for small structures and torch's number for large ones
+    skin: reserve of the neighbour list in Å: it is rebuilt only when a pair could have crossed the cutoff unseen
+    neighbors: neighbour list: "matscipy", "torch_cluster" (molecules only) or "brute_force"
 
     Results are in ASE's units: energy, free_energy and energies (eV), forces (eV/Å), stress (eV/Å³, Voigt order,
     tension positive; three-dimensionally periodic structures only), dipole (e·Å) and polarizability (e²Å²/eV, 3x3;

@@ -12,7 +12,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--fmax", type=float, default=0.01, help="largest force left, eV/Å (default: %(default)s)")
     p.add_argument("--steps", type=int, default=500, help="at most (default: %(default)s)")
     p.add_argument("--cell", action="store_true", help="relax the cell too (periodic structures)")
-    p.add_argument("--optimizer", choices=("FIRE", "BFGS", "LBFGS"), default="FIRE")
+    p.add_argument("--optimizer", choices=("FIRE", "BFGS", "LBFGS"), default="FIRE", help="(default: %(default)s)")
     p.add_argument("--resume", action="store_true", help="continue a stopped relaxation, or with more --steps")
     add_guards(p)
     add_output(p, "relaxed")

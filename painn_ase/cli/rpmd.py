@@ -9,7 +9,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("rpmd", help="run ring-polymer dynamics: quantum nuclei", description=__doc__)
     add_structure_and_model(p)
     p.add_argument("--beads", type=int, required=True, help="32 converge C-H and O-H stretches at 300 K")
-    p.add_argument("--steps", type=int, required=True)
+    p.add_argument("--steps", type=int, required=True, help="number of steps")
     p.add_argument("--temperature", type=float, default=300.0, help="K (default: %(default)s)")
     p.add_argument("--timestep", type=float, default=0.25, help="fs (default: %(default)s)")
     p.add_argument(
@@ -23,7 +23,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--beads-every", type=int, metavar="STEPS", help="also save the positions of the beads")
     p.add_argument("--beads-count", type=int, metavar="N", help="only N beads each time, in turns (default: all)")
     p.add_argument("--beads-format", choices=("extxyz", "i-pi"), default="extxyz", help="(default: %(default)s)")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=int, default=0, help="of all random numbers (default: %(default)s)")
     p.add_argument("--resume", action="store_true", help="continue a stopped run to the last bit, or with more steps")
     add_guards(p)
     add_output(p, "rpmd")

@@ -14,7 +14,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--quantum-temperature", type=float, default=300.0, metavar="K", help="(default: %(default)s)")
     p.add_argument("--scan", type=int, default=0, metavar="N", help="frames to either side of each normal mode")
     p.add_argument("--output", default="frames.extxyz", metavar="PATH", help="extended XYZ (default: %(default)s)")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=int, default=0, help="of all random numbers (default: %(default)s)")
     p.add_argument("--overwrite", action="store_true", help="replace an existing output")
     p.set_defaults(run=run)
 

@@ -23,7 +23,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--no-rotation", dest="rotation", action="store_false", help="molecules do not turn: sharper bands")
     p.add_argument("--resolution", type=float, default=10.0, help="cm⁻¹ (default: %(default)s)")
     p.add_argument("--laser", type=float, default=532.0, help="nm (default: %(default)s)")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=int, default=0, help="of all random numbers (default: %(default)s)")
     p.add_argument("--resume", action="store_true", help="continue an interrupted run, to the same result")
     common.add_guards(p, "OUTPUT/flagged.traj")
     common.add_output(p, "spectrum")
