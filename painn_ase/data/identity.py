@@ -10,6 +10,19 @@ DECIMALS = 8  # of positions and cells in extended XYZ
 _DIGITS = 16  # hexadecimal, of a geometry's name: among 1e6 frames two share one with a chance of 3e-8
 
 
+LASTING = ("tags", "masses", "initial_magmoms", "initial_charges")  # arrays of a structure that are no labels
+
+
+def bare(atoms: Atoms) -> Atoms:
+    """The structure without calculator, momenta and labels: elements, isotopes, positions, cell, constraints, tags,
+    initial moments and charges, and of info the charge and multiplicity."""
+    copy = atoms.copy()
+    copy.info = {key: atoms.info[key] for key in ("charge", "multiplicity") if key in atoms.info}
+    for name in set(copy.arrays) - {"numbers", "positions", *LASTING}:
+        del copy.arrays[name]
+    return copy
+
+
 def fingerprint(atoms: Atoms) -> str:
     """The name of a structure to be labelled: elements, positions, cell, periodicity, charge and spin."""
     grains = np.round(np.concatenate([atoms.positions, atoms.cell.array]) * 10**DECIMALS).astype(np.int64)

@@ -12,7 +12,10 @@ from painn_ase.quality.harmonic import HarmonicCheck
 
 _WIDTH = 12.0  # cm⁻¹, half width at half maximum of the Lorentzians
 _REFERENCE, _MODEL = "#222222", "#D55E00"
-_PANELS = (("infrared", "IR / km mol$^{-1}$ cm"), ("raman", "Raman activity / Å$^4$ amu$^{-1}$ cm"))
+_PANELS = (
+    ("infrared", "IR / km mol$^{-1}$ cm", "km mol$^{-1}$"),
+    ("raman", "Raman activity / Å$^4$ amu$^{-1}$ cm", "Å$^4$ amu$^{-1}$"),
+)
 
 
 def harmonic_picture(check: HarmonicCheck, path: str | Path, name: str = "model") -> Path:
@@ -25,16 +28,17 @@ def harmonic_picture(check: HarmonicCheck, path: str | Path, name: str = "model"
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingPackageError("matplotlib", "a picture of vibrations", "plot") from None
-    panels = [(kind, label) for kind, label in _PANELS if check.strengths(kind) is not None]
+    panels = [panel for panel in _PANELS if check.strengths(panel[0]) is not None]
     figure = Figure(figsize=(7.0, 1.9 * len(panels) + 1.5), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
     heights = [1.6] * len(panels) + [1.0]
     axes = np.atleast_1d(figure.subplots(len(panels) + 1, 1, sharex=True, height_ratios=heights))
     at = check.reference.frequencies
-    for panel, (kind, label) in zip(axes[:-1], panels, strict=True):
-        _spectrum(panel, check, kind)
+    for panel, (kind, label, sticks) in zip(axes[:-1], panels, strict=True):
+        _spectrum(panel, check, kind, sticks)
         panel.set_ylabel(label, fontsize=8)
-    axes[0].legend(["reference", name], frameon=False, fontsize=8)
+    if panels:
+        axes[0].legend(["reference", name], frameon=False, fontsize=8)
     axes[-1].axhline(0, color="0.6", linewidth=0.8)
     axes[-1].vlines(at, 0, check.shifts, color=_MODEL, linewidth=1.2)
     axes[-1].plot(at, check.shifts, "o", color=_MODEL, markersize=3)
@@ -46,7 +50,8 @@ def harmonic_picture(check: HarmonicCheck, path: str | Path, name: str = "model"
     return Path(path)
 
 
-def _spectrum(axes: Any, check: HarmonicCheck, kind: str) -> None:
+def _spectrum(axes: Any, check: HarmonicCheck, kind: str, unit: str) -> None:
+    """Broadened curves, and on an axis to the right the strengths themselves, both from zero upwards."""
     pair = check.strengths(kind)
     assert pair is not None
     positions = (check.reference.frequencies, check.model.frequencies[check.order])
@@ -55,11 +60,13 @@ def _spectrum(axes: Any, check: HarmonicCheck, kind: str) -> None:
     curves = [_broadened(grid, at, strength) for at, strength in zip(positions, pair, strict=True)]
     for curve, (color, line) in zip(curves, styles, strict=True):
         axes.plot(grid, curve, color=color, linestyle=line, linewidth=1.1)
-    # sticks hang below the axis, scaled to a quarter of the panel
-    depth = 0.25 * max(c.max() for c in curves) / max(s.max() for s in pair)
+    right = axes.twinx()
     for at, strength, (color, line) in zip(positions, pair, styles, strict=True):
-        axes.vlines(at, -depth * strength, 0, color=color, linestyle=line, linewidth=1.0)
-    axes.axhline(0, color="0.6", linewidth=0.6)
+        right.vlines(at, 0, strength, color=color, linestyle=line, linewidth=1.0, alpha=0.6)
+    right.set_ylim(0, 2.0 * max(s.max() for s in pair))
+    right.set_ylabel(f"sticks / {unit}", fontsize=7)
+    right.tick_params(labelsize=7)
+    axes.set_ylim(bottom=0)
 
 
 def _broadened(grid: np.ndarray, at: np.ndarray, strengths: np.ndarray) -> np.ndarray:

@@ -11,11 +11,9 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from painn_ase.data.identity import DECIMALS, fingerprint
+from painn_ase.data.identity import DECIMALS, LASTING, fingerprint
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
-
-_KEPT = ("tags", "masses", "initial_magmoms", "initial_charges")  # arrays that are no labels
 
 
 def rounded(atoms: Atoms) -> Atoms:
@@ -25,7 +23,7 @@ def rounded(atoms: Atoms) -> Atoms:
     """
     positions = np.round(atoms.positions, DECIMALS) + 0.0  # no negative zeros
     clean = Atoms(atoms.numbers, positions, cell=atoms.cell, pbc=atoms.pbc, info=dict(atoms.info))
-    for name in _KEPT:
+    for name in LASTING:
         if atoms.has(name):
             clean.set_array(name, atoms.get_array(name))
     for name in ("energy", "free_energy", "forces", "stress", "dipole", "polarizability"):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_masses
 
 # ASE's constants (CODATA 2014), so that labels agree to the last digit with those of ASE's calculators and of data
 # made with them: with later constants a total energy of 4 keV would shift by 35 µeV.
@@ -45,7 +46,8 @@ def compute(
         if "forces" in properties:
             results["forces"] = -scf.nuc_grad_method().kernel() * Hartree / Bohr
         if "dipole" in properties:
-            results["dipole"] = dipole(scf, atoms.get_center_of_mass())
+            masses = atomic_masses[atoms.numbers]  # of the elements, whatever isotopes the structure has
+            results["dipole"] = dipole(scf, masses @ atoms.positions / masses.sum())
         if "polarizability" in properties:
             results["polarizability"] = polarizability(scf, level)
     return {name: value for name, value in results.items() if name in properties | {"density"}}

@@ -12,6 +12,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase.data import covalent_radii
 from ase.md.langevin import Langevin
 
+from painn_ase.data.identity import bare
 from painn_ase.errors import InputError, MissingPackageError
 from painn_ase.reference.level import charge_and_spin
 from painn_ase.simulate import relax
@@ -103,11 +104,11 @@ def sample_md(
 ) -> list[Atoms]:
     """`count` frames of Langevin dynamics with the attached calculator at `temperature` (K), one per `every` steps.
 
-    `timestep` in fs; friction 0.01/fs; the first `equilibrate` steps are left out. The drift of the centre of mass
-    is taken out of the frames.
+    `timestep` in fs; friction 0.01/fs; the first `equilibrate` steps are left out. Isotopes move with their masses, and
+    constraints are obeyed. Without constraints the drift of the centre of mass is taken out of the frames.
     """
     _check(atoms, count)
-    moving = _plain(atoms)
+    moving = bare(atoms)
     moving.calc = atoms.calc
     spread = np.sqrt(units.kB * temperature * moving.get_masses())[:, None]
     moving.set_momenta(spread * rng.normal(size=(len(moving), 3)))
@@ -119,14 +120,23 @@ def sample_md(
         frames = []
         for _ in range(count):
             driver.run(every)
-            frames.append(_tagged(moving, moving.positions - moving.get_center_of_mass() + center, source))
+            drift = 0.0 if moving.constraints else moving.get_center_of_mass() - center
+            frames.append(_tagged(moving, moving.positions - drift, source))
     return frames
 
 
 def modes_of(atoms: Atoms, step: float = 0.005) -> NormalModes:
-    """Normal modes of a relaxed molecule, its Hessian by central differences of the attached calculator's forces."""
+    """Normal modes of a relaxed molecule, its Hessian by central differences of the attached calculator's forces.
+
+    Raises `InputError` for a structure with constraints, whose modes these are not.
+    """
     _check(atoms)
-    moved = _plain(atoms)
+    if atoms.constraints:
+        raise InputError(
+            "sampling: quantum-harmonic samples and scans move every atom along the modes of a free molecule; the "
+            "structure has constraints. Take them off, or ask for dynamics alone (--md), which obeys them"
+        )
+    moved = bare(atoms)
     moved.calc = atoms.calc
     rows = []
     for index, axis in np.ndindex(len(atoms), 3):
@@ -207,7 +217,7 @@ def far_apart(frames: Iterable[Atoms], fraction: float = 0.6) -> list[Atoms]:
 
 def _relaxed(atoms: Atoms, driver: Callable[[Atoms], BaseCalculator], fmax: float = 0.005) -> Atoms:
     """A copy at the nearest minimum of the driver's calculator, which stays attached."""
-    copy = _plain(atoms)
+    copy = bare(atoms)
     copy.calc = driver(copy)
     outcome = relax(copy, fmax=fmax, optimizer="BFGS", progress=False)
     if not outcome.converged:
@@ -215,14 +225,8 @@ def _relaxed(atoms: Atoms, driver: Callable[[Atoms], BaseCalculator], fmax: floa
     return copy
 
 
-def _plain(atoms: Atoms) -> Atoms:
-    """Elements, positions, cell, charge and multiplicity."""
-    info = {key: atoms.info[key] for key in ("charge", "multiplicity") if key in atoms.info}
-    return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, info=info)
-
-
 def _tagged(atoms: Atoms, positions: np.ndarray, source: str) -> Atoms:
-    frame = _plain(atoms)
+    frame = bare(atoms)
     frame.positions = positions
     frame.info["source"] = source
     return frame

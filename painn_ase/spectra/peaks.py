@@ -12,6 +12,8 @@ from painn_ase.errors import InputError
 from painn_ase.spectra.series import check_positive
 from painn_ase.spectra.spectrum import Spectrum
 
+_WING = 100.0  # cm⁻¹
+
 
 @dataclass(frozen=True)
 class Peak:
@@ -36,8 +38,10 @@ class Assignment:
 def find_peaks(
     spectrum: Spectrum, *, prominence: float = 0.01, significance: float = 3.0, separation: float = 0.0
 ) -> list[Peak]:
-    """Peaks in order of wavenumber that stand out by the share `prominence` of the most prominent one.
+    """Peaks in order of wavenumber that stand out by the share `prominence` of the most prominent one beyond the wing.
 
+    The wing is what rises from the start of the axis, or lies below 100 cm⁻¹: turning molecules scatter there, many
+    times as strongly as they vibrate, and bands are not measured against that unless there is nothing else.
     Where standard errors are known the prominence must also be `significance` times the one at the peak.
     `separation` is the least distance between peaks in cm⁻¹.
     """
@@ -45,8 +49,10 @@ def find_peaks(
     axis = spectrum.wavenumbers
     distance = max(1.0, separation / float(np.median(np.diff(axis))))
     indices, found = signal.find_peaks(intensity, prominence=0.0, distance=distance)
-    prominent = found["prominences"] >= prominence * found["prominences"].max(initial=0.0)
-    indices, heights = indices[prominent], found["prominences"][prominent]
+    heights = found["prominences"]
+    beyond = heights[[k for k, index in enumerate(indices) if not _of_wing(axis, intensity, index)]]
+    prominent = heights >= prominence * (beyond if len(beyond) else heights).max(initial=0.0)
+    indices, heights = indices[prominent], heights[prominent]
     left, right = signal.peak_widths(intensity, indices, rel_height=0.5)[2:]
     number = np.arange(len(axis))
     widths = np.interp(right, number, axis) - np.interp(left, number, axis)
@@ -101,6 +107,11 @@ def assign_peaks(
         Assignment(peak, tuple(found), peak.wavenumber - float(modes[found[0]]) if found else None)
         for peak, found in zip(peaks, members, strict=True)
     ]
+
+
+def _of_wing(axis: np.ndarray, intensity: np.ndarray, index: int) -> bool:
+    """Whether a maximum lies below `_WING` or nothing below half its height parts it from the start of the axis."""
+    return bool(axis[index] < _WING or intensity[:index].min(initial=np.inf) > 0.5 * intensity[index])
 
 
 def _vertex(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

@@ -88,3 +88,24 @@ def test_the_stored_reference_of_ethanol_is_a_minimum_with_the_known_bands():
     assert modes.infrared is not None
     fingerprint = (modes.frequencies > 600) & (modes.frequencies < 2000)
     assert 1000 < modes.frequencies[np.argmax(modes.infrared * fingerprint)] < 1300
+
+
+def test_dipoles_and_polarizabilities_are_optional_and_isotopes_count(water):
+    frames = water[0]
+    full = derivatives(frames)
+    for frame in frames:
+        del frame.info["polarizability"]
+    less = derivatives(frames).vibrations()
+    assert less.raman is None
+    assert np.allclose(less.infrared, full.vibrations().infrared)
+    for frame in frames:
+        del frame.calc.results["dipole"]
+    least = derivatives(frames).vibrations()
+    assert least.infrared is None
+    assert np.allclose(least.frequencies, full.vibrations().frequencies)
+    frames[0].calc.results["dipole"] = np.zeros(3)
+    with pytest.raises(InputError, match="no dipole"):
+        derivatives(frames)
+    deuterated = molecule("H2O")
+    deuterated.set_masses([15.999, 2.014, 2.014])
+    assert all((f.get_masses() == deuterated.get_masses()).all() for f in displaced_frames(deuterated))

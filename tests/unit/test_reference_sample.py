@@ -6,9 +6,10 @@ from ase import Atoms, units
 from ase.build import molecule
 from ase.calculators.calculator import Calculator
 from ase.calculators.morse import MorsePotential
+from ase.constraints import FixAtoms
 
 from painn_ase.errors import InputError
-from painn_ase.reference import Plan, far_apart, gfn2_xtb, modes_of, sample, sample_modes, scan_modes
+from painn_ase.reference import Plan, far_apart, gfn2_xtb, modes_of, sample, sample_md, sample_modes, scan_modes
 from painn_ase.reference.sampling import coordinate_widths
 
 STIFFNESS, LENGTH, DEPTH = 2.0, 1.1, 4.0  # k = 2 D (rho0/r0)² of ASE's Morse potential
@@ -134,3 +135,49 @@ def test_gfn2_obeys_the_charge_of_the_structure():
         atoms.calc = gfn2_xtb(atoms)
         energies.append(atoms.get_potential_energy())
     assert 10 < energies[1] - energies[0] < 20  # ionization potential of water: 12.6 eV
+
+
+def heavy(factor=100.0):
+    """The diatomic with isotopes `factor` times as heavy, one end fixed to nothing yet."""
+    atoms = diatomic()
+    atoms.set_masses(factor * atoms.get_masses())
+    return atoms
+
+
+def test_isotopes_are_sampled_with_their_own_masses():
+    """100 times the mass is a tenth of the wavenumber and, at zero kelvin, √10 times less spread; frames keep it."""
+    light, slow = diatomic(), heavy()
+    assert modes_of(light).wavenumbers[0] == pytest.approx(10 * modes_of(slow).wavenumbers[0], rel=1e-6)
+    plan = Plan(quantum=400, quantum_temperature=0.0)
+    spreads = []
+    for atoms in (light, heavy(4.0)):
+        frames = sample([atoms], spring, plan, seed=3)
+        assert all((f.get_masses() == atoms.get_masses()).all() for f in frames)
+        spreads.append(np.std([f.get_distance(0, 1) for f in frames]))
+    assert spreads[0] / spreads[1] == pytest.approx(2**0.5, rel=1e-3)  # the same random numbers
+
+
+def test_dynamics_moves_isotopes_at_their_own_pace():
+    start, slow = diatomic(1.2), heavy(1e6)
+    slow.positions = start.positions
+    for atoms in (start, slow):
+        atoms.calc = Spring()
+    rng = np.random.default_rng
+    moved = [
+        sample_md(a, temperature=1.0, count=1, rng=rng(0), every=20, equilibrate=0)[0].get_distance(0, 1)
+        for a in (start, slow)
+    ]
+    assert abs(moved[0] - 1.2) > 0.02
+    assert abs(moved[1] - 1.2) < 1e-3
+
+
+def test_constraints_are_obeyed_kept_and_refused_where_they_cannot_be():
+    start = diatomic()
+    start.set_constraint(FixAtoms([0]))
+    frames = sample([start], spring, Plan(md=5, temperatures=(600.0,)), seed=1)
+    assert all((f.positions[0] == start.positions[0]).all() for f in frames)
+    assert np.std([f.get_distance(0, 1) for f in frames]) > 0.01
+    assert all(f.constraints[0].index.tolist() == [0] for f in frames)
+    for plan in (Plan(quantum=1), Plan(scan=1)):
+        with pytest.raises(InputError, match="has constraints"):
+            sample([start], spring, plan)

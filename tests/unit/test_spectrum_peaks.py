@@ -65,3 +65,15 @@ def test_misfitting_modes_are_refused():
         assign_peaks([], [1.0, 2.0], intensities=[1.0])
     with pytest.raises(InputError, match="tolerance"):
         assign_peaks([], [1.0], tolerance=0)
+
+
+@pytest.mark.parametrize("centre", [0.0, 40.0])
+def test_bands_are_measured_above_the_wing_of_a_turning_molecule(centre):
+    """A wing 28 times as high as the strongest band, with its top at the start of the axis or a little later."""
+    two = bands([700, 1500, 2900], [1.0, 0.3, 0.06], fwhm=20)
+    wing = 28 * two.intensity.max() * np.exp(-(((AXIS - centre) / 50) ** 2))
+    found = find_peaks(Spectrum(AXIS, two.intensity + wing), prominence=0.02)
+    assert [round(peak.wavenumber) for peak in found if peak.wavenumber > 100] == [700, 1500, 2900]
+    error = np.full_like(AXIS, 0.01 * two.intensity.max())
+    found = find_peaks(Spectrum(AXIS, two.intensity + wing, error), prominence=0.02, significance=4.0)
+    assert [round(peak.wavenumber) for peak in found if peak.wavenumber > 100] == [700, 1500, 2900]
