@@ -77,8 +77,13 @@ def save_model(
 ) -> Path:
     """Writes `model` to `folder` and returns the folder.
 
-    `provenance` says how the model came to be, `errors` what it was measured to be worth; both must be JSON-able
-    and default to what the model carries. The header is written last, so a folder with a header is complete. Raises
+    model: the trained model
+    folder: made if it does not exist; files of a model in it are replaced
+    provenance: how the model came to be, JSON-able; by default what the model carries
+    errors: what it was measured to be worth, JSON-able; by default what the model carries
+    card: the text of card.md; by default none is written
+
+    The header is written last, so a folder with a header is complete. Raises
     `ModelError` for what `load_model` would not read again: more than 256 MiB of weights, or 4 MiB of header.
     """
     folder = Path(folder)

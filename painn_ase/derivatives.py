@@ -51,8 +51,13 @@ def evaluate(
 
     With g_ij = ∂E/∂r_ij: F_i = Σ_j (g_ij - g_ji), and stress = (1/V) Σ_ij r_ij ⊗ g_ij, tension positive. The energy
     depends on geometry through pair vectors alone, so both follow from one backward pass, whatever the boundary
-    conditions. `create_graph` keeps the derivatives differentiable (for training). `state` is what `describe` made
-    of the same graph; it must be differentiable when forces or stress are asked for.
+    conditions.
+
+    model: representation and heads
+    graph: one or several structures
+    properties: names from `painn_ase.properties`
+    create_graph: keep the derivatives differentiable, for training
+    state: what `describe` made of the same graph; it must be differentiable when forces or stress are asked for
     """
     wanted = known(properties)
     missing = wanted - model.properties

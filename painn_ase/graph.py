@@ -86,7 +86,16 @@ class AtomicGraph:
         pbc: Sequence[bool] = (False, False, False),
         charge: float = 0.0,
     ) -> "AtomicGraph":
-        """A graph of one structure from NumPy arrays; shapes as in the class, `cell` (3, 3)."""
+        """A graph of one structure from NumPy arrays.
+
+        numbers: atomic numbers, (atoms,)
+        positions: in Å, (atoms, 3)
+        centers, neighbors: indices i and j of each directed pair, (pairs,)
+        shifts: lattice vectors between them in whole numbers, (pairs, 3)
+        cell: rows are cell vectors in Å, (3, 3)
+        pbc: which of them are periodic
+        charge: total charge in e
+        """
         cell = np.zeros((3, 3)) if cell is None else cell
         return cls(
             numbers=torch.as_tensor(numbers, dtype=torch.int64),

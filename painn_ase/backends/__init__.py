@@ -19,6 +19,12 @@ def choose_backend(
 ) -> Backend:
     """The backend called `backend`; "auto" is native for float32 on the CPU where it supports the model, else torch.
 
+    model: the trained model
+    backend: "auto", "native" or "torch"
+    device: "cpu", "cuda", ...; only torch runs elsewhere than on the CPU
+    dtype: precision of the network, "float32" or "float64"
+    threads: of an evaluation; by default one for small structures and torch's number for large ones
+
     When "auto" has to do without the native kernel there, one line is logged that says why. Raises `InputError` for
     requests that exclude each other.
     """

@@ -108,6 +108,12 @@ def neighbor_densities(
     """(atoms, elements · radii): Σ_j f(r_ij) exp(-(r_ij - R)²/2w²) over neighbours j of an element, R on a grid.
 
     f = ½(1 + cos πr/r_c), so that neighbours come and go smoothly. Neighbours of other elements are left out.
+
+    numbers: atomic numbers, (atoms,)
+    centers, neighbors: indices of the atoms of each pair, (pairs,)
+    distances: in Å, (pairs,)
+    elements: atomic numbers that get columns, (elements,)
+    cutoff: r_c in Å
     """
     grid = _grid(cutoff)
     kind = np.full(100, len(elements))

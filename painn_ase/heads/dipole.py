@@ -14,10 +14,14 @@ from painn_ase.representations.base import AtomFeatures
 class DipoleHead(Head):
     """μ = Σ_i [μ_atom(v_i) + q(s_i) r_i] in e·Å, r_i measured from the centre of mass (PaiNN paper, eq. 11).
 
-    `charge_correction` shifts the charges so that they sum to the structure's total charge. Without
-    `atomic_dipoles` the charges alone make the dipole; only then are they defined well enough to be returned:
-    with both terms nothing but their sum is learned. `epsilon` is that of |V| in the gated blocks. `charge_unit`
-    is the charge in e that a network counts a total charge of one as (an imported one may work in Debye/Å).
+    features: F of the representation
+    hidden: sizes between the gated blocks or dense layers, (F/2,) by default
+    activation: name of the activation function
+    atomic_dipoles: with the term μ_atom; without it the charges alone make the dipole, and only then are they defined
+        well enough to be returned: with both terms nothing but their sum is learned
+    charge_correction: shift the charges so that they sum to the structure's total charge
+    epsilon: of |V| in the gated blocks
+    charge_unit: the charge in e that the network counts a total charge of one as (an imported one may work in Debye/Å)
     """
 
     required_rank = 1  # 0 without atomic dipoles

@@ -15,10 +15,13 @@ from painn_ase.representations.base import AtomFeatures
 class EnergyHead(Head):
     """E = Σ_i [scale · MLP(s_i) + reference(Z_i)] in eV, and the atomic energies it is a sum of.
 
-    With `linear`, w·s_i joins the MLP: the readout of networks whose scalars are many-body features, such as ICTP.
-    `hidden` are the sizes of the hidden layers, (F/2,) by default. `mean` divides the network's part by the number
-    of atoms (an intensive property; imported networks use it) and leaves the references a sum, which
-    `mean_references` turns into their mean over the atoms.
+    features: F of the representation
+    hidden: sizes of the hidden layers, (F/2,) by default
+    activation: name of the activation function
+    mean: divide the network's part by the number of atoms (an intensive property; imported networks use it); the
+        references stay a sum
+    mean_references: take the mean of the references over the atoms as well
+    linear: add w·s_i to the MLP: the readout of networks whose scalars are many-body features, such as ICTP
     """
 
     required_rank = 0

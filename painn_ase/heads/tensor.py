@@ -102,7 +102,13 @@ class HyperpolarizabilityHead(Head):
     """β = Σ_i T(i), static first hyperpolarizability ∂²μ/∂E² in e³Å³/eV², symmetric in all indices to the last bit.
 
     T is a `TensorReadout` of order 3. Nothing is measured from an origin: β does not depend on one, and that of a
-    periodic structure is a property of its cell. With `tensors` the features of rank 2 take part.
+    periodic structure is a property of its cell.
+
+    features: F of the representation
+    rank: number of terms in the sum over products of vectors
+    tensors: whether the features of rank 2 take part
+    activation: name of the activation function
+    epsilon: of |V| in the gated blocks
     """
 
     def __init__(
@@ -124,9 +130,15 @@ class QuadrupoleHead(Head):
     """Θ = Σ_i [T(i) + 3/2 stf(q_i r_i r_i + 2 μ_i r_i)] in e·Å², the traceless quadrupole ½ Σ q (3 r r - r² 1).
 
     r_i is measured from the centre of mass, to which the quadrupole of an ion or of a molecule with a dipole refers;
-    so translations change nothing, and periodic structures are refused. T is a `TensorReadout` of order 2 (with
-    `tensors` the features of rank 2 take part), the charges q_i sum to the total charge, stf is the symmetric
-    traceless part. As in the dipole, charges and atomic dipoles have no meaning of their own.
+    so translations change nothing, and periodic structures are refused. T is a `TensorReadout` of order 2, the
+    charges q_i sum to the total charge, stf is the symmetric traceless part. As in the dipole, charges and atomic
+    dipoles have no meaning of their own.
+
+    features: F of the representation
+    rank: number of terms in the sum over products of vectors
+    tensors: whether the features of rank 2 take part
+    activation: name of the activation function
+    epsilon: of |V| in the gated blocks
     """
 
     molecular = True

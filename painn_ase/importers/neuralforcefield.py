@@ -44,9 +44,11 @@ def load(
 ) -> Model:
     """The PaiNN model of a NeuralForceField checkpoint, in eV and Å.
 
-    `path` is a pickled `Painn` (nothing in it is executed), or a state dict with its `hyperparameters`: params.json of
-    the training, or a dictionary with at least "cutoff". `energy_key` says which output is the energy when there are
-    several; the others are left out, and the card says so.
+    path: a pickled `Painn` (nothing in it is executed), or a state dict with its `hyperparameters`
+    energy_unit, length_unit: of the network
+    energy_key: which output is the energy when there are several; the others are left out, and the card says so
+    elements: those the model shall accept, as symbols or numbers
+    hyperparameters: params.json of the training, or a dictionary with at least "cutoff"
 
     Raises `ModelError` for damaged files, for code in them, and for parts with no equal here: skip connections, pooling
     other than sums, transformer and diabatic networks.

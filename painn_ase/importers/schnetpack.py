@@ -38,11 +38,14 @@ def load(
 ) -> Model:
     """The PaiNN model of a SchNetPack 2.x checkpoint, in eV and Å.
 
-    `path` is a `best_model` (a pickled module; nothing in it is executed), or a state dict (.npz, .safetensors, or a
-    file of torch.save) together with its `hyperparameters`, a dictionary or JSON file (docs/importing.md). Units are
-    not in the files and must be given, those of dipole and polarizability if the network has such heads. Without
-    `elements` the model accepts those with an atomic reference energy, or all. Tensor heads measure positions from
-    the centre of mass, which SchNetPack leaves to its data transforms.
+    path: a `best_model` (a pickled module; nothing in it is executed), or a state dict (.npz, .safetensors, or a file
+        of torch.save) together with its `hyperparameters`
+    energy_unit, length_unit: of the network; units are not in the files
+    dipole_unit, polarizability_unit: needed if the network has such heads
+    elements: those the model shall accept; by default those with an atomic reference energy, or all
+    hyperparameters: of a state dict, a dictionary or JSON file (docs/importing.md)
+
+    Tensor heads measure positions from the centre of mass, which SchNetPack leaves to its data transforms.
 
     Raises `ModelError` for damaged files, for code in them, and for parts with no equal here, each by name;
     `InputError` for units and elements.

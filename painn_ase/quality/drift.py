@@ -51,7 +51,14 @@ def drift_check(
 ) -> Drift:
     """The drift of the total energy over `ps` ps after 2 ps (or `ps`) of Langevin dynamics at `temperature` K.
 
-    `atoms` are copied. Errors are those of `run_md`.
+    model: a model or a committee
+    atoms: the structure to start from; copied
+    ps: length of the run at constant energy in ps
+    temperature: of the dynamics before it, in K
+    timestep: in fs
+    seed: of the random numbers
+
+    Errors are those of `run_md`.
     """
     moving = atoms.copy()
     moving.calc = calculator_of(model)

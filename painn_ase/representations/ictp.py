@@ -51,11 +51,19 @@ class Layer(nn.Module):
 class ICTP(Representation):
     """Scalars, vectors and rank-2 tensors after `interactions` rounds of two-body messages and many-body products.
 
-    `max_rank` (0 to 3) is the rank of the harmonics and of A, `hidden_rank` that of the features h which are passed on
-    (one less by default, as in the published runs), `output_rank` the highest rank that heads find (2, or `max_rank` if
-    lower; 0 saves time when only energies and forces are wanted). `correlation` (1 to 3) is the number of factors A in
-    a product: 3 makes four-body messages. `coupled` products mix channels; `types` numbers describe an element in the
-    weights that depend on it. `radial_layers` are the hidden sizes of R(d).
+    features: F, channels of every rank
+    interactions: T
+    cutoff: in Å
+    radial, cutoff_function: their kinds and options, as in a configuration
+    max_rank: rank of the harmonics and of A, 0 to 3
+    hidden_rank: rank of the features h which are passed on; one less by default, as in the published runs
+    output_rank: highest rank that heads find: 2, or `max_rank` if lower; 0 saves time when only energies and forces are
+        wanted
+    correlation: number of factors A in a product, 1 to 3; 3 makes four-body messages
+    coupled: whether products mix channels
+    types: how many numbers describe an element in the weights that depend on it
+    radial_layers: hidden sizes of R(d)
+    embeddings: rows of the table of elements
 
     The scalars that heads read are those of the last round plus a linear map of those of every round before: a head
     with a linear term (the energy head's `linear`) then has the paper's readout, linear in all but the last round.

@@ -33,7 +33,14 @@ class Interaction(nn.Module):
 class SchNet(Representation):
     """Scalars (atoms, F) after T interactions; there are no vectors, so only heads of rank 0 can read them.
 
-    `interactions` is T. The filters W(d) = MLP(φ(d)) fc(d) carry the cutoff function after their last layer, so every
+    features: F
+    interactions: T
+    cutoff: in Å
+    radial, cutoff_function: their kinds and options, as in a configuration
+    activation: name of the activation function
+    embeddings: rows of the table of elements
+
+    The filters W(d) = MLP(φ(d)) fc(d) carry the cutoff function after their last layer, so every
     message vanishes at the cutoff. Features, interactions and activation are the paper's for molecular dynamics; its
     300 Gaussians reach to 30 Å, the 50 here to the cutoff at the same spacing of 0.1 Å.
     """

@@ -142,7 +142,14 @@ class TensorNet(Representation):
     """Scalars (atoms, F) from the norms of the final matrices, vectors from their antisymmetric, tensors from their
     symmetric traceless parts.
 
-    `interactions` is the number of rounds after the embedding, which by itself is one. Defaults are the paper's for
+    features: F
+    interactions: rounds after the embedding, which by itself is one
+    cutoff: in Å
+    radial, cutoff_function: their kinds and options, as in a configuration
+    activation: name of the activation function
+    embeddings: rows of the table of elements
+
+    Defaults are the paper's for
     rMD17, but for the cutoff (4.5 Å there). Its radial functions matter: with 32 Bessel functions an untrained network
     has forces ten times as large, and trains worse.
     """

@@ -47,6 +47,10 @@ def infrared(
     temperature: kinetic temperature of the trajectory in K
     every: integration steps between frames
     resolution: full width at half maximum of a sharp line in cm⁻¹; it fixes the length of the correlation function
+    quantum_correction: "harmonic", or "standard", "schofield", "mixed", "none" in its place
+    unit: of the dipoles
+    transform: window and grid of the Fourier transform
+
     Raises `InputError` for wrong shapes, NaN, uneven times, and trajectories too short for the resolution.
     Ramírez et al., J. Chem. Phys. 121, 3973 (2004), doi:10.1063/1.1774986;
     Thomas et al., Phys. Chem. Chem. Phys. 15, 6608 (2013), doi:10.1039/C3CP44302G.
@@ -69,8 +73,15 @@ def infrared_from_rates(
 ) -> Spectrum:
     """IR spectrum in km/mol·cm from the exact time derivative dμ/dt, see `infrared` and `dipole_rates`.
 
-    rates: (frames, 3) or (trajectories, frames, 3) in e·Å per ASE time unit, or e.g. unit="e·Å/fs". In a periodic
-    cell this is the sound route (no dipole of a crystal is needed), and the spectrum is that of one mole of cells.
+    In a periodic cell this is the sound route (no dipole of a crystal is needed), and the spectrum is that of one mole
+    of cells.
+
+    rates: (frames, 3) or (trajectories, frames, 3) in e·Å per ASE time unit, or e.g. unit="e·Å/fs"
+    timestep: integration step in fs, or the times of all frames in fs
+    temperature: kinetic temperature of the trajectory in K
+    every: integration steps between frames
+    resolution: full width at half maximum of a sharp line in cm⁻¹
+    quantum_correction, unit, transform: as for `infrared`
     """
     series = read_series(rates, (3,), name="dipole rate", timestep=timestep, every=every)
     scale = factor(unit, DIPOLE_RATE, "dipole rate") / ASE_TIME  # to e·Å/fs

@@ -75,9 +75,14 @@ def assign_peaks(
 ) -> list[Assignment]:
     """The harmonic modes that each peak belongs to, one entry per peak.
 
-    Modes at `frequencies` (cm⁻¹) within `tolerance` cm⁻¹ of a peak are matched one to one so that the summed distance
-    is least; modes left over join the nearest peak within `tolerance`, as overlapping bands do. With harmonic
-    `intensities`, modes below the share `visible` of the strongest take no part.
+    Modes near a peak are matched one to one so that the summed distance is least; modes left over join the nearest
+    peak, as overlapping bands do.
+
+    peaks: from `find_peaks`
+    frequencies: of the harmonic modes in cm⁻¹, (modes,)
+    intensities: of the modes, (modes,)
+    tolerance: largest distance of a mode from its peak in cm⁻¹
+    visible: with `intensities`, modes below this share of the strongest take no part
     """
     check_positive(tolerance, "tolerance", "cm⁻¹")
     modes = np.atleast_1d(np.asarray(frequencies, dtype=float))

@@ -85,6 +85,7 @@ def plot_spectra(
 ) -> Figure:
     """A figure of the spectra with bands of ± one standard error; a mapping gives the labels of the legend.
 
+    spectra: one, several, or several by their names
     sticks: harmonic modes, drawn against the right axis
     experiment: measured spectrum, drawn in black; in another unit than the spectra it is scaled to the maximum of the
         first one within the limits, and the legend says so

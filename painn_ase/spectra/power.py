@@ -30,8 +30,14 @@ def power_spectrum(
     translation and rotation removed. Classical, as it counts modes; no quantum correction belongs here.
 
     velocities: (frames, atoms, 3) or (trajectories, frames, atoms, 3) in ASE units, or unit="Å/fs"; for a partial
-    density of states pass the velocities and masses of those atoms.
-    masses: (atoms,) in atomic mass units. Other parameters as for `infrared`.
+        density of states pass the velocities and masses of those atoms
+    masses: (atoms,) in atomic mass units
+    timestep: integration step in fs, or the times of all frames in fs
+    temperature: kinetic temperature of the trajectory in K
+    every: integration steps between frames
+    resolution: full width at half maximum of a sharp line in cm⁻¹
+    unit, transform: as for `infrared`
+
     Dickey and Paskin, Phys. Rev. 188, 1407 (1969), doi:10.1103/PhysRev.188.1407.
     """
     series = read_series(velocities, (None, 3), name="velocities", timestep=timestep, every=every)

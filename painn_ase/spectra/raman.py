@@ -127,9 +127,15 @@ def raman(
     correction; another `quantum_correction` replaces it and is never applied on top.
 
     polarizabilities: (frames, 3, 3) or (trajectories, frames, 3, 3), symmetric, in e²Å²/eV as in ASE, or unit="Å³"
+    timestep: integration step in fs, or the times of all frames in fs
+    temperature: kinetic temperature of the trajectory in K
+    every: integration steps between frames
+    resolution: full width at half maximum of a sharp line in cm⁻¹
     laser: wavelength in nm, or a `Laser` (anti-Stokes side, photon counting)
+    quantum_correction, unit, transform: as for `infrared`
+
     The axis begins at `resolution`: K grows as 1/ν̃², so closer to the laser line only window leakage would be seen.
-    Other parameters and errors as for `infrared`.
+    Errors as for `infrared`.
     Long, The Raman Effect (2002), doi:10.1002/0470845767; Thomas et al., doi:10.1039/C3CP44302G.
     """
     series = read_series(polarizabilities, (3, 3), name="polarizability", timestep=timestep, every=every)
@@ -151,7 +157,12 @@ def raman_from_rates(
 ) -> RamanSpectra:
     """Raman spectra from the exact time derivative dα/dt = Σ_i v_i · ∂α/∂r_i, see `raman`.
 
-    rates: (frames, 3, 3) or (trajectories, frames, 3, 3) in e²Å²/eV per ASE time unit, or e.g. unit="Å³/fs".
+    rates: (frames, 3, 3) or (trajectories, frames, 3, 3) in e²Å²/eV per ASE time unit, or e.g. unit="Å³/fs"
+    timestep: integration step in fs, or the times of all frames in fs
+    temperature: kinetic temperature of the trajectory in K
+    every: integration steps between frames
+    resolution: full width at half maximum of a sharp line in cm⁻¹
+    laser, quantum_correction, unit, transform: as for `raman`
     """
     series = read_series(rates, (3, 3), name="polarizability rate", timestep=timestep, every=every)
     scale = factor(unit, POLARIZABILITY_RATE, "polarizability rate") / ASE_TIME  # to e²Å²/eV per fs

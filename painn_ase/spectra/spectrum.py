@@ -182,9 +182,14 @@ class Spectrum:
         shape: str = "gaussian",
         **fields: object,
     ) -> Spectrum:
-        """Lines at `positions` (cm⁻¹) with areas `strengths`, e.g. harmonic modes, as broad as asked.
+        """Broadened lines, e.g. of harmonic modes. With strengths in km/mol the intensity is in km/mol·cm.
 
-        With strengths in km/mol the intensity is in km/mol·cm. Other keywords are fields: unit, kind, metadata.
+        positions: wavenumbers of the lines in cm⁻¹, (lines,)
+        strengths: their areas, (lines,)
+        fwhm: full width at half maximum in cm⁻¹
+        wavenumbers: of the spectrum in cm⁻¹, (points,)
+        shape: "gaussian" or "lorentzian"
+        **fields: of the spectrum: unit, kind, metadata
         """
         check_positive(fwhm, "fwhm", "cm⁻¹")
         at, area = np.atleast_1d(np.asarray(positions, float)), np.atleast_1d(np.asarray(strengths, float))

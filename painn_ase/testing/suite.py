@@ -71,18 +71,21 @@ def check_calculator(
 ) -> Report:
     """Runs the conformance suite on any ASE calculator and returns the `Report`; it is truthy if nothing failed.
 
-    `atoms_list` are structures the calculator is made for; each is used slightly displaced and, with `relatives`, also
-    in a tight tilted box, with fewer periodic directions, sheared, and as a single atom. What the calculator refuses in
-    words (NotImplementedError, ValueError, RuntimeError) counts as not applicable, what crashes or is wrong as failed.
+    calc: any ASE calculator
+    atoms_list: structures the calculator is made for; each is used slightly displaced
+    calls: if positive, memory and open files are watched over that many calls (10000 is a good number)
+    relatives: also try each structure in a tight tilted box, with fewer periodic directions, sheared, and a single atom
+    only: names of checks (`CHECKS`), to run no others
+
+    What the calculator refuses in words (NotImplementedError, ValueError, RuntimeError) counts as not applicable, what
+    crashes or is wrong as failed.
 
     Tolerances are not fixed numbers: the noise of every property is measured first (from differences of high order of
     nine nearby points, doi:10.1137/100786125), and a finite difference comes with an estimate of its own error. So
     networks in float32 and potentials in float64 are held to what they can do; a calculator whose energy is too rough
     to be differentiated fails.
 
-    `calls` > 0 adds a check of memory and open files over that many calls (10000 is a good number). `only` selects
-    checks by name (`CHECKS`). Takes some thousand evaluations. Raises `InputError` without structures or for an unknown
-    name.
+    Takes some thousand evaluations. Raises `InputError` without structures or for an unknown name.
     """
     given = [atoms_list] if isinstance(atoms_list, Atoms) else list(atoms_list)
     unknown = [name for name in only if name not in CHECKS]

@@ -101,8 +101,14 @@ def evaluate_model(
 ) -> Evaluation:
     """The model's predictions for labelled frames beside the labels.
 
-    `labels` says under which key and in which unit each property is stored; `group` names the entry of info by
-    which errors are also given separately. Raises `InputError` for labels the model does not predict, elements it
+    model: the trained model
+    frames: structures with labels
+    labels: under which key and in which unit each property is stored
+    batch_size: structures in one evaluation
+    charge: key in `info` of the total charge in e
+    group: key in `info` by which errors are also given separately
+
+    Raises `InputError` for labels the model does not predict, elements it
     does not know, and everything `make_examples` refuses.
     """
     missing = set(labels) - model.properties

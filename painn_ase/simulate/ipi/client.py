@@ -37,9 +37,16 @@ def serve(
 ) -> int:
     """The number of structures evaluated for an i-PI server, until it says goodbye.
 
-    Connects to the UNIX socket /tmp/ipi_<`unix`> (or `unix` if that is a path) or to `host`:`port`, and tries for
-    `patience` seconds. i-PI sends no symbols: `atoms`, with their calculator, must be those that i-PI was initialised
-    with, in the same order. See `Potential` for `extras`. Raises `InputError` when nobody listens there.
+    i-PI sends no symbols, so the order of the atoms must be that which i-PI was initialised with.
+
+    atoms: the structure with its calculator
+    unix: name of the UNIX socket /tmp/ipi_<name>, or its path
+    host, port: of the internet socket that is used otherwise
+    extras: further properties to send, see `Potential`
+    patience: how long to try to connect, in s
+    report: called with a line of text now and then
+
+    Raises `InputError` when nobody listens there.
     """
     potential = Potential(atoms, extras)
     where = f"{host}:{port}" if unix is None else unix if "/" in unix else UNIX_PREFIX + unix
