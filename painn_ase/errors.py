@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class PainnError(Exception):
@@ -24,7 +25,23 @@ class MissingPackageError(PainnError, ImportError):
 
 
 class SimulationError(PainnError, RuntimeError):
-    """A simulation left the region where its numbers mean anything."""
+    """A simulation left the region where its numbers mean anything.
+
+    `reason` is the sentence that says what happened (the whole message where no run adds to it), `step` the step of the
+    run and `frames` the file that keeps the frames around it; None where there is none.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str | None = None, step: int | None = None, frames: Path | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = message if reason is None else reason
+        self.step = step
+        self.frames = frames
+
+
+class NotConverged(PainnError, RuntimeError):
+    """An iteration used up its steps before it reached its goal; what it has so far is kept."""
 
 
 class StorageError(PainnError, OSError):

@@ -20,7 +20,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from painn_ase.errors import InputError
+    from painn_ase.errors import NotConverged
     from painn_ase.files import claim
     from painn_ase.simulate import relax
 
@@ -34,4 +34,4 @@ def run(options: argparse.Namespace) -> None:
     atoms.write(final)
     print(f"{result}; final structure {final}")
     if not result.converged:
-        raise InputError(f"not converged in {options.steps} steps: raise --steps and --resume, or start from {final}")
+        raise NotConverged(f"not converged in {options.steps} steps: raise --steps and --resume, or start from {final}")

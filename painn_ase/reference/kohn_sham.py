@@ -16,7 +16,7 @@ from ase.data import atomic_masses
 # made with them: with later constants a total energy of 4 keV would shift by 35 µeV.
 from ase.units import Bohr, Hartree
 
-from painn_ase.errors import SimulationError
+from painn_ase.errors import NotConverged
 from painn_ase.reference.level import Level, charge_and_spin
 
 PROPERTIES = ("energy", "forces", "dipole", "polarizability")
@@ -32,7 +32,7 @@ def compute(
 
     Charge and multiplicity are read from info; open shells are computed unrestricted. The dipole of an ion refers to
     the centre of mass. `guess` is a density matrix to start from; the converged one is returned as "density".
-    Raises `SimulationError` if a self-consistent cycle does not converge.
+    Raises `NotConverged` if a self-consistent cycle does not converge.
     """
     from pyscf import lib
 
@@ -41,7 +41,7 @@ def compute(
         scf = self_consistent_field(atoms, level)
         energy = scf.kernel(guess)
         if not scf.converged:
-            raise SimulationError(f"the self-consistent field did not converge in {_MAX_CYCLES} cycles")
+            raise NotConverged(f"the self-consistent field did not converge in {_MAX_CYCLES} cycles")
         results = {"energy": float(energy) * Hartree, "density": scf.make_rdm1()}
         if "forces" in properties:
             results["forces"] = -scf.nuc_grad_method().kernel() * Hartree / Bohr
@@ -93,7 +93,7 @@ def polarizability(scf, level: Level) -> np.ndarray:
 
     The first-order orbitals x_ai of a uniform field obey (ε_a - ε_i) x_ai + v_ai[x] = -⟨a|r|i⟩ for each spin and
     direction, solved in a Krylov space; then α = -2 Σ_σ Σ_ai ⟨a|r|i⟩ x_ai. Closed shells count one spin twice.
-    Raises `SimulationError` if the solution does not converge. Stevens, Pitzer and Lipscomb, J. Chem. Phys. 38, 550
+    Raises `NotConverged` if the solution does not converge. Stevens, Pitzer and Lipscomb, J. Chem. Phys. 38, 550
     (1963), doi:10.1063/1.1733693.
     """
     from pyscf import lib
@@ -112,7 +112,7 @@ def polarizability(scf, level: Level) -> np.ndarray:
     x = lib.krylov(coupling, start, tol=level.response_tolerance, max_cycle=_MAX_CYCLES)
     residual = np.linalg.norm(x + coupling(x) - start)
     if not residual < 1e-4 * np.linalg.norm(start):
-        raise SimulationError(f"the coupled-perturbed equations did not converge (residual {residual:.1e})")
+        raise NotConverged(f"the coupled-perturbed equations did not converge (residual {residual:.1e})")
     alpha = -(4 if restricted else 2) * fields @ x.T
     return 0.5 * (alpha + alpha.T) * _POLARIZABILITY
 
