@@ -17,12 +17,13 @@ from painn_ase.backends.exact import exact_response
 from painn_ase.checkpoint import load_model
 from painn_ase.coverage import Guard
 from painn_ase.ensemble import SPREAD, Ensemble
-from painn_ase.errors import InputError, SimulationError
+from painn_ase.errors import InputError, SimulationError, closest
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model, check_elements
 from painn_ase.neighbors import GraphBuilder, VerletList, check_distances, neighbor_list
 from painn_ase.properties import PROPERTIES
 from painn_ase.response import RESPONSES
+from painn_ase.threads import Lock
 
 log = logging.getLogger(__name__)
 
@@ -78,12 +79,12 @@ class PaiNNCalculator(Calculator):
         super().__init__()
         self.parameters = {
             "model": name if any(isinstance(m, Model) for m in given) else ", ".join(map(str, given)),
-            "charge": charge,
+            "charge": self.charge,
             "dtype": dtype,
-            "device": device,
+            "device": str(device),
             "backend": backend,
-            "threads": threads,
-            "skin": skin,
+            "threads": None if threads is None else int(threads),
+            "skin": self.neighbor_list.skin,
             "neighbors": neighbors,
         }
 
@@ -99,13 +100,14 @@ class PaiNNCalculator(Calculator):
         molecular = frozenset().union(*(member.model.molecular for member in members))
         self._molecular = molecular | {name for name, source in RESPONSES.items() if source in molecular}
         self._graph: AtomicGraph | None = None  # of the cached results
+        self._lock = Lock()
 
     def clone(self) -> "PaiNNCalculator":
         """A calculator of its own (cache and neighbour list) that shares the weights: one per NEB image."""
         twin = PaiNNCalculator.__new__(PaiNNCalculator)
         Calculator.__init__(twin)
         p = self.parameters
-        twin._setup(self.model_name, self.backend, self.charge, p["skin"], p["neighbors"])
+        twin._setup(self.model_name, self.backend.twin(), self.charge, p["skin"], p["neighbors"])
         twin.guard = None if self.guard is None else self.guard.twin()
         twin.parameters = dict(p)
         return twin
@@ -117,8 +119,12 @@ class PaiNNCalculator(Calculator):
 
     @property
     def charge(self) -> float | None:
-        """Total charge in e of every structure; None where `atoms.info["charge"]` says it."""
+        """Total charge in e of every structure; None where `atoms.info["charge"]` says it. May be set."""
         return self._builder.charge
+
+    @charge.setter
+    def charge(self, charge: float | None) -> None:
+        self.set(charge=charge)
 
     def charge_of(self, atoms: Atoms) -> float:
         """The total charge in e that `atoms` are evaluated with."""
@@ -132,6 +138,39 @@ class PaiNNCalculator(Calculator):
         atom moves by more than half the skin, the geometry is not looked at again; forces always are.
         """
         return None if self.guard is None else self.guard.outside
+
+    def set(self, **keywords: Any) -> dict[str, Any]:
+        """Applies new values of `charge`, `skin` and `neighbors`, forgets results, and returns what changed.
+
+        Everything else makes another calculator. Raises `InputError` for it, for unknown names and impossible values,
+        and then nothing has changed.
+        """
+        old = self.parameters
+        for name, value in keywords.items():
+            if name not in old:
+                raise InputError(f"set: expected some of {', '.join(old)}; got {name!r}{closest(name, old)}")
+            if name not in ("charge", "skin", "neighbors") and value != old[name]:
+                raise InputError(
+                    f"set: {name} is part of what the calculator was made of; make another one: "
+                    f"PaiNNCalculator(..., {name}={value!r})"
+                )
+        if not keywords:
+            return {}
+        new = {**old, **keywords}
+        verlet = VerletList(neighbor_list(new["neighbors"]), self.backend.cutoff, new["skin"])
+        builder = GraphBuilder(verlet, new["charge"])
+        new |= {"charge": builder.charge, "skin": verlet.skin}
+        changed = {name: new[name] for name in keywords if new[name] != old[name]}
+        if changed:
+            with self._lock:
+                self._builder, self.parameters = builder, new
+                self.reset()
+        return changed
+
+    def reset(self) -> None:
+        """Forgets the structure and its results."""
+        super().reset()
+        self._graph = None
 
     def get_polarizability(self, atoms: Atoms | None = None) -> np.ndarray:
         """Static polarizability, (3, 3) in e²Å²/eV, as `ase.vibrations.raman.StaticRamanCalculator` wants it.
@@ -157,16 +196,17 @@ class PaiNNCalculator(Calculator):
 
         Together they cost hardly more than the Hessian alone; see `painn_ase.response.response`.
         """
-        atoms = self.atoms if atoms is None else atoms
-        changes = list(all_changes) if atoms is None else self.check_state(atoms)
-        if changes or self._graph is None:
-            self.calculate(atoms, (), changes or all_changes)
-        assert self.atoms is not None
-        assert self._graph is not None
-        self._refuse_periodic(self.atoms, names)
-        values = exact_response(self.backend, self._graph, names)
-        self._check_finite(values)
-        return values
+        with self._lock:
+            atoms = self.atoms if atoms is None else atoms
+            changes = list(all_changes) if atoms is None else self.check_state(atoms)
+            if changes or self._graph is None:
+                self.calculate(atoms, (), changes or all_changes)
+            assert self.atoms is not None
+            assert self._graph is not None
+            self._refuse_periodic(self.atoms, names)
+            values = exact_response(self.backend, self._graph, names)
+            self._check_finite(values)
+            return values
 
     @property
     def memory(self) -> dict[str, Any]:
@@ -183,7 +223,7 @@ class PaiNNCalculator(Calculator):
     def recall(self, atoms: Atoms, memory: Mapping[str, Any], properties: Sequence[str] = ("energy",)) -> None:
         """Evaluates `atoms` for `properties` just as the calculator did whose `memory`, taken then, is given."""
         self._builder.recall(atoms, memory["positions"], memory["cell"])
-        self.results, self.atoms, self._graph = {}, None, None
+        self.reset()
         self.calculate(atoms, properties)
         if self.guard is not None and memory["guard"] is not None:
             self.guard.restore(memory["guard"])
@@ -215,15 +255,17 @@ class PaiNNCalculator(Calculator):
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
         """The property `name`, from the cache while nothing changed; a copy, as everything ASE gets.
 
-        Does what ASE's own method does without its copy of all of the Atoms at every step.
+        Does what ASE's own method does without its copy of all of the Atoms at every step. Threads that share the
+        calculator are served one after the other.
         """
-        changes = [] if atoms is None else self.check_state(atoms)
-        if changes or name not in self.results:
-            if not allow_calculation and name in self.implemented_properties:
-                return None
-            self.calculate(atoms, [name], changes)
-        result = self.results[name]
-        return result.copy() if isinstance(result, np.ndarray) else result
+        with self._lock:
+            changes = [] if atoms is None else self.check_state(atoms)
+            if changes or name not in self.results:
+                if not allow_calculation and name in self.implemented_properties:
+                    return None
+                self.calculate(atoms, [name], changes)
+            result = self.results[name]
+            return result.copy() if isinstance(result, np.ndarray) else result
 
     def calculate(
         self,
@@ -232,6 +274,10 @@ class PaiNNCalculator(Calculator):
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
         """Fills `results`: energy and forces always (stress too where it is defined), the rest when asked for."""
+        with self._lock:
+            self._calculate(atoms, properties, system_changes)
+
+    def _calculate(self, atoms: Atoms | None, properties: Sequence[str], system_changes: Sequence[str]) -> None:
         atoms = self._remembered(atoms, system_changes)
         if system_changes or self._graph is None:
             # whatever goes wrong from here on, nothing of the last structure may answer for this one

@@ -6,6 +6,7 @@ against the header before memory is taken.
 
 import inspect
 import json
+import logging
 import re
 from pathlib import Path
 from types import UnionType
@@ -24,6 +25,8 @@ from painn_ase.nn.radial import CUTOFFS, RADIAL, Repulsion
 from painn_ase.representations import REPRESENTATIONS
 from painn_ase.tensor_file import tensor_file
 from painn_ase.untrusted import MAX_JSON, MAX_WEIGHTS, check_sizes, in_short, parse_json, read_bytes, tensor_table
+
+log = logging.getLogger(__name__)
 
 FORMAT = "painn_ase.model"
 VERSION = 1
@@ -45,11 +48,18 @@ def bundled_models() -> dict[str, Path]:
 
 
 def find_model(name_or_path: str | Path) -> Path:
-    """The folder of a bundled model's name or of a path; raises `ModelError` when there is none."""
+    """The folder of a bundled model's name or of a path; raises `ModelError` when there is none.
+
+    A bundled name means the bundled model wherever one works; a folder of the same name is "./name" or a `Path`.
+    """
     path = Path(name_or_path)
     bundled = bundled_models()
-    if str(name_or_path) in bundled and not _is_model(path):
-        return bundled[str(name_or_path)]
+    if str(name_or_path) in bundled:
+        if not _is_model(path):
+            return bundled[str(name_or_path)]
+        if isinstance(name_or_path, str):
+            log.warning("model %r is the bundled one; for the folder of that name give './%s'", *[name_or_path] * 2)
+            return bundled[name_or_path]
     if path.name == HEADER:
         path = path.parent
     if not _is_model(path):

@@ -38,6 +38,9 @@ class Ensemble:
             raise InputError("ensemble: expected models with elements and properties in common; these have none")
         self.properties = common | {name + SPREAD for name in common}
 
+    def twin(self) -> "Ensemble":
+        return Ensemble([member.twin() for member in self.members])
+
     def evaluate(self, graph: AtomicGraph, properties: Iterable[str]) -> dict[str, np.ndarray]:
         """Mean and spread of each of `properties`; asking for p or for p_std gives both."""
         wanted = frozenset(properties)

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from math import isfinite, nan
+from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 
 class PainnError(Exception):
@@ -46,6 +49,32 @@ class NotConverged(PainnError, RuntimeError):
 
 class StorageError(PainnError, OSError):
     """A file cannot be written: the disk is full, a quota is reached, or it is read-only."""
+
+
+def positive(name: str, value: Any, unit: str = "", *, zero: bool = False) -> float:
+    """`value` as a float; `InputError` unless it is a finite number above zero (or `zero` itself, where allowed)."""
+    number = value if isinstance(value, Real) and not isinstance(value, bool) else nan
+    if not isfinite(number) or number < 0 or (number == 0 and not zero):
+        least = "of zero or more" if zero else "above zero"
+        raise InputError(f"{name}: expected a finite number {least}{f' in {unit}' if unit else ''}; got {value!r}")
+    return float(number)
+
+
+def whole(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
+    """`value` as an int; `InputError` unless it is a whole number from `least` to `most`."""
+    number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else least - 1
+    if number < least or (most is not None and number > most):
+        allowed = f", {least} or more" if most is None else f" from {least} to {most}"
+        raise InputError(f"{name}: expected a whole number{allowed}; got {value!r}")
+    return number
+
+
+def choice(name: str, value: Any, known: Iterable[str]) -> str:
+    """`value`; `InputError` that lists the `known` words, and the nearest of them, unless it is one of these."""
+    words = list(known)
+    if value not in words:
+        raise InputError(f"{name}: expected one of {', '.join(words)}; got {value!r}{closest(str(value), words)}")
+    return value
 
 
 def closest(word: str, known: Iterable[str]) -> str:

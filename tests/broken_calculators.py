@@ -285,6 +285,27 @@ class SharedBuffer(Sound):
         results["energy"] = self.work["energy"]
 
 
+class SharingClones(Sound):
+    """Clones share the memory of one structure, as backends that remembered the last graph once did."""
+
+    def __init__(self):
+        super().__init__()
+        self.memory = {}
+
+    def __deepcopy__(self, memory):
+        return type(self)()
+
+    def clone(self):
+        twin = type(self)()
+        twin.memory = self.memory
+        return twin
+
+    def change(self, atoms, results):
+        self.memory["energy"] = results["energy"]
+        time.sleep(0.002)
+        results["energy"] = self.memory["energy"]
+
+
 class NoFreeEnergy(Sound):
     implemented_properties: ClassVar = ["energy", "energies", "forces", "stress"]
 
@@ -352,6 +373,7 @@ MISTAKES = {
     "fork": (OneProcess, "fork"),
     "copies that are one": (SharedState, "deepcopy"),
     "threads": (SharedBuffer, "two threads"),
+    "clones that share": (SharingClones, "two threads"),
     "random state": (mistake(seeds), "global state"),
     "warnings": (mistake(silences), "global state"),
     "environment": (mistake(environment), "global state"),

@@ -5,7 +5,7 @@ import logging
 from painn_ase.backends.base import Backend
 from painn_ase.backends.native import NativeBackend, available
 from painn_ase.backends.torch_backend import TorchBackend
-from painn_ase.errors import InputError, closest
+from painn_ase.errors import InputError, choice
 from painn_ase.model import Model
 
 __all__ = ["Backend", "NativeBackend", "TorchBackend", "choose_backend"]
@@ -28,8 +28,7 @@ def choose_backend(
     When "auto" has to do without the native kernel there, one line is logged that says why. Raises `InputError` for
     requests that exclude each other.
     """
-    if backend not in BACKENDS:
-        raise InputError(f"backend: expected one of {', '.join(BACKENDS)}; got {backend!r}{closest(backend, BACKENDS)}")
+    choice("backend", backend, BACKENDS)
     on_cpu = device == "cpu" and dtype == "float32"
     if backend == "native" and not on_cpu:
         raise InputError(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from painn_ase.backends.weights import KINDS, HeadWeights, kernel_weights
+from painn_ase.backends.weights import KINDS, HeadWeights, Tables, kernel_weights
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.model import Model
 from painn_ase.native import library as c
@@ -52,13 +52,14 @@ def unsupported(model: Model) -> str | None:
 class Kernel:
     """The kernel's copy of `model`, in float32, and what it was last told of atoms and pairs."""
 
-    def __init__(self, model: Model, instruction_set: str) -> None:
+    def __init__(self, model: Model, instruction_set: str, tables: Tables | None = None) -> None:
         self._library = c.library()
         found = self._library.painn_instruction_set(instruction_set.encode())
         if found is None:
             raise InputError(f"instruction set: this machine has no {instruction_set!r}; expected another, or None")
         self.instruction_set = found.decode()
-        weights = kernel_weights(model)
+        self.tables = Tables.of(model) if tables is None else tables
+        weights = kernel_weights(model, self.tables)
         self.intervals = weights.sizes.intervals
         self._handle = self._library.painn_new(byref(weights.sizes), found)
         if not self._handle:

@@ -1,14 +1,14 @@
 """The reference backend: the model's own modules, on any device torch has."""
 
 from collections.abc import Iterable
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any
 
 import numpy as np
 import torch
 
 from painn_ase.derivatives import State, describe, evaluate
-from painn_ase.errors import InputError
+from painn_ase.errors import InputError, choice, whole
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
 from painn_ase.threads import torch_threads
@@ -30,15 +30,14 @@ class TorchBackend:
     name = "torch"
 
     def __init__(self, model: Model, device: str = "cpu", dtype: str = "float32", threads: int | None = None) -> None:
-        if dtype not in DTYPES:
-            raise InputError(f"dtype: expected one of {', '.join(DTYPES)}; got {dtype!r}")
+        choice("dtype", dtype, DTYPES)
         try:
             self.device = torch.device(device)
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from None
         self.model = _placed(model, self.device, DTYPES[dtype]).requires_grad_(False)
-        self.threads = threads
+        self.threads = None if threads is None else whole("threads", threads, 1, 1024)
         self.cutoff = model.cutoff
         self.elements = model.elements
         self.properties = model.properties
@@ -60,6 +59,12 @@ class TorchBackend:
             results = evaluate(self.model, self._inner, wanted, state=state)
         self._state = state.detached()
         return {name: results[name].cpu().numpy() for name in wanted}
+
+    def twin(self) -> "TorchBackend":
+        return copy(self)  # by __getstate__: without what is remembered
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TorchBackend":
+        return self.twin()  # the weights do not change
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_graph": None, "_inner": None, "_state": None}

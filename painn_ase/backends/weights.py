@@ -46,18 +46,34 @@ class KernelWeights:
     heads: tuple[HeadWeights, ...]
 
 
-def kernel_weights(model: Model) -> KernelWeights:
-    """The weights of `model`, which the kernel must support."""
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """What of a network is tabulated: the slow part, computed once and carried along by pickles."""
+
+    filters: tuple[np.ndarray, ...]  # each (intervals + 5, 3, F)
+    radial: tuple[np.ndarray, np.ndarray]  # (intervals + 5, radial), (radial, 2, F)
+
+    @classmethod
+    def of(cls, model: Model) -> "Tables":
+        painn = model.representation
+        assert isinstance(painn, PaiNN)
+        with torch_threads(1):  # small matrices: on a busy machine several threads take ten times as long
+            tables = filter_tables(painn)
+            filters = tuple(np.ascontiguousarray(table, dtype=np.float64) for table in tables)
+            return cls(filters, radial_table(painn, len(tables[0]) - 5))
+
+
+def kernel_weights(model: Model, tables: Tables | None = None) -> KernelWeights:
+    """The weights of `model`, which the kernel must support; `tables` are those of the same model, if they are known."""
     painn = model.representation
     assert isinstance(painn, PaiNN)
-    with torch_threads(1):  # small matrices: on a busy machine several threads take ten times as long
-        tables = filter_tables(painn)
+    tables = Tables.of(model) if tables is None else tables
     sizes = c.Sizes(
         painn.features,
         painn.interactions,
         len(painn.filters),
         len(painn.updates),
-        len(tables[0]) - 5,
+        len(tables.filters[0]) - 5,
         painn.embedding.num_embeddings,
         painn.cutoff,
         painn.config["epsilon"],
@@ -65,8 +81,8 @@ def kernel_weights(model: Model) -> KernelWeights:
     heads: Any = model.heads.values()
     return KernelWeights(
         sizes,
-        tuple(np.ascontiguousarray(table, dtype=np.float64) for table in tables),
-        radial_table(painn, sizes.intervals),
+        tables.filters,
+        tables.radial,
         _embedding(painn),
         tuple(_linears(painn)),
         tuple(_head(head, painn.features) for head in heads),

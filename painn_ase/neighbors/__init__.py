@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from painn_ase.errors import InputError, closest
+from painn_ase.errors import choice
 from painn_ase.neighbors.base import NeighborList, Pairs
 from painn_ase.neighbors.brute_force import BruteForceNeighborList
 from painn_ase.neighbors.builder import GraphBuilder, graph_of, total_charge
@@ -24,10 +24,7 @@ def neighbor_list(name: str = "matscipy") -> NeighborList:
 
     Raises InputError for an unknown name and MissingPackageError if the list needs a package that is absent.
     """
-    if name not in NEIGHBOR_LISTS:
-        known = ", ".join(NEIGHBOR_LISTS)
-        raise InputError(f"neighbors: expected one of {known}; got {name!r}{closest(str(name), NEIGHBOR_LISTS)}")
-    return NEIGHBOR_LISTS[name]()
+    return NEIGHBOR_LISTS[choice("neighbors", name, NEIGHBOR_LISTS)]()
 
 
 __all__ = [

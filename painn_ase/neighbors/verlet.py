@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from painn_ase.errors import InputError
+from painn_ase.errors import positive
 from painn_ase.neighbors.base import NeighborList, Pairs
 from painn_ase.neighbors.geometry import FARTHEST, Geometry, checked
 
@@ -41,11 +41,9 @@ class VerletList:
     """
 
     def __init__(self, neighbor_list: NeighborList, cutoff: float, skin: float) -> None:
-        if not (np.isfinite(skin) and skin >= 0):
-            raise InputError(f"skin: expected a finite length in Å, zero or more; got {skin}")
         self.neighbor_list = neighbor_list
         self.cutoff = float(cutoff)
-        self.skin = float(skin)
+        self.skin = positive("skin", skin, "Å", zero=True)
         self.builds = 0
         self.reuses = 0
         self._reference: _Reference | None = None

@@ -5,11 +5,11 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import molecule
-from painn_ase.simulate.copies import Batched
 
 from painn_ase import PaiNNCalculator
 from painn_ase.errors import InputError
 from painn_ase.neighbors import GraphBuilder, VerletList, graph_of, neighbor_list, total_charge
+from painn_ase.simulate.replicas.batch import Batched
 from painn_ase.training.config import Label
 from painn_ase.training.data import make_examples
 

@@ -235,7 +235,7 @@ def test_broken_cell_is_refused():
 
 @pytest.mark.parametrize("skin", [-0.1, np.nan, np.inf])
 def test_meaningless_skin_is_refused(skin):
-    with pytest.raises(InputError, match="skin: expected a finite length"):
+    with pytest.raises(InputError, match="skin: expected a finite number"):
         verlet(skin=skin)
 
 
