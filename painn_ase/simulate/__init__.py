@@ -1,6 +1,7 @@
 """Molecular dynamics and geometry optimisation with any ASE calculator."""
 
-from painn_ase.simulate.md.ensembles import MTK, Bussi, Langevin, NoseHooverChain
+from painn_ase.simulate.md.barostat import MTK
+from painn_ase.simulate.md.ensembles import Bussi, Langevin, NoseHooverChain
 from painn_ase.simulate.md.relax import Relaxation, relax
 from painn_ase.simulate.md.request import run_md
 from painn_ase.simulate.normal_modes import Vibrations, vibrations

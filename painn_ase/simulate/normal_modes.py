@@ -17,6 +17,7 @@ from ase.vibrations import VibrationsData
 
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
+from painn_ase.rigid import check_masses, distance_from_axis, is_linear
 from painn_ase.simulate.run.guards import bad
 from painn_ase.spectra.harmonic import (
     NormalModes,
@@ -125,6 +126,7 @@ def vibrations(atoms: Atoms, *, fmax: float = 0.01) -> Vibrations:
     structure, or pass a larger `fmax` if that is what you want.
     """
     calculator, free = _calculator(atoms), _free(atoms)
+    masses = check_masses(atoms.get_masses())[free]
     forces = np.asarray(calculator.get_property("forces", atoms))[free]
     if not np.isfinite(forces).all():
         raise InputError(f"the forces on the structure are not finite (atoms {bad(forces)})")
@@ -145,9 +147,10 @@ def vibrations(atoms: Atoms, *, fmax: float = 0.01) -> Vibrations:
     found = calculator.get_response(atoms, names)
     n = len(atoms)
     hessian = found["hessian"].reshape(n, 3, n, 3)[free][:, :, free].reshape(3 * len(free), 3 * len(free))
-    masses = atoms.get_masses()[free]
     rigid = rigid_motions(atoms.positions, masses, periodic=periodic) if len(free) == n else None
     modes = normal_modes(hessian, masses, rigid)
+    if rigid is not None and not periodic and n > 2 and is_linear(atoms.positions, masses):
+        notes.append(_straight(atoms.positions, masses))
     born, slopes = found.get("born_effective_charges"), found.get("polarizability_derivatives")
     raman, ratio = (None, None) if slopes is None else raman_activities(modes, slopes[free])
     imaginary = int(np.sum(modes.wavenumbers < 0))
@@ -157,6 +160,11 @@ def vibrations(atoms: Atoms, *, fmax: float = 0.01) -> Vibrations:
     bare.calc = None
     absorbed = None if born is None else infrared_intensities(modes, born[free])
     return Vibrations(bare, hessian, free, modes, absorbed, raman, ratio, largest, tuple(notes))
+
+
+def _straight(positions: np.ndarray, masses: np.ndarray) -> str:
+    away = distance_from_axis(positions, masses)
+    return f"linear molecule (no atom further than {max(away, 1e-6):.1g} Å from its axis): 3N - 5 modes"
 
 
 def _calculator(atoms: Atoms) -> Any:

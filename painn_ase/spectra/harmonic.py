@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from painn_ase.errors import InputError
+from painn_ase.rigid import arms, check_masses, rotation_axes
 from painn_ase.units import (
     ATOMIC_MASS,
     AVOGADRO,
@@ -28,7 +29,6 @@ _WAVENUMBER = _ANGULAR / (2 * np.pi * SPEED_OF_LIGHT * 100)  # cm⁻¹ per √(e
 _ENERGY = PLANCK * SPEED_OF_LIGHT * 100 / ELEMENTARY_CHARGE  # eV per cm⁻¹
 _INFRARED = AVOGADRO * ELEMENTARY_CHARGE**2 / ATOMIC_MASS / (12 * VACUUM_PERMITTIVITY * SPEED_OF_LIGHT**2) / 1000
 """km/mol per e²/amu; 42.256 km/mol per (D/Å)²/amu."""
-_LINEAR = 1e-4  # smallest share of the largest singular value of a rotation that still is one
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +64,9 @@ def normal_modes(hessian: ArrayLike, masses: ArrayLike, rigid: ArrayLike | None 
     Raises `InputError` for shapes that do not fit and a Hessian that is not symmetric.
     Wilson, Decius and Cross, Molecular Vibrations (1955), chapter 2.
     """
-    mass = np.asarray(masses, dtype=float)
+    mass = check_masses(masses)
     h = np.asarray(hessian, dtype=float)
     n = mass.size
-    if mass.ndim != 1 or not (mass > 0).all():
-        raise InputError(f"masses: expected one positive number in amu per atom; got {mass.tolist()}")
     if h.shape != (3 * n, 3 * n):
         raise InputError(f"hessian: expected shape {(3 * n, 3 * n)} for {n} atoms; got {h.shape}")
     if not np.abs(h - h.T).max(initial=0.0) <= 1e-3 * np.abs(h).max(initial=0.0):
@@ -85,19 +83,15 @@ def normal_modes(hessian: ArrayLike, masses: ArrayLike, rigid: ArrayLike | None 
 def rigid_motions(positions: ArrayLike, masses: ArrayLike, *, periodic: bool = False) -> Array:
     """Displacements (motions, atoms, 3) that move a structure as a whole: 3 translations and its rotations.
 
-    A linear molecule has 2 rotations, an atom none, and of a periodic structure only the translations are given.
+    A molecule has 3 rotations, about its principal axes; a linear one (`painn_ase.rigid.is_linear`) 2, an atom none,
+    and of a periodic structure only the translations are given.
     """
-    r, mass = np.asarray(positions, dtype=float), np.asarray(masses, dtype=float)
+    r, mass = np.asarray(positions, dtype=float), check_masses(masses)
     translations = np.broadcast_to(np.eye(3)[:, None, :], (3, len(r), 3))
-    if periodic or len(r) == 1:
+    if periodic:
         return translations.copy()
-    arms = r - mass @ r / mass.sum()
-    turns = np.cross(np.eye(3)[:, None, :], arms[None])  # about x, y, z through the centre of mass
-    root = np.sqrt(mass)[None, :, None]
-    # mass-weighted principal combinations; the turn about the axis of a linear molecule moves nothing
-    left, singular, _ = np.linalg.svd((turns * root).reshape(3, -1), full_matrices=False)
-    real = singular > _LINEAR * singular[0]
-    return np.concatenate([translations, np.einsum("kr,kia->ria", left[:, real], turns)])
+    turns = np.cross(rotation_axes(r, mass)[:, None, :], arms(r, mass)[None])
+    return np.concatenate([translations, turns])
 
 
 def infrared_intensities(modes: NormalModes, born_effective_charges: ArrayLike) -> Array:

@@ -16,7 +16,7 @@ from ase.md.md import MolecularDynamics
 from ase.units import kB
 from numpy.random import Generator
 
-from painn_ase.simulate.md.ensembles import Coupling
+from painn_ase.simulate.md.coupling import Coupling
 from painn_ase.simulate.md.evaluation import Together, together
 from painn_ase.simulate.md.state import recall_calculator, structure_state
 from painn_ase.simulate.run.observables import Moment

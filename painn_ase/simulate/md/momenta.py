@@ -10,12 +10,16 @@ from ase import Atoms
 from ase.units import kB
 from numpy.random import Generator
 
+from painn_ase import rigid
 from painn_ase.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-# Share of the kinetic energy below which a rigid motion counts as absent: far above round-off, far below one mode.
-_ABSENT = 1e-6
+# Share of what one degree of freedom has of the kinetic energy, below which a rigid motion counts as absent.
+_ABSENT = 1e-3
+# Share of the moments of inertia that an axis is given at least, about what thermal bends give a linear molecule.
+_BENT = 1e-3
+_SMALL = 1e-12  # share of the largest moment of inertia below which an axis has none
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Freedom:
 
     count: int
     hold_centre: bool  # a random bath would kick the centre of mass; it is to be held
+    turns: bool  # the whole has an angular momentum, or may take one up
     origin: str  # where the momenta come from, in words
 
 
@@ -31,13 +36,14 @@ def prepare(atoms: Atoms, temperature: float, rng: Generator, keeps_angular_mome
     """Gives the atoms their initial momenta and counts the degrees of freedom that carry heat.
 
     Momenta already there are kept. Otherwise they are drawn from the Maxwell-Boltzmann distribution at `temperature`
-    (K); without constraints the translation of the whole is projected out, and for molecules the rotation too if
-    the dynamics would conserve it. A projection leaves the other modes canonical, so nothing is rescaled.
-    A rigid motion that is absent and stays absent is not counted.
+    (K); without constraints the translation of the whole is projected out, and the rotations too that the dynamics
+    would conserve: all of a molecule, that of a wire about its axis. A projection leaves the other modes canonical, so
+    nothing is rescaled. A rigid motion that is absent and stays absent is not counted. Absent angular momentum takes
+    three of a molecule, linear or not (`rigid.rotations`).
     """
     given = atoms.has("momenta") and bool(np.any(atoms.get_momenta()))
     free = len(atoms) > 1 and not atoms.constraints
-    spins = free and not atoms.pbc.any() and keeps_angular_momentum
+    axes = _axes(atoms) if free and keeps_angular_momentum else np.zeros((0, 3))
     if given:
         if not np.isfinite(atoms.get_momenta()).all():
             raise InputError("the structure's momenta are not finite; remove them: del atoms.arrays['momenta']")
@@ -53,47 +59,74 @@ def prepare(atoms: Atoms, temperature: float, rng: Generator, keeps_angular_mome
 
     hold = free and not keeps_angular_momentum
     if free and (hold or not given):
-        atoms.set_momenta(atoms.get_momenta() - _translation(atoms))
-    if spins and not given:
-        atoms.set_momenta(atoms.get_momenta() - _rotation(atoms))
+        atoms.set_momenta(atoms.get_momenta() - rigid.translation(atoms.get_momenta(), atoms.get_masses()))
+    if len(axes) and not given:
+        _stop_turning(atoms, axes, rng)
     logger.info("momenta %s", origin)
-    return Freedom(_count(atoms, free, spins), hold, origin)
+    count, turns = _count(atoms, free, axes)
+    return Freedom(count, hold, turns, origin)
 
 
-def _count(atoms: Atoms, free: bool, spins: bool) -> int:
-    count = atoms.get_number_of_degrees_of_freedom()
-    if free and _absent(atoms, _translation(atoms), "a total momentum"):
-        count -= 3
-    if spins and _absent(atoms, _rotation(atoms), "an angular momentum"):
-        count -= int(np.linalg.matrix_rank(_inertia(atoms), tol=1e-6 * np.trace(_inertia(atoms)), hermitian=True))
+def _axes(atoms: Atoms) -> np.ndarray:
+    """The axes about which turning the whole costs nothing, (axes, 3): all of a molecule, one of a wire."""
+    if not atoms.pbc.any():
+        return rigid.EVERY_AXIS
+    if atoms.pbc.sum() > 1:
+        return np.zeros((0, 3))
+    along = atoms.cell.array[atoms.pbc]
+    return along / np.linalg.norm(along)
+
+
+def _stop_turning(atoms: Atoms, axes: np.ndarray, rng: Generator) -> None:
+    """Takes the rotation about `axes` off the momenta.
+
+    Where all atoms lie on one of them they have no angular momentum along it, whatever their momenta are. The bends
+    then swing in one plane; it is drawn here, and what would leave it is taken off, as from a molecule bent ever so
+    slightly.
+    """
+    x, p, masses = atoms.get_positions(), atoms.get_momenta(), atoms.get_masses()
+    p -= rigid.rotation(x, p, masses, axes)
+    moments, directions = np.linalg.eigh(axes @ rigid.inertia(x, masses) @ axes.T)
+    line = directions[:, 0] @ axes
+    if moments[0] <= _SMALL * np.trace(rigid.inertia(x, masses)):
+        bend = rng.standard_normal(p.shape) * np.sqrt(masses)[:, None]  # m times a displacement
+        bend -= np.outer(bend @ line, line) + rigid.translation(bend, masses)
+        bend -= rigid.rotation(x, bend, masses, axes)
+        across = np.cross(line, bend)
+        weight = np.sum(across**2 / masses[:, None])
+        if weight > _SMALL * masses.sum():  # two atoms have no bend
+            p -= across * (np.sum(across * p / masses[:, None]) / weight)
+    atoms.set_momenta(p)
+
+
+def _count(atoms: Atoms, free: bool, axes: np.ndarray) -> tuple[int, bool]:
+    """Degrees of freedom, and whether the whole turns or may."""
+    count, turns = int(atoms.get_number_of_degrees_of_freedom()), True
+    if free:
+        x, p, masses = atoms.get_positions(), atoms.get_momenta(), atoms.get_masses()
+        whole = rigid.kinetic_energy(p, masses) / count
+        drift = rigid.translation(p, masses)
+        if _absent(rigid.kinetic_energy(drift, masses), whole, "a total momentum"):
+            count -= 3
+        if len(axes) and _absent(_spin_energy(x, p - drift, masses, axes), whole, "an angular momentum"):
+            turns = False
+            count -= min(len(axes), rigid.rotations(len(atoms)))
     if count < 1:
         raise InputError(f"the constraints leave {count} degrees of freedom; molecular dynamics needs at least one")
-    return count
+    return count, turns
 
 
-def _absent(atoms: Atoms, rigid: np.ndarray, name: str) -> bool:
-    masses = atoms.get_masses()[:, None]
-    share = np.sum(rigid**2 / masses) / max(np.sum(atoms.get_momenta() ** 2 / masses), np.finfo(float).tiny)
+def _spin_energy(x: np.ndarray, p: np.ndarray, masses: np.ndarray, axes: np.ndarray) -> float:
+    """Kinetic energy of the rotation about `axes`, an almost straight molecule taken as bent as it will be."""
+    moments, directions = np.linalg.eigh(axes @ rigid.inertia(x, masses) @ axes.T)
+    spin = rigid.angular_momentum(x, p, masses) @ axes.T @ directions
+    floor = max(_BENT * np.trace(rigid.inertia(x, masses)), np.finfo(float).tiny)
+    return float(0.5 * np.sum(spin**2 / np.maximum(moments, floor)))
+
+
+def _absent(energy: float, one: float, name: str) -> bool:
+    """Whether a rigid motion with this kinetic energy is absent, where `one` is the share of a degree of freedom."""
+    share = energy / max(one, np.finfo(float).tiny)
     if share >= _ABSENT:
-        logger.warning("the structure's momenta hold %s with %.2g of the kinetic energy; it stays", name, share)
+        logger.warning("the structure's momenta hold %s, %.2g times the energy of one mode; it stays", name, share)
     return bool(share < _ABSENT)
-
-
-def _translation(atoms: Atoms) -> np.ndarray:
-    """The part of the momenta that moves the whole."""
-    masses = atoms.get_masses()
-    return masses[:, None] * (atoms.get_momenta().sum(axis=0) / masses.sum())
-
-
-def _rotation(atoms: Atoms) -> np.ndarray:
-    """The part of the momenta that turns the whole: m ω x r with I ω = L; an axis without inertia has none."""
-    arms = atoms.get_positions() - atoms.get_center_of_mass()
-    spin = np.cross(arms, atoms.get_momenta() - _translation(atoms)).sum(axis=0)
-    omega = np.linalg.pinv(_inertia(atoms), rcond=1e-6, hermitian=True) @ spin
-    return atoms.get_masses()[:, None] * np.cross(omega, arms)
-
-
-def _inertia(atoms: Atoms) -> np.ndarray:
-    arms = atoms.get_positions() - atoms.get_center_of_mass()
-    masses = atoms.get_masses()
-    return np.sum(masses * np.sum(arms**2, axis=1)) * np.eye(3) - (masses[:, None] * arms).T @ arms

@@ -16,9 +16,12 @@ from tqdm import tqdm
 
 from painn_ase.errors import InputError
 from painn_ase.files import claim
+from painn_ase.rigid import check_masses
 from painn_ase.simulate.md import momenta
+from painn_ase.simulate.md.barostat import MTK
+from painn_ase.simulate.md.coupling import Conditions, Coupling
 from painn_ase.simulate.md.driver import Engine, lent
-from painn_ase.simulate.md.ensembles import MTK, Conditions, Coupling, coupling
+from painn_ase.simulate.md.ensembles import coupling
 from painn_ase.simulate.md.state import Checkpoint, place, structure_identity
 from painn_ase.simulate.run.guards import Guards, Watch, bad
 from painn_ase.simulate.run.observables import Moment, Observable, choose, intervals
@@ -143,6 +146,7 @@ def _facts(
         "steps": int(steps),
         "momenta": freedom.origin,
         "degrees_of_freedom": freedom.count,
+        "turns": freedom.turns,  # as a whole
     } | provenance(atoms)
     if before is not None:
         facts["initial_cell_A"] = before.identity["cell"]
@@ -244,6 +248,5 @@ def _check_numbers(steps: int, timestep: float, temperature: float, ensemble: st
 
 def _check_atoms(atoms: Atoms, bath: Coupling) -> None:
     check_structure(atoms, "molecular dynamics")
-    if not (atoms.get_masses() > 0).all():
-        raise InputError(f"every mass must be positive; atoms {bad(np.log(atoms.get_masses()))} have none")
+    check_masses(atoms.get_masses())
     bath.check(atoms)

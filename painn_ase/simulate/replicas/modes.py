@@ -16,6 +16,7 @@ from ase import units
 from ase.units import fs, kB
 
 from painn_ase.errors import InputError, closest
+from painn_ase.rigid import check_masses
 from painn_ase.units import SPEED_OF_LIGHT
 
 HBAR = units._hbar * units.J * units.second  # eV Å √(amu/eV)
@@ -85,8 +86,7 @@ class Ring:
                 f"propagator: expected one of {', '.join(PROPAGATORS)}; got {self.propagator!r}"
                 f"{closest(str(self.propagator), PROPAGATORS)}"
             )
-        if not (self.masses > 0).all():
-            raise InputError(f"every mass must be positive; atom {int(np.argmin(self.masses))} has {min(self.masses)}")
+        check_masses(self.masses)
         fastest = self.frequencies.max()
         if self.propagator == "exact" and fastest * self.timestep * fs > _LARGEST_ANGLE:
             raise InputError(

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from ase.io import iread
 
+from painn_ase import rigid
 from painn_ase.errors import InputError, closest
 from painn_ase.simulate.run.reading import Run
 from painn_ase.simulate.spectrum.report import Analysis, Recording, Report, analyse
 from painn_ase.simulate.spectrum.report_files import FILES, TITLES
 from painn_ase.spectra import dipole_rates
+
+_HALF = (
+    "a linear molecule that does not turn bends in one plane only, and half of the intensity of its bends is missing; "
+    "simulate_spectra (painn-ase spectrum) lets it turn"
+)
 
 
 def spectra_of_run(
@@ -55,6 +63,9 @@ def spectra_of_run(
         "length": f"{figures['time_ps']:g} ps, {about['timestep_fs']:g} fs steps",
         "temperature": f"{figures['temperature']:.1f} ± {figures['temperature_error']:.1f} K (mean kinetic)",
     }
+    if _half_of_its_bends(run):
+        facts["bends"] = _HALF
+        warnings.warn(f"{run.file}: {_HALF}", stacklevel=2)
     if "energy_drift" in figures:
         facts["energy drift"] = f"{figures['energy_drift']:+.2g} meV/atom/ps in the conserved energy"
     recording = Recording(
@@ -67,6 +78,15 @@ def spectra_of_run(
         facts,
     )
     return analyse(recording, plan, analysis, folder)
+
+
+def _half_of_its_bends(run: Run) -> bool:
+    """Whether this is a linear molecule that moved without angular momentum."""
+    about = run.metadata
+    if len(about["symbols"]) < 3 or any(about["pbc"]) or about.get("turns", True):
+        return False
+    masses = np.asarray(about["masses_u"])
+    return any(rigid.is_linear(frame.positions, masses) for frame in iread(run.trajectory))
 
 
 def _recorded(run: Run, wanted: tuple[str, ...]) -> dict[str, str]:

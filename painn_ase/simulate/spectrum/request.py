@@ -12,8 +12,10 @@ import numpy as np
 from ase import Atoms
 from ase.units import kB
 
+from painn_ase import rigid
 from painn_ase.errors import InputError, closest
 from painn_ase.files import write_atomically
+from painn_ase.simulate.md.relax import relax
 from painn_ase.simulate.replicas.lookout import FAILURE, FLAGGED
 from painn_ase.simulate.run.guards import Guards
 from painn_ase.simulate.run.requests import check_structure
@@ -60,6 +62,7 @@ def simulate_spectra(
     analysis.check_length(protocol.length, protocol.timestep * protocol.every)
     folder = Path(path)
     plan = _plan(atoms, tuple(dict.fromkeys(spectra)))
+    _check_rotation(atoms, protocol)
     identity = {"protocol": asdict(protocol), "plan": plan, **identity_of(atoms)}
     run = Trajectories(folder, atoms, protocol, plan, identity, guards)
     if resume:
@@ -164,4 +167,24 @@ def _check_atoms(atoms: Atoms) -> None:
         raise InputError(
             "the structure has constraints, which these trajectories do not follow: atoms.set_constraint() removes "
             "them; or record a run with run_md and pass its file to spectra_of_run"
+        )
+
+
+def _check_rotation(atoms: Atoms, protocol: Protocol) -> None:
+    """Refuses to take the rotation from a molecule that is linear once it is relaxed.
+
+    Without angular momentum along its axis a bend, which is degenerate, swings in one plane only, and half of its
+    intensity is missing. Two atoms have no bend.
+    """
+    if protocol.rotation or atoms.pbc.any() or len(atoms) < 3:
+        return
+    relaxed = Atoms(atoms.numbers, atoms.positions, masses=atoms.get_masses(), info=atoms.info)
+    relaxed.rattle(0.01, seed=0)  # off a saddle
+    relaxed.calc = atoms.calc
+    relax(relaxed, fmax=0.02, optimizer="BFGS", progress=False)
+    if rigid.is_linear(relaxed.positions, relaxed.get_masses()):
+        raise InputError(
+            "rotation: without its rotation a linear molecule bends in one plane only, and half of the intensity of "
+            "its bends is missing; expected rotation=True (leave --no-rotation out) for "
+            f"{atoms.get_chemical_formula()}, which is linear when relaxed"
         )

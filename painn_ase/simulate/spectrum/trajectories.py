@@ -13,8 +13,9 @@ from ase import Atoms
 from ase.units import kB
 from tqdm import tqdm
 
+from painn_ase import rigid
 from painn_ase.errors import InputError
-from painn_ase.simulate.replicas import batch, rigid
+from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.replicas.lookout import FLAGGED, Lookout
 from painn_ase.simulate.replicas.modes import Ring
 from painn_ase.simulate.replicas.motion import RingPolymers
@@ -57,7 +58,7 @@ class Trajectories:
             [np.random.default_rng(seed) for seed in seeds],
         )
         self.series = Series(folder, protocol.frames)
-        spinning = 0 if atoms.pbc.any() or protocol.rotation else rigid.rotations(atoms.positions, self.masses)
+        spinning = 0 if atoms.pbc.any() or protocol.rotation else rigid.rotations(len(atoms))
         self.freedom = 3 * len(atoms) - 3 - spinning
         self.lookout = Lookout(guards, guards.limit(protocol.temperature, self.freedom), atoms, folder.joinpath)
         self._spread = {SPREAD} if guards.max_disagreement is not None else set()
@@ -105,7 +106,7 @@ class Trajectories:
         p.use(self.free)
         if not self.protocol.rotation and not self.atoms.pbc.any():
             momenta = p.centroid_velocities * self.masses[:, None]
-            momenta = rigid.without_rotation(p.centroids, momenta, self.masses)
+            momenta -= rigid.rotation(p.centroids, momenta, self.masses)
             p.set_centroid_velocities(momenta / self.masses[:, None])
 
     def _centroid_kinetic(self) -> np.ndarray:
