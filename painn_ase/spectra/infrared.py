@@ -30,7 +30,7 @@ def infrared(
     *,
     timestep: float | ArrayLike,
     temperature: float,
-    every: int = 1,
+    every: int | None = None,
     resolution: float = 10.0,
     quantum_correction: str = "harmonic",
     unit: str = "e·Å",
@@ -43,9 +43,9 @@ def infrared(
     other than "harmonic" replaces that correction and is never applied on top of it.
 
     dipoles: (frames, 3) or (trajectories, frames, 3); of independent trajectories, whose spread gives the errors
-    timestep: integration step in fs, or the times of all frames in fs
+    timestep: integration step in fs, or the times of all frames in fs, which want `every` beside them
     temperature: kinetic temperature of the trajectory in K
-    every: integration steps between frames
+    every: integration steps between frames; 1 if left out
     resolution: full width at half maximum of a sharp line in cm⁻¹; it fixes the length of the correlation function
     quantum_correction: "harmonic", or "standard", "schofield", "mixed", "none" in its place
     unit: of the dipoles
@@ -65,7 +65,7 @@ def infrared_from_rates(
     *,
     timestep: float | ArrayLike,
     temperature: float,
-    every: int = 1,
+    every: int | None = None,
     resolution: float = 10.0,
     quantum_correction: str = "harmonic",
     unit: str = "ASE",

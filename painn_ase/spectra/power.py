@@ -19,7 +19,7 @@ def power_spectrum(
     *,
     timestep: float | ArrayLike,
     temperature: float,
-    every: int = 1,
+    every: int | None = None,
     resolution: float = 10.0,
     unit: str = "ASE",
     transform: Transform | None = None,

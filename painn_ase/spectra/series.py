@@ -29,11 +29,12 @@ class Series:
 
 
 def read_series(
-    values: ArrayLike, shape: tuple[int | None, ...], *, name: str, timestep: float | ArrayLike, every: int
+    values: ArrayLike, shape: tuple[int | None, ...], *, name: str, timestep: float | ArrayLike, every: int | None
 ) -> Series:
     """The series in `values`, shape (frames, *shape) or (trajectories, frames, *shape); None matches any length.
 
-    `timestep` is the integration step in fs, or the times of the frames in fs, which must be evenly spaced.
+    `timestep` is the integration step in fs, or the times of the frames in fs, which must be evenly spaced. Times do
+    not tell the integrator's step, which moves the axis, so they want `every`; beside a number it is 1 if None.
     Raises `InputError` for wrong shapes, uneven times, NaN or infinity, and a series that never changes.
     """
     array = _as_real_array(values, name)
@@ -47,11 +48,9 @@ def read_series(
     frames = array.shape[-len(shape) - 1]
     if frames < 2:
         raise InputError(f"{name}: expected a trajectory of at least 2 frames; got {frames}")
-    if not (isinstance(every, (int, np.integer)) and every >= 1):
-        raise InputError(f"every: expected the whole number of integration steps between frames, >= 1; got {every!r}")
-    step = _integration_step(timestep, frames, int(every))
+    step, every = _integration_step(timestep, frames, every)
     flat = array.reshape(-1, frames, int(np.prod(trailing)))
-    return Series(name, flat, step, int(every), _check_values(flat, name))
+    return Series(name, flat, step, every, _check_values(flat, name))
 
 
 def check_positive(value: float, name: str, unit: str) -> float:
@@ -75,10 +74,14 @@ def _as_real_array(values: ArrayLike, name: str) -> NDArray:
     return array
 
 
-def _integration_step(timestep: float | ArrayLike, frames: int, every: int) -> float:
+def _integration_step(timestep: float | ArrayLike, frames: int, every: int | None) -> tuple[float, int]:
+    """The integrator's step in fs, and how many of them lie between frames."""
+    whole = isinstance(every, (int, np.integer)) and not isinstance(every, bool)
+    if every is not None and not (whole and every >= 1):
+        raise InputError(f"every: expected the whole number of integration steps between frames, >= 1; got {every!r}")
     times = np.asarray(timestep, dtype=float)
     if times.ndim == 0:
-        return check_positive(float(times), "timestep", "fs")
+        return check_positive(float(times), "timestep", "fs"), 1 if every is None else int(every)
     if times.shape != (frames,):
         raise InputError(f"timestep: expected one number or the times of all {frames} frames; got shape {times.shape}")
     steps = np.diff(times)
@@ -91,7 +94,12 @@ def _integration_step(timestep: float | ArrayLike, frames: int, every: int) -> f
             f"{steps[first]:g} fs apart where {interval:g} fs is usual. "
             "Cut the trajectory there and pass the pieces as trajectories"
         )
-    return float(times[-1] - times[0]) / (frames - 1) / every
+    if every is None:
+        raise InputError(
+            "every: the times of frames do not tell the integrator's step, which the axis is corrected for; expected "
+            "the number of steps between frames beside them, every=1 if every step is a frame"
+        )
+    return float(times[-1] - times[0]) / (frames - 1) / int(every), int(every)
 
 
 def _check_values(values: NDArray, name: str) -> tuple[int, ...]:

@@ -107,7 +107,7 @@ def test_too_short_a_trajectory_says_the_length_needed_and_the_resolution_reacha
 
 def test_uneven_times_are_refused_and_even_ones_give_the_step():
     times = np.arange(4000) * 0.5
-    spectrum = infrared(DIPOLES, timestep=times, temperature=300, resolution=50)
+    spectrum = infrared(DIPOLES, timestep=times, every=1, temperature=300, resolution=50)
     same = infrared(DIPOLES, timestep=0.5, temperature=300, resolution=50)
     assert spectrum.intensity == pytest.approx(same.intensity)
     lost = np.delete(times, 100)  # a frame is missing
@@ -117,12 +117,36 @@ def test_uneven_times_are_refused_and_even_ones_give_the_step():
         with pytest.raises(InputError, match="evenly spaced"):
             infrared(DIPOLES, timestep=bad, temperature=300, resolution=50)
     with pytest.raises(InputError, match="times of all 4000 frames"):
-        infrared(DIPOLES, timestep=times[:-1], temperature=300, resolution=50)
+        infrared(DIPOLES, timestep=times[:-1], every=1, temperature=300, resolution=50)
+
+
+def test_times_alone_are_refused_and_with_every_give_the_axis_and_area_of_a_step():
+    """A line of 3700 cm⁻¹ by velocity Verlet in steps of 0.5 fs, a frame every four."""
+    step, every = 0.5, 4
+    w = 3700 * 2.99792458e-5 * 2 * np.pi
+    shown = 2 / step * np.arcsin(w * step / 2)
+    times = np.arange(10000) * step * every
+    cosine = np.cos(shown * times)
+    dipoles = np.stack([cosine, 0 * times, 0 * times], axis=1)
+    tensors = cosine[:, None, None] * np.diag([1.0, 2, 3])
+    velocities = dipoles[:, None]
+    makers = {
+        "infrared": lambda **of: infrared(dipoles, temperature=300, **of),
+        "rates": lambda **of: infrared_from_rates(dipoles, temperature=300, **of),
+        "raman": lambda **of: raman(tensors, temperature=300, **of).parallel,
+        "power": lambda **of: power_spectrum(velocities, [1.0], temperature=300, **of),
+    }
+    for make in makers.values():
+        right, same = make(timestep=step, every=every), make(timestep=times, every=every)
+        assert right.wavenumbers[right.intensity.argmax()] == pytest.approx(3700, abs=1)
+        assert same.intensity == pytest.approx(right.intensity, rel=1e-9, abs=1e-9 * right.intensity.max())
+        with pytest.raises(InputError, match="every: the times of frames do not tell"):
+            make(timestep=times)
 
 
 def test_rounded_times_count_as_even():
     times = np.round(np.arange(4000) / 3, 3)
-    assert infrared(DIPOLES, timestep=times, temperature=300, resolution=50).metadata[
+    assert infrared(DIPOLES, timestep=times, every=1, temperature=300, resolution=50).metadata[
         "frame interval / fs"
     ] == pytest.approx(1 / 3, rel=1e-6)
 

@@ -12,7 +12,7 @@ import numpy as np
 from ase.units import kB
 
 from painn_ase.simulate.replicas.modes import Ring
-from painn_ase.simulate.run.averages import mean_and_error
+from painn_ase.simulate.run.averages import estimate
 
 
 def spread(positions: np.ndarray) -> np.ndarray:
@@ -87,4 +87,4 @@ def heat_capacity(ring: Ring, energies: np.ndarray, slopes: np.ndarray) -> tuple
     energies = np.asarray(energies) - np.mean(energies)
     count = max(len(energies), 2)
     terms = 0.5 * ring.centroid_freedom + beta**2 * (energies**2 * count / (count - 1) - slopes)
-    return mean_and_error(terms)
+    return estimate(terms)[:2]

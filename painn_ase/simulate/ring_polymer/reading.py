@@ -10,7 +10,7 @@ from ase.units import kB
 
 from painn_ase.simulate.replicas.modes import Ring
 from painn_ase.simulate.ring_polymer.estimators import heat_capacity
-from painn_ase.simulate.run.averages import mean_and_error
+from painn_ase.simulate.run.averages import LONGEST_MEMORY, Mean, estimate
 from painn_ase.simulate.run.reading import Run
 
 
@@ -33,25 +33,29 @@ class RingPolymerRun(Run):
 
     @cached_property
     def averages(self) -> dict[str, tuple[Any, Any]]:
-        """Name -> (mean, standard error by blocking), in the units of the observables.
+        """Name -> (mean, its standard error: see `run.averages.estimate`), in the units of the observables.
 
         potential_energy, kinetic_energy (centroid virial), kinetic_energy_primitive, total_energy (eV), temperature of
         the modes (K); of every atom kinetic_energies (eV) and gyration_radii (Å); pressure (GPa) and heat_capacity
         (kB, at constant volume) where they were recorded.
         """
-        names = ("potential_energy", "kinetic_energy", "kinetic_energy_primitive", "total_energy", "temperature")
-        found: dict[str, tuple[Any, Any]] = {name: mean_and_error(self.observables(name)[1]) for name in names}
+        found: dict[str, tuple[Any, Any]] = {name: mean[:2] for name, mean in self._means.items()}
         found["kinetic_energies"] = _by_atom(self.observables("kinetic_energies")[1])
         squares, errors = _by_atom(self.observables("squared_gyration_radii")[1])
         radii = np.sqrt(squares)
         found["gyration_radii"] = radii, errors / np.maximum(2 * radii, np.finfo(float).tiny)
-        if "pressure" in self.names:
-            found["pressure"] = mean_and_error(self.observables("pressure")[1])
         if "heat_capacity" in self.names:
             times, slopes = self.observables("heat_capacity")
             all_times, energies = self.observables("total_energy")
             found["heat_capacity"] = heat_capacity(self.ring, energies[np.searchsorted(all_times, times)], slopes)
         return found
+
+    @cached_property
+    def _means(self) -> dict[str, Mean]:
+        """Of the observables that are one number."""
+        names = ["potential_energy", "kinetic_energy", "kinetic_energy_primitive", "total_energy", "temperature"]
+        names += ["pressure"] * ("pressure" in self.names)
+        return {name: estimate(self.observables(name)[1]) for name in names}
 
     def __str__(self) -> str:
         about, figures = self.metadata, self.summary
@@ -74,7 +78,9 @@ class RingPolymerRun(Run):
         for name, (label, unit) in labels.items():
             if name in self.averages:
                 mean, error = self.averages[name]
-                lines.append(f"{label:<13}{_with_error(mean, error)} {unit}")
+                short = name in self._means and self._means[name].memory > LONGEST_MEMORY
+                unsure = " (a short run: the error is uncertain)" if short else ""
+                lines.append(f"{label:<13}{_with_error(mean, error)} {unit}{unsure}")
         lines.append(f"kinetic energy and radius of gyration by element ({_classical(self):.4f} eV if classical)")
         lines += [f"  {row}" for row in self._by_element()]
         lines += [
@@ -101,7 +107,7 @@ class RingPolymerRun(Run):
 
 
 def _by_atom(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    pairs = np.array([mean_and_error(column) for column in values.T])
+    pairs = np.array([estimate(column)[:2] for column in values.T])
     return pairs[:, 0], pairs[:, 1]
 
 

@@ -1,23 +1,95 @@
 """Averages of correlated series."""
 
+import warnings
+from typing import NamedTuple
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+_FEWEST = 32  # values; from fewer no memory can be told
+_BLOCKS = 256  # a memory of 1/50 of the series is five of them
+_LARGEST_ORDER = 8
+LONGEST_MEMORY = 1 / 50  # of the series
+
+
+class CorrelationWarning(UserWarning):
+    """A series is hardly longer than its memory, and the error of its mean is uncertain."""
+
+
+class Mean(NamedTuple):
+    """The mean of a series; `memory` is its integrated correlation time ½ + Σ_k ρ_k as a share of its length."""
+
+    value: float
+    error: float  # one standard deviation; NaN for fewer than 32 values
+    memory: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the series is long enough, 50 times its memory, for the error to be relied on."""
+        return bool(self.memory <= LONGEST_MEMORY)
+
+
+def estimate(series: ArrayLike) -> Mean:
+    """Mean, standard error and memory of a series (values,).
+
+    The variance of the mean is the spectral density at zero frequency over the length, and that is read from an
+    autoregressive process (Thompson 2010, arXiv:1011.0175) fitted to at most 511 means of blocks. Its order is chosen
+    by the corrected criterion of Akaike (Hurvich and Tsai 1989, doi:10.1093/biomet/76.2.297), and the sum of its
+    coefficients is freed of what the unknown mean takes from it (Marriott and Pope 1954,
+    doi:10.1093/biomet/41.3-4.390). On processes of first order with memories of up to 1/50 of the series, one error
+    bar covers the truth in 60 to 76 % of the cases; 68 % is right (tested).
+    """
+    x = np.asarray(series, dtype=float)
+    mean = float(np.mean(x)) if len(x) else float("nan")
+    if len(x) < _FEWEST:
+        return Mean(mean, float("nan"), float("nan"))
+    block = max(1, len(x) // _BLOCKS)
+    count = len(x) // block
+    means = x[: count * block].reshape(count, block).mean(axis=1)
+    variance, density = float(np.var(x)), block * _density_at_zero(means - means.mean())
+    if variance == 0:
+        return Mean(mean, 0.0, 0.5 / len(x))
+    return Mean(mean, float(np.sqrt(density / len(x))), float(density / variance / 2 / len(x)))
 
 
 def mean_and_error(series: ArrayLike) -> tuple[float, float]:
-    """Mean and its standard error, by blocking (Flyvbjerg and Petersen 1989, doi:10.1063/1.457480).
+    """Mean and its standard error (see `estimate`), with a `CorrelationWarning` where that is uncertain.
 
-    Neighbours are averaged pairwise until 16 blocks remain; the largest error on the way is taken. The error is NaN
-    for fewer than 32 values, and too small where the correlation outlasts 1/16 of the series.
+    The error is NaN for fewer than 32 values. It is uncertain where the memory exceeds 1/50 of the series: it may be
+    of either sign then, and a memory that outlasts the whole series is not seen at all.
     """
-    x = np.asarray(series, dtype=float)
-    if len(x) < 32:
-        return float(np.mean(x)), float("nan")
-    mean, error = float(np.mean(x)), 0.0
-    while len(x) >= 16:
-        error = max(error, float(np.std(x, ddof=1) / np.sqrt(len(x))))
-        x = 0.5 * (x[: len(x) // 2 * 2 : 2] + x[1::2])
-    return mean, error
+    found = estimate(series)
+    if found.memory > LONGEST_MEMORY:
+        warnings.warn(
+            f"the series is only {1 / found.memory:.0f} times as long as its memory, so the error of its mean is "
+            f"uncertain; expected a series at least {1 / LONGEST_MEMORY:.0f} times as long",
+            CorrelationWarning,
+            stacklevel=2,
+        )
+    return found.value, found.error
+
+
+def _density_at_zero(x: NDArray[np.float64]) -> float:
+    """Σ over all lags of the autocovariance of a series without mean, by autoregression (Levinson's recursion)."""
+    n = len(x)
+    covariances = np.array([x[: n - k] @ x[k:] for k in range(_LARGEST_ORDER + 1)]) / n
+    coefficients, noise = np.zeros(0), float(covariances[0])
+    best = np.inf, coefficients, noise
+    for order in range(_LARGEST_ORDER + 1):
+        if order:
+            reflection = (covariances[order] - coefficients @ covariances[order - 1 : 0 : -1]) / noise
+            coefficients = np.append(coefficients - reflection * coefficients[::-1], reflection)
+            noise *= 1 - reflection**2
+        if not noise > 1e-14 * covariances[0]:  # constant, or a line
+            break
+        criterion = n * np.log(noise) + 2 * order * n / (n - order - 2)
+        if criterion < best[0]:
+            best = criterion, coefficients, noise
+    _, coefficients, noise = best
+    order, total = len(coefficients), float(coefficients.sum())
+    if order:
+        total = min(total + (1 + 3 * total) / n, 1 - 1 / n)
+    return noise * n / (n - order - 1) / (1 - total) ** 2
 
 
 def slope(times: ArrayLike, values: ArrayLike) -> float:

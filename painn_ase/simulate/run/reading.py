@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from painn_ase.errors import InputError, closest
-from painn_ase.simulate.run.averages import mean_and_error, slope
+from painn_ase.simulate.run.averages import LONGEST_MEMORY, estimate, slope
 from painn_ase.simulate.run.recorder import FORMAT, file
 
 
@@ -82,18 +82,20 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Figures of the whole run, start included.
 
-        temperature and temperature_error (K, standard error by blocking), potential_energy and total_energy (eV,
-        means), energy_drift (meV/atom/ps, slope of the conserved energy) and pressure (GPa) where they are recorded,
+        temperature and temperature_error (K, see `averages.estimate`), temperature_memory (its correlation time as a
+        share of the run; above 1/50 the error is uncertain), potential_energy and total_energy (eV, means), energy_drift
+        (meV/atom/ps, slope of the conserved energy) and pressure (GPa) where they are recorded,
         steps, time_ps, complete (False: the run was stopped or still goes on), wall_seconds, steps_per_second, files.
         """
         with _open(self.file) as data:
             last, seconds = _last_sync(data)
         if last < 0:
             raise InputError(f"{self.file} holds no complete rows yet: the run was stopped before its first sync")
-        temperature, error = mean_and_error(self.observables("temperature")[1])
+        temperature = estimate(self.observables("temperature")[1])
         figures = {
-            "temperature": temperature,
-            "temperature_error": error,
+            "temperature": temperature.value,
+            "temperature_error": temperature.error,
+            "temperature_memory": temperature.memory,
             "potential_energy": float(np.mean(self.observables("potential_energy")[1])),
             "total_energy": float(np.mean(self.observables("total_energy")[1])),
         }
@@ -114,12 +116,13 @@ class Run:
         about, figures = self.metadata, self.summary
         pressure = f", pressure {figures['pressure']:.3f} GPa" if "pressure" in figures else ""
         state = "" if figures["complete"] else f" of {about['steps']} (stopped early)"
+        unsure = " (a short run: the error is uncertain)" if figures["temperature_memory"] > LONGEST_MEMORY else ""
         lines = [
             f"{about['ensemble'].upper()} of {about['formula']}, {len(about['symbols'])} atoms, "
             f"{about['temperature_K']:g} K: {about['coupling']}",
             f"steps        {figures['steps']}{state} of {about['timestep_fs']:g} fs = {figures['time_ps']:g} ps",
             f"momenta      {about['momenta']}; {about['degrees_of_freedom']} degrees of freedom; seed {about['seed']}",
-            f"temperature  {figures['temperature']:.1f} ± {figures['temperature_error']:.1f} K{pressure}",
+            f"temperature  {figures['temperature']:.1f} ± {figures['temperature_error']:.1f} K{unsure}{pressure}",
             f"energies     potential {figures['potential_energy']:.4f}, total {figures['total_energy']:.4f} eV (means)",
         ]
         if "energy_drift" in figures:
