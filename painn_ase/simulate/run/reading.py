@@ -83,9 +83,8 @@ class Run:
         """Figures of the whole run, start included.
 
         temperature and temperature_error (K, see `averages.estimate`), temperature_memory (its correlation time as a
-        share of the run; above 1/50 the error is uncertain), potential_energy and total_energy (eV, means), energy_drift
-        (meV/atom/ps, slope of the conserved energy) and pressure (GPa) where they are recorded,
-        steps, time_ps, complete (False: the run was stopped or still goes on), wall_seconds, steps_per_second, files.
+        share of the run; above 1/50 the error is uncertain), potential_energy and total_energy (eV, means),
+        energy_drift (meV/atom/ps, slope of the conserved energy) and pressure (GPa) where they are recorded, steps, time_ps, complete (False: the run was stopped or still goes on), wall_seconds, steps_per_second, files.
         """
         with _open(self.file) as data:
             last, seconds = _last_sync(data)
