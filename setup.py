@@ -13,6 +13,7 @@ from setuptools.command.build_ext import build_ext
 
 SOURCES = "painn_ase/native/csrc"
 COMMON = ("domain", "engine", "network", "painn", "painn_domain", "rounds", "topology", "workspace")
+TRAINING = ("gradients", "interface", "loss", "network", "samples", "trainer", "update", "workspace")
 # No -ffast-math: linked in, it would change the rounding mode of the whole process, and NaN checks would vanish.
 FLAGS = [
     "-std=c++17",
@@ -38,7 +39,9 @@ class BuildKernel(build_ext):
     def build_extension(self, ext: Extension) -> None:
         sets = INSTRUCTION_SETS if X86 else {"portable": []}
         units = [(f"{SOURCES}/{name}.cpp", []) for name in COMMON]
+        units += [(f"{SOURCES}/training/{name}.cpp", []) for name in TRAINING]
         units += [(f"{SOURCES}/kernels_{name}.cpp", flags) for name, flags in sets.items()]
+        units += [(f"{SOURCES}/training/training_{name}.cpp", flags) for name, flags in sets.items()]
         objects = []
         for source, flags in units:
             objects += self.compiler.compile([source], output_dir=self.build_temp, extra_postargs=FLAGS + flags)
@@ -67,7 +70,7 @@ setup(
         Extension(
             "painn_ase.native._native",
             [f"{SOURCES}/painn.cpp"],
-            depends=sorted(glob(f"{SOURCES}/*")),
+            depends=sorted(glob(f"{SOURCES}/**", recursive=True)),
             py_limited_api=True,
             optional=True,
         )

@@ -48,10 +48,17 @@ def filter_tables(representation: PaiNN) -> list[np.ndarray]:
 
 def spline_errors(exact: PaiNN, index: int, table: np.ndarray) -> tuple[float, float]:
     """Largest error of the splined filters and of their slopes, relative to the largest filter and slope."""
+    return _spline_errors(table, exact.cutoff, lambda d: filters_and_slopes(exact, index, d))
+
+
+def _spline_errors(
+    table: np.ndarray, cutoff: float, function: Callable[[Tensor], tuple[np.ndarray, np.ndarray]]
+) -> tuple[float, float]:
+    """Largest error of a spline and of its slopes, relative to the largest value and slope of `function`."""
     intervals = len(table) - 5
-    step = exact.cutoff / intervals
+    step = cutoff / intervals
     places = (np.arange(intervals)[:, None] + (np.arange(8) + 0.5) / 8).ravel()
-    values, slopes = filters_and_slopes(exact, index, torch.from_numpy(places * step))
+    values, slopes = function(torch.from_numpy(places * step))
     knots = places.astype(int)
     basis, dbasis = bspline(places - knots)
     rows = np.stack([table[knots + m] for m in range(6)])  # (6, places, 3F)
@@ -69,12 +76,38 @@ def radial_table(representation: PaiNN, intervals: int) -> tuple[np.ndarray, np.
     exact = deepcopy(representation).double().requires_grad_(False)
 
     def radial(distances: Tensor) -> np.ndarray:
-        envelope = exact.cutoff_function(distances)[:, None]
-        return torch.cat([exact.radial(distances) * envelope, envelope], 1).numpy()
+        return _radial(exact, distances).numpy()
 
     layer: Any = exact.filters[0]
     weights = torch.cat([layer.weight, layer.bias[:, None]], 1)[: 2 * exact.features].T
     return _interpolate(radial, exact.cutoff, intervals), np.ascontiguousarray(weights.numpy())
+
+
+def radial_spline(representation: PaiNN, value_bound: float, slope_bound: float) -> np.ndarray:
+    """Coefficients (intervals + 5, n + 1) of the splines of [φ_1 fc, ..., φ_n fc, fc] for training.
+
+    The number of intervals is the smallest power of two for which values and slopes, at eight places in every interval,
+    are right within the bounds, relative to the largest value and slope; or the one that comes nearest before rounding
+    makes finer ones worse. Raises `ModelError` if no spline of a reasonable size is right within 1e-6.
+    """
+    exact = deepcopy(representation).double().requires_grad_(False)
+    best, least = np.empty(0), np.inf
+    for intervals in (2**k for k in range(6, 15)):
+        table = _interpolate(lambda d: _radial(exact, d).numpy(), exact.cutoff, intervals)
+        value, slope = _spline_errors(table, exact.cutoff, lambda d: _slopes(lambda x: _radial(exact, x), d))
+        if value <= value_bound and slope <= slope_bound:
+            return table
+        if max(value, slope) > least:
+            break
+        best, least = table, max(value, slope)
+    if not least <= 1e-6:
+        raise ModelError("the radial functions vary too fast with distance to be tabulated; train with step = 'torch'")
+    return best
+
+
+def _radial(exact: PaiNN, distances: Tensor) -> Tensor:
+    envelope = exact.cutoff_function(distances)[:, None]
+    return torch.cat([exact.radial(distances) * envelope, envelope], 1)
 
 
 def _filters(exact: PaiNN, index: int, distances: Tensor) -> Tensor:
@@ -83,10 +116,14 @@ def _filters(exact: PaiNN, index: int, distances: Tensor) -> Tensor:
 
 def filters_and_slopes(exact: PaiNN, index: int, distances: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """W(d) and dW/dd of filter set `index`, (distances, 3F) each, by the modules of a float64 representation."""
+    return _slopes(lambda d: _filters(exact, index, d), distances)
 
+
+def _slopes(function: Callable[[Tensor], Tensor], distances: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Values and derivatives of `function` of the distance."""
     d = distances.clamp(min=_NEAR_ZERO).requires_grad_()
     with torch.enable_grad():
-        values = _filters(exact, index, d)
+        values = function(d)
         # Σ w dW/dd is linear in the weights w, so its derivative by w is every slope at once. The sum is ours, because
         # for weights that it is handed PyTorch imports a computer algebra system to compare two shapes: half a second
         weights = torch.ones_like(values, requires_grad=True)

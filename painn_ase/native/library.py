@@ -9,8 +9,9 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from painn_ase.errors import PainnError
+from painn_ase.native import training
 
-ABI = 3
+ABI = 4
 INSTRUCTION_SETS = ("portable", "avx2", "avx512")
 # Another build of the kernel to load instead of the installed one (the sanitizer run uses it).
 LIBRARY_VARIABLE = "PAINN_ASE_NATIVE_LIBRARY"
@@ -19,7 +20,7 @@ INSTRUCTION_SET_VARIABLE = "PAINN_ASE_INSTRUCTION_SET"
 
 # which matrix painn_set_linear is given, and kinds of heads
 CONTEXT_1, CONTEXT_2, MIX, UPDATE_1, UPDATE_2 = range(5)
-ENERGY, CHARGES, DIPOLE, POLARIZABILITY = range(4)
+ENERGY, CHARGES, DIPOLE, POLARIZABILITY, CELL_DIPOLE = range(5)
 # results of painn_message_form, painn_matrix and painn_pointwise
 NO_SUCH_SET, NO_MEMORY, NO_SUCH_ATOM = 1, 2, 3
 # what crosses the border of a domain: what atoms say, and what was answered to them
@@ -146,6 +147,7 @@ _SIGNATURES: dict[str, tuple] = {
     "painn_set_topology": (c_int32, c_void_p, POINTER(Topology)),
     "painn_run": (c_int32, c_void_p, c_void_p, c_void_p, c_void_p, c_int32, POINTER(Outputs)),
     "painn_read": (c_int32, c_void_p, c_int32, POINTER(Outputs)),
+<<<<<<< HEAD
     "painn_domain_new": (c_void_p, c_void_p, c_int32, c_void_p, c_int32),
     "painn_domain_free": (None, c_void_p),
     "painn_domain_error": (c_char_p, c_void_p),
@@ -156,6 +158,9 @@ _SIGNATURES: dict[str, tuple] = {
     "painn_border_width": (c_int32, c_int32, c_int32),
     "painn_border_get": (None, c_void_p, c_int32, c_int64, c_void_p, c_int64, c_void_p),
     "painn_border_put": (None, c_void_p, c_int32, c_int64, c_void_p, c_int64, c_void_p),
+=======
+    **training.SIGNATURES,
+>>>>>>> 0d5f0be (A training step of PaiNN in one compiled call: values, adjoints, tangents, hats and weight gradients)
 }
 
 

@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 #define PAINN_API __attribute__((visibility("default")))
-#define PAINN_ABI 3 /* raised with every change of this file; the Python side refuses another number */
+#define PAINN_ABI 4 /* raised with every change of this file; the Python side refuses another number */
 
 typedef struct PainnModel PainnModel;
 
@@ -29,7 +29,7 @@ typedef struct {
 enum PainnLinear { PAINN_CONTEXT_1, PAINN_CONTEXT_2, PAINN_MIX, PAINN_UPDATE_1, PAINN_UPDATE_2 };
 
 /* What a head computes from the final features. */
-enum PainnHead { PAINN_ENERGY, PAINN_CHARGES, PAINN_DIPOLE, PAINN_POLARIZABILITY };
+enum PainnHead { PAINN_ENERGY, PAINN_CHARGES, PAINN_DIPOLE, PAINN_POLARIZABILITY, PAINN_CELL_DIPOLE /* training only */ };
 
 typedef struct {
     int32_t kind;                /* PainnHead */
@@ -134,6 +134,74 @@ PAINN_API int painn_run(PainnModel* model, const double* positions, const double
                         const PainnOutputs* outputs);
 /* Fills dipole, charges and polarizability from the features that the last painn_run left. */
 PAINN_API int painn_read(PainnModel* model, int32_t threads, const PainnOutputs* outputs);
+
+/* ---- Training (docs/training-step.md). Parameters, their gradients, moments and averages are flat arrays of the caller,
+   of float (width 4) or double (width 8); every parameter begins at a multiple of 16 numbers, and what pads it is zero. */
+typedef struct PainnTrainer PainnTrainer;
+
+typedef struct {
+    int32_t width;        /* of the network's numbers: 4 or 8 */
+    int32_t features;     /* F, a multiple of 16 */
+    int32_t interactions; /* T */
+    int32_t filters;      /* sets of filters: T, or 1 when shared */
+    int32_t sets;         /* sets of message and update weights: T, or 1 when shared */
+    int32_t radial;       /* radial functions, the constant one of the bias included */
+    int32_t intervals;    /* of their splines on [0, cutoff] */
+    int32_t elements;     /* rows of the embedding */
+    int32_t heads;
+    int32_t energy_head;  /* which of them is the energy; -1: none */
+    double cutoff, epsilon;
+    const double* spline;   /* (intervals + 5, radial) coefficients of [φ_n fc ..., fc] */
+    int64_t parameters;     /* embedding; weight, bias of each filter; of each set both layers of the context, the mixing,
+                               both layers of the update; of each head its layers, and of readouts w of a term w·s */
+    const int64_t* places;  /* (parameters) in the flat array; -1: there is none */
+    const int64_t* counts;  /* (parameters) numbers */
+    const int32_t* parts;   /* (parameters) 0: representation, 1 + h: head h */
+    const uint8_t* decays;  /* (parameters) weight decay applies */
+} PainnTrainingSizes;
+
+/* A structure with its labels; null labels are absent. Pairs are listed once (i, j, or j, i), by ascending center. */
+typedef struct {
+    int64_t atoms, pairs;
+    const int64_t* numbers;   /* (atoms) */
+    const int64_t* centers;   /* (pairs) */
+    const int64_t* neighbors; /* (pairs) */
+    const double* vectors;    /* (pairs, 3) r_ij */
+    const double* positions;  /* (atoms, 3), for heads that measure from the centre of mass */
+    double volume, charge;    /* Å³; the total charge as the dipole head counts it */
+    double base;              /* energy that the network does not make: references */
+    const double* labels[5];  /* energy (1), forces (atoms, 3), stress (3, 3), dipole (3), polarizability (3, 3) */
+} PainnSample;
+
+typedef struct {
+    double weights[5], sizes[5]; /* of the labels above */
+    int32_t absolute;            /* lengths of errors in place of squares */
+} PainnLoss;
+
+typedef struct {
+    double learning_rate, decay, beta_1, beta_2, epsilon;
+    double clip;   /* longest gradient; 0: any */
+    double follow; /* average += follow · (weights - average) */
+    int64_t* steps; /* (1 + heads) steps that each part has made; raised here */
+} PainnUpdate;
+
+PAINN_API PainnTrainer* painn_trainer_new(const PainnTrainingSizes* sizes, const PainnHeadSpec* heads,
+                                          const char* instruction_set);
+PAINN_API void painn_trainer_free(PainnTrainer* trainer);
+PAINN_API const char* painn_trainer_error(const PainnTrainer* trainer);
+PAINN_API int painn_trainer_arrays(PainnTrainer* trainer, void* weights, void* gradient, void* first, void* second,
+                                   void* average);
+/* Keeps a copy of the structure; they are numbered from 0 in the order of these calls. */
+PAINN_API int painn_trainer_add(PainnTrainer* trainer, const PainnSample* sample);
+/* Weights were written from outside. */
+PAINN_API int painn_trainer_changed(PainnTrainer* trainer);
+/* The loss of a batch and its gradient; with `update` also a step of AdamW and of the average. results: loss, and the
+   length of the gradient before it is clipped. */
+PAINN_API int painn_trainer_step(PainnTrainer* trainer, const int64_t* members, int64_t count, const PainnLoss* loss,
+                                 const PainnUpdate* update, int32_t threads, double* results);
+/* What the weights, or their averages, say of structures, in the order of `members`. */
+PAINN_API int painn_trainer_predict(PainnTrainer* trainer, int32_t averaged, const int64_t* members, int64_t count,
+                                    int32_t threads, const PainnOutputs* outputs);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,3 @@
+#define PAINN_SET avx2
+#define PAINN_LANES 8
+#include "kernels.hpp"

@@ -1,0 +1,3 @@
+#define PAINN_SET portable
+#define PAINN_LANES 4
+#include "kernels.hpp"
