@@ -45,7 +45,7 @@ def systems(folder: Path, sizes: list[int]) -> Iterator[tuple[str, _Run, Batch]]
         if missing:
             print(f"{name} is left out: {missing[0]} is absent")
             continue
-        run = _Run(replace(config, run=replace(config.run, output=folder / name)), False)
+        run = _Run(replace(config, run=replace(config.run, output=folder / name, step="torch")), False)
         for size in batches:
             yield f"{size} {name}", run, collate(run.examples[:size])
 
@@ -58,10 +58,10 @@ def fastest(run: _Run, batch: Batch, seconds: float) -> dict[str, float]:
     while time.monotonic() < end:
         for name, way in ways.items():
             with way():
-                run._step(batch)  # warms the caches up for the others
+                run.way.step_on(batch, 1e-4, 1)  # warms the caches up for the others
                 for _ in range(3):
                     start = time.process_time()
-                    run._step(batch)
+                    run.way.step_on(batch, 1e-4, 1)
                     best[name] = min(best[name], 1e3 * (time.process_time() - start))
     return best
 

@@ -7,17 +7,18 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
-from native_systems import graph_of
-from random_models import random_model
 
 from painn_ase.derivatives import evaluate
 from painn_ase.model import Model
 from painn_ase.native.training import LABELS
 from painn_ase.native.training import Loss as NativeLoss
+from painn_ase.neighbors import graph_of
 from painn_ase.nn.fused import plain_torch
 from painn_ase.training.data import Example, collate
 from painn_ase.training.kernel import Kernel
 from painn_ase.training.loss import Loss
+
+from random_models import random_model
 
 SIZES = {"energy": 0.5, "forces": 0.7, "stress": 0.02, "dipole": 0.4, "polarizability": 0.9}
 
@@ -107,7 +108,7 @@ def make_case(
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     examples = []
     for atoms, charge in structures(systems, seed):
-        graph = graph_of(atoms, model.cutoff, charge)
+        graph = graph_of(atoms, model.cutoff, charge=charge)
         labels = {}
         for name, value in evaluate(model, graph, weights).items():
             if name in weights and (rng.uniform() >= missing or not examples):

@@ -147,7 +147,6 @@ _SIGNATURES: dict[str, tuple] = {
     "painn_set_topology": (c_int32, c_void_p, POINTER(Topology)),
     "painn_run": (c_int32, c_void_p, c_void_p, c_void_p, c_void_p, c_int32, POINTER(Outputs)),
     "painn_read": (c_int32, c_void_p, c_int32, POINTER(Outputs)),
-<<<<<<< HEAD
     "painn_domain_new": (c_void_p, c_void_p, c_int32, c_void_p, c_int32),
     "painn_domain_free": (None, c_void_p),
     "painn_domain_error": (c_char_p, c_void_p),
@@ -158,9 +157,7 @@ _SIGNATURES: dict[str, tuple] = {
     "painn_border_width": (c_int32, c_int32, c_int32),
     "painn_border_get": (None, c_void_p, c_int32, c_int64, c_void_p, c_int64, c_void_p),
     "painn_border_put": (None, c_void_p, c_int32, c_int64, c_void_p, c_int64, c_void_p),
-=======
     **training.SIGNATURES,
->>>>>>> 0d5f0be (A training step of PaiNN in one compiled call: values, adjoints, tangents, hats and weight gradients)
 }
 
 

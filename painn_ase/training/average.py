@@ -20,8 +20,11 @@ class AveragedModel:
         self._average: list[Tensor] = [*self.model.parameters()]
         self._current: list[Tensor] = [*model.parameters()]
 
+    def share(self, step: int) -> float:
+        """1 - d: the part of the way to the weights after `step` steps that the average goes."""
+        return 1 - min(self.decay, (1 + step) / (10 + step))
+
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Follows the weights after `step` steps."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self._average, self._current, 1 - decay)
+        torch._foreach_lerp_(self._average, self._current, self.share(step))

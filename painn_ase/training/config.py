@@ -112,7 +112,8 @@ class Run:
     seed: int = _at_least(0, 0)
     device: str = "cpu"
     dtype: Literal["float32", "float64"] = "float32"  # of the network; geometry and sums are float64
-    threads: int = _at_least(0, 0)  # of PyTorch, during the run; 0: as they are
+    step: Literal["auto", "compiled", "torch"] = "auto"  # auto: compiled where it can train the model, in float32
+    threads: int = _at_least(0, 0)  # 0: all cores; a compiled step has the same bits with any number of them
     early_stopping: int = _at_least(0, 0)  # epochs without improvement; 0: never
     checkpoint_epochs: int = _at_least(1, 50)
     checkpoint_seconds: float = _at_least(0.0, 300.0)

@@ -1,6 +1,6 @@
 """How good a model is: its predictions beside the labels, errors per property and group, parity plot."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
+from torch import Tensor
 
 from painn_ase.data import Label
 from painn_ase.derivatives import evaluate
@@ -122,14 +123,23 @@ def evaluate_model(
     return Evaluation(compare(model, batches), len(frames))
 
 
-@torch.no_grad()
 def compare(model: Model, batches: Iterable[Batch]) -> dict[str, Comparison]:
     """Labels and predictions of all batches by property, in the order of the batches."""
     device = next(model.parameters()).device
+
+    def predictions() -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
+        for cpu_batch in batches:
+            batch = cpu_batch.to(device)
+            with torch.no_grad():
+                yield batch, evaluate(model, batch.graph, batch.labels)
+
+    return compare_predictions(predictions())
+
+
+def compare_predictions(predicted: Iterable[tuple[Batch, Mapping[str, Tensor]]]) -> dict[str, Comparison]:
+    """As `compare`, from batches with what was predicted of them."""
     rows: dict[str, list[tuple[np.ndarray, ...]]] = {}
-    for cpu_batch in batches:
-        batch = cpu_batch.to(device)
-        predictions = evaluate(model, batch.graph, batch.labels)
+    for batch, predictions in predicted:
         names = np.array(batch.groups, dtype=object)
         for name, label in batch.labels.items():
             mask = batch.masks.get(name, slice(None))

@@ -2,65 +2,28 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from ctypes import byref, c_void_p
+from ctypes import byref
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from painn_ase.backends.tables import radial_spline
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.graph import AtomicGraph
-from painn_ase.heads import CellDipoleHead, DipoleHead, EnergyHead, PolarizabilityHead
+from painn_ase.heads import DipoleHead, EnergyHead
 from painn_ase.heads.base import Head
 from painn_ase.model import Model
 from painn_ase.native import library as c
 from painn_ase.native import training as t
-from painn_ase.nn.layers import GatedEquivariantNetwork
 from painn_ase.properties import PROPERTIES
-from painn_ase.representations import PaiNN
+from painn_ase.training.layout import BLOCK, decays, head_specification, parameter_order, part_of
 
-_BLOCK = 16  # numbers that every parameter is padded to
 _WIDTHS = {torch.float32: 4, torch.float64: 8}
 # largest errors of the splined radial functions and of their slopes, relative to the largest: below the rounding of the
 # network, or, in float64, of the functions themselves
 _BOUNDS = {torch.float32: (1e-8, 1e-7), torch.float64: (1e-14, 1e-12)}
-_AS_PUBLISHED = {
-    "activation": "silu",
-    "repulsion": None,
-    "vectors": "full",
-    "scalar_product": True,
-    "cross_product": False,
-    "tensor_features": False,
-}
-_HEADS = (EnergyHead, DipoleHead, PolarizabilityHead, CellDipoleHead)
-
-
-def obstacle(model: Model) -> str | None:
-    """Why the compiled step cannot train `model`, or None if it can."""
-    painn = model.representation
-    if type(painn) is not PaiNN:
-        return f"it knows PaiNN; this model is a {type(painn).__name__}"
-    if painn.features % _BLOCK:
-        return f"it needs features in multiples of {_BLOCK}; this model has {painn.features}"
-    if next(model.parameters()).device.type != "cpu":
-        return "it runs on the CPU"
-    for option, published in _AS_PUBLISHED.items():
-        if painn.config[option] != published:
-            return f"it knows PaiNN as published; this model has {option} = {painn.config[option]!r}"
-    provided: list[str] = []
-    for name, head in model.heads.items():
-        if type(head) not in _HEADS:
-            return f"it does not know the head {name!r}"
-        if head.config["activation"] != "silu":
-            return f"it knows the activation 'silu'; head {name!r} has {head.config['activation']!r}"
-        if not isinstance(head, EnergyHead) and not head.config["epsilon"] > 0:
-            return f"it needs epsilon > 0; head {name!r} has {head.config['epsilon']}"
-        provided += head.provides
-    if len(set(provided)) < len(provided):
-        return "two heads provide the same property"
-    return c.available()
 
 
 class Kernel:
@@ -70,14 +33,14 @@ class Kernel:
     def __init__(self, model: Model, averaged: Model, threads: int, instruction_set: str | None = None) -> None:
         self._library = c.library()
         self._handle = None
-        self.threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        self.threads = threads or _cores()
         dtype = model.dtype
-        names = _order(model)
+        names = parameter_order(model)
         parameters = dict(model.named_parameters())
         places, total = {}, 0
         for name in filter(None, names):
             places[name] = total
-            total += -(-parameters[name].numel() // _BLOCK) * _BLOCK
+            total += -(-parameters[name].numel() // BLOCK) * BLOCK
         self._spans = {name: (at, parameters[name].shape) for name, at in places.items()}
         arrays = [torch.zeros(total, dtype=dtype) for _ in range(5)]
         self.weights, self.gradient, self.first, self.second, self.average = arrays
@@ -85,7 +48,7 @@ class Kernel:
         _adopt(averaged, self.views(self.average))
         heads = [head for head in model.heads.values() if isinstance(head, Head)]
         self.steps = np.zeros(1 + len(heads), dtype=np.int64)
-        self.parts = {name: _part(name, list(model.heads)) for name in places}
+        self.parts = {name: part_of(name, list(model.heads)) for name in places}
         self._charge_unit = next((h.charge_unit for h in heads if isinstance(h, DipoleHead)), 1.0)
         self._energy = next((h for h in heads if isinstance(h, EnergyHead)), None)
         self._new(model, names, places, heads, _instruction_set(instruction_set))
@@ -101,7 +64,9 @@ class Kernel:
         i, j = graph.centers.numpy(), graph.neighbors.numpy()
         keep = np.flatnonzero(_once(i, j, graph.shifts.numpy()))
         if 2 * len(keep) != len(i):
-            raise InputError("pairs: expected a full list, both directions of every pair and no atom paired with itself")
+            raise InputError(
+                "pairs: expected a full list, both directions of every pair and no atom paired with itself"
+            )
         arrays = {
             "numbers": graph.numbers.numpy(),
             "centers": i[keep],
@@ -127,7 +92,9 @@ class Kernel:
         """Tells the kernel that weights or averages were written from outside."""
         self._call("painn_trainer_changed")
 
-    def step(self, members: Sequence[int], loss: t.Loss, update: t.Update | None = None) -> tuple[float, float]:
+    def step(
+        self, members: Sequence[int] | np.ndarray, loss: t.Loss, update: t.Update | None = None
+    ) -> tuple[float, float]:
         """The loss of the structures `members` and the length of its gradient, which lies in `gradient`; with `update`
         the weights make a step of AdamW and the averages follow."""
         numbers, results = np.ascontiguousarray(members, dtype=np.int64), np.empty(2)
@@ -145,9 +112,9 @@ class Kernel:
         return float(results[0]), float(results[1])
 
     def predict(
-        self, members: Sequence[int], properties: Sequence[str], atoms: int, *, averaged: bool = True
+        self, members: Sequence[int] | np.ndarray, properties: Sequence[str], atoms: int, *, averaged: bool = True
     ) -> dict[str, Tensor]:
-        """`properties` of the structures `members`, which have so many `atoms`, by the averaged weights or the current."""
+        """`properties` of the structures `members`, of `atoms` atoms in all, by the averaged weights or the current."""
         numbers = np.ascontiguousarray(members, dtype=np.int64)
         rows = {"structure": len(numbers), "atom": atoms}
         rules = {name: PROPERTIES[name] for name in properties}
@@ -169,7 +136,7 @@ class Kernel:
         painn: Any = model.representation
         spline = radial_spline(painn, *_BOUNDS[model.dtype])
         parameters = dict(model.named_parameters())
-        arrays = {
+        arrays: dict[str, np.ndarray] = {
             "places": np.array([-1 if n is None else places[n] for n in names], dtype=np.int64),
             "counts": np.array([0 if n is None else parameters[n].numel() for n in names], dtype=np.int64),
             "parts": np.array([0 if n is None else self.parts[n] for n in names], dtype=np.int32),
@@ -193,7 +160,7 @@ class Kernel:
             len(names),
             *(_pointer(arrays, name) for name in arrays),
         )
-        kept = [_specification(head, painn.features) for head in heads]
+        kept = [head_specification(head, painn.features) for head in heads]
         specs = (c.HeadSpec * max(1, len(heads)))(*(spec for spec, _ in kept))
         self._handle = self._library.painn_trainer_new(byref(sizes), byref(specs), instruction_set)
         if not self._handle:
@@ -209,9 +176,9 @@ class Kernel:
             self._library.painn_trainer_free(self._handle)
 
 
-def decays(name: str, parameter: Tensor) -> bool:
-    """Whether weight decay applies to a parameter: a smaller bias or embedding is not a simpler network."""
-    return parameter.ndim > 1 and "embedding" not in name
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _instruction_set(name: str | None) -> bytes:
@@ -219,71 +186,6 @@ def _instruction_set(name: str | None) -> bytes:
     if c.library().painn_instruction_set(wanted.encode()) is None:
         raise InputError(f"instruction set: this machine has no {wanted!r}; expected another, or none")
     return wanted.encode()
-
-
-def _order(model: Model) -> list[str | None]:
-    """Names of all parameters in the kernel's order; None for one that it asks for and the model does not have."""
-    painn: Any = model.representation
-    names: list[str | None] = ["representation.embedding.weight"]
-
-    def add(prefix: str, layer: nn.Linear) -> None:
-        names.extend([f"{prefix}.weight", None if layer.bias is None else f"{prefix}.bias"])
-
-    for k, layer in enumerate(painn.filters):
-        add(f"representation.filters.{k}", layer)
-    for k, (message, update) in enumerate(zip(painn.messages, painn.updates, strict=True)):
-        add(f"representation.messages.{k}.context.0", message.context[0])
-        add(f"representation.messages.{k}.context.2", message.context[2])
-        add(f"representation.updates.{k}.mix", update.mix)
-        add(f"representation.updates.{k}.context.0", update.context[0])
-        add(f"representation.updates.{k}.context.2", update.context[2])
-    for name, module in model.heads.items():
-        head: Any = module
-        prefix = f"heads.{name}"
-        if isinstance(head.network, GatedEquivariantNetwork):
-            for k, block in enumerate(head.network.blocks):
-                names.append(f"{prefix}.network.blocks.{k}.mix.weight")
-                add(f"{prefix}.network.blocks.{k}.gate.0", block.gate[0])
-                add(f"{prefix}.network.blocks.{k}.gate.2", block.gate[2])
-            continue
-        for k in range(0, len(head.network), 2):
-            add(f"{prefix}.network.{k}", head.network[k])
-        names.append(f"{prefix}.direct.weight" if getattr(head, "direct", None) is not None else None)
-    assert {name for name in names if name} == {name for name, _ in model.named_parameters()}
-    return names
-
-
-def _part(name: str, heads: list[str]) -> int:
-    """0 for the representation, 1 + k for head k: parts that a batch may have no labels for."""
-    first, second, *_ = name.split(".")
-    return 1 + heads.index(second) if first == "heads" else 0
-
-
-def _specification(head: Head, features: int) -> tuple[c.HeadSpec, list[np.ndarray]]:
-    """A head as the kernel is told of it, and the arrays that this points to."""
-    kinds: dict[type, int] = {
-        EnergyHead: c.ENERGY,
-        DipoleHead: c.DIPOLE,
-        PolarizabilityHead: c.POLARIZABILITY,
-        CellDipoleHead: c.CELL_DIPOLE,
-    }
-    gated = isinstance(head.network, GatedEquivariantNetwork)
-    kind = kinds[type(head)] if gated or isinstance(head, EnergyHead) else c.CHARGES
-    widths = np.array([features, *head.config["hidden"], 1], dtype=np.int32)
-    references = head.references.double().numpy().copy()
-    arrays = [widths, references, *([head.masses.double().numpy().copy()] if head.molecular else [])]
-    spec = c.HeadSpec(
-        kind,
-        len(widths) - 1,
-        widths.ctypes.data,
-        None,
-        float(head.scale),
-        references.ctypes.data,
-        arrays[2].ctypes.data if head.molecular else None,
-        int(getattr(head, "mean", False) or getattr(head, "charge_correction", False)),
-        head.config.get("epsilon", 0.0),
-    )
-    return spec, arrays
 
 
 def _adopt(model: Model, views: Mapping[str, Tensor]) -> None:

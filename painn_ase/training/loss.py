@@ -24,7 +24,11 @@ class Loss:
     def __init__(self, weights: Mapping[str, float], sizes: Mapping[str, float], kind: str = "squared") -> None:
         self._weights = {name: weights[name] for name in sizes if weights[name] > 0}
         self._sizes = sizes
-        self._absolute = kind == "absolute"
+        self.absolute = kind == "absolute"
+
+    def weight_and_size(self, name: str) -> tuple[float, float]:
+        """w and σ of a property; (0, 1) of one that does not count."""
+        return (self._weights[name], self._sizes[name]) if name in self._weights else (0.0, 1.0)
 
     @property
     def properties(self) -> frozenset[str]:
@@ -54,7 +58,7 @@ class Loss:
 
     def _term(self, name: str, error: Tensor) -> Tensor:
         square = (error / self._sizes[name]).square()
-        if self._absolute:
+        if self.absolute:
             length = square.flatten(1).mean(dim=1) if square.ndim > 1 else square
             return self._weights[name] * ((length + _ROUNDED**2).sqrt() - _ROUNDED).mean()
         return self._weights[name] * square.mean()

@@ -19,13 +19,12 @@ import torch
 from tqdm import tqdm
 
 from painn_ase import checkpoint as model_files
-from painn_ase.derivatives import evaluate
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.model import Model
-from painn_ase.nn.fused import without_derivatives_by
 from painn_ase.threads import torch_threads
 from painn_ase.training.average import AveragedModel
 from painn_ase.training.checkpoint import load_state, save_state
+from painn_ase.training.compiled import choose_step
 from painn_ase.training.config import TrainConfig, flat
 from painn_ase.training.data import Batch, Example, batch_indices, collate, coverage_of
 from painn_ase.training.evaluate import Comparison, Evaluation, compare
@@ -107,6 +106,7 @@ class _Run:
         known = known_geometries(config)
         splits = load_splits(config.data, cutoff, plan.molecular, known)
         self.examples = splits.pop("train")
+        validation = splits["validation"]
         self.held = {name: _batches(members, config.run.batch_size) for name, members in splits.items()}
         distinct = list({id(e): e for e in self.examples}.values())  # some may be visited more than once
         self.counts = {"train": len(distinct)} | {name: len(members) for name, members in splits.items()}
@@ -123,8 +123,9 @@ class _Run:
         self.model.to(self.device, getattr(torch, config.run.dtype))
         self.average = AveragedModel(self.model, config.optimizer.ema)
         self.best = {name: tensor.clone() for name, tensor in self.average.model.named_parameters()}
-        self.trained = list(self.model.parameters())
-        self.optimizer = _optimizer(self.model, config)
+        wanted = config.run.step if saved is None or config.run.step != "auto" else _way(saved)
+        self.way = choose_step(self.model, self.average, self.loss, config.optimizer, config.run, wanted)
+        self.way.set_examples(self.examples, validation, config.run.batch_size)
         steps = config.run.epochs * len(list(batch_indices(self.examples, config.run.batch_size)))
         self.rate = LearningRate(config.schedule, steps)
         self.at = Progress()
@@ -134,7 +135,7 @@ class _Run:
             self._restore(*saved)
         self.folder.mkdir(parents=True, exist_ok=True)
         columns = ["epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss", "validation_score"]
-        units = {name: f"{name} MAE ({c.error().unit})" for name, c in self._validate().items()}
+        units = {name: f"{name} MAE ({c.error().unit})" for name, c in self.way.validate().items()}
         self.log = Log(self.folder / LOG, [*columns, *units.values()], self.at.epoch)
         self.units = units
         self.saved_at = time.monotonic()
@@ -149,17 +150,19 @@ class _Run:
         """Trains for one epoch, validates, and returns the row of the log and the validation set's predictions."""
         start = time.monotonic()
         rng = np.random.default_rng([self.config.run.seed, self.at.epoch])
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        total = 0.0
         batches = list(batch_indices(self.examples, self.config.run.batch_size, rng))
         for indices in batches:
-            total += self._step(collate([self.examples[k] for k in indices]).to(self.device))
-        validation = self._validate()
+            total += self.way.step(indices, self._learning_rate(), self.at.step + 1)
+            self.at.step += 1
+        last_rate = self._learning_rate(-1)
+        validation = self.way.validate()
         errors = {name: c.per_atom for name, c in validation.items()}
         row = {
             "epoch": self.at.epoch + 1,
             "step": self.at.step,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "train_loss": float(total) / len(batches),
+            "learning_rate": last_rate,
+            "train_loss": total / len(batches),
             "validation_loss": self.loss.of(errors),
             "validation_score": self.loss.score(errors),
         }
@@ -182,25 +185,9 @@ class _Run:
             self.save()
         return row, validation
 
-    def _step(self, batch: Batch) -> torch.Tensor:
-        settings = self.config.optimizer
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * self.rate.at(self.at.step)
-        wanted = self.loss.properties.intersection(batch.labels)
-        loss = self.loss(evaluate(self.model, batch.graph, wanted, create_graph=True), batch)
-        for parameter in self.trained:  # as optimizer.zero_grad does, without its bookkeeping
-            parameter.grad = None
-        with without_derivatives_by("geometry"):
-            loss.backward(inputs=self.trained)  # the pair vectors want no gradient of the loss
-        if settings.gradient_norm:
-            torch.nn.utils.clip_grad_norm_(self.trained, settings.gradient_norm)
-        self.optimizer.step()
-        self.at.step += 1
-        self.average.update(self.at.step)
-        return loss.detach()
-
-    def _validate(self) -> dict[str, Comparison]:
-        return compare(self.average.model, self.held["validation"])
+    def _learning_rate(self, ahead: int = 0) -> float:
+        """Of the next step, or of one so many steps ahead of it."""
+        return self.config.optimizer.learning_rate * self.rate.at(self.at.step + ahead)
 
     @torch.no_grad()
     def _keep_best(self) -> None:
@@ -209,16 +196,11 @@ class _Run:
 
     def save(self) -> None:
         """Writes the checkpoint, and the best model so far."""
-        moments = {
-            f"{name}/{key}": value
-            for name, parameter in self.model.named_parameters()
-            for key, value in self.optimizer.state.get(parameter, {}).items()
-        }
         groups: dict[str, dict[str, Any]] = {
             "model": dict(self.model.named_parameters()),
             "average": dict(self.average.model.named_parameters()),
             "best": self.best,
-            "optimizer": moments,
+            "optimizer": self.way.moments(),
         }
         scalars = {"progress": vars(self.at), "rate": self.rate.state(), "run": self._identity()}
         save_state(self.folder / CHECKPOINT, groups, scalars)
@@ -269,6 +251,7 @@ class _Run:
         plain = self.config.to_dict()
         for key in (*_FREE_KEYS, *(["epochs"] if self.config.schedule.kind == "plateau" else [])):
             plain["run"].pop(key)
+        plain["run"]["step"] = self.way.name
         plain.pop("about")
         if not self.config.data.validation:
             plain["data"]["split"]["order"] = (
@@ -292,7 +275,7 @@ class _Run:
         now, then = self._identity(), scalars["run"]
         # runs of earlier versions did not spell out ε, which was 1e-8, and had no choice of loss and start
         then = {key: 1e-8 for key in now if re.fullmatch(r"model\.(representation|heads\.\w+)\.epsilon", key)} | then
-        then = {"loss.kind": "squared", "run.start": None} | then
+        then = {"loss.kind": "squared", "run.start": None, "run.step": "torch"} | then
         then = {key: [] for key in now if re.fullmatch(r"data\.labels\.\w+\.also", key)} | then
         for key in sorted({*now, *then}):
             if now.get(key) != then.get(key):
@@ -306,25 +289,14 @@ class _Run:
         for name, parameter in self.average.model.named_parameters():
             parameter.copy_(groups["average"][name])
             self.best[name].copy_(groups["best"][name])
-        parameters = dict(self.model.named_parameters())
-        for full, value in groups.get("optimizer", {}).items():
-            name, _, key = full.rpartition("/")
-            parameter = parameters[name]
-            place = torch.zeros_like(parameter) if value.shape == parameter.shape else torch.zeros_like(value)
-            self.optimizer.state[parameter][key] = place.copy_(value)
+        self.way.restore(groups.get("optimizer", {}))
         self.at = Progress(**scalars["progress"])
         self.rate.restore(scalars["rate"])
 
 
-def _optimizer(model: Model, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW that lets only matrices decay: a smaller bias or embedding is not a simpler network."""
-    decaying = [p for n, p in model.named_parameters() if p.ndim > 1 and "embedding" not in n]
-    others = [p for n, p in model.named_parameters() if p.ndim < 2 or "embedding" in n]
-    groups = [
-        {"params": decaying, "weight_decay": config.optimizer.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.optimizer.learning_rate, fused=True)
+def _way(saved: tuple[dict[str, Any], dict[str, Any]]) -> str:
+    """How a run that is to be continued made its steps."""
+    return saved[1]["run"].get("run.step", "torch")
 
 
 def _batches(examples: list[Example], size: int) -> list[Batch]:

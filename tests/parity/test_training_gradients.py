@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 from native_systems import RUNNABLE
-from training_cases import Case, make_case, worst_error
 
+from painn_ase.derivatives import evaluate
 from painn_ase.native.library import available
+from painn_ase.training.data import collate
+
+from training_cases import Case, make_case, worst_error
 
 pytestmark = pytest.mark.skipif(available() is not None, reason="the compiled library was not built")
 
@@ -16,6 +19,7 @@ ENERGY, FORCES = {"energy": 1.0}, {"forces": 1.0}
 BOTH = {"energy": 0.1, "forces": 1.0}
 STRESS = {"energy": 0.1, "forces": 1.0, "stress": 0.5}
 ALL = {"energy": 0.1, "forces": 1.0, "dipole": 0.3, "polarizability": 0.2}
+CHARGES = {"energy": {}, "dipole": {"atomic_dipoles": False, "epsilon": 0.05}, "polarizability": {"epsilon": 0.05}}
 SHARED = "centered-mollifier-shared"
 
 CASES = {
@@ -33,7 +37,9 @@ CASES = {
     "missing labels": ("molecules", ALL, "squared", 0.5),
     "missing labels, absolute": ("molecules", ALL, "absolute", 0.5),
     "missing stress": ("cells", STRESS, "squared", 0.5),
-    **{f"T = {t}": ("molecules", ALL, "squared", 0.0, "bessel-cosine", None, t, {"interactions": t}) for t in (1, 3, 4)},
+    **{
+        f"T = {t}": ("molecules", ALL, "squared", 0.0, "bessel-cosine", None, t, {"interactions": t}) for t in (1, 3, 4)
+    },
     "T = 1 cells": ("cells", STRESS, "squared", 0.0, "bessel-cosine", None, 2, {"interactions": 1}),
     "T = 1, dipole alone": ("water", {"dipole": 1.0}, "squared", 0.0, "bessel-cosine", None, 2, {"interactions": 1}),
     "Gaussians, polynomial": ("molecules", ALL, "squared", 0.0, "gaussian-polynomial"),
@@ -56,8 +62,7 @@ CASES = {
         "molecules", BOTH, "squared", 0.3, "bessel-cosine",
         {"energy": {"mean": True, "mean_references": True, "linear": True}},
     ),
-    "charges": ("molecules", ALL, "squared", 0.3, "bessel-cosine",
-                {"energy": {}, "dipole": {"atomic_dipoles": False, "epsilon": 0.05}, "polarizability": {"epsilon": 0.05}}),
+    "charges": ("molecules", ALL, "squared", 0.3, "bessel-cosine", CHARGES),
     "charges alone, uncorrected": (
         "molecules", {"dipole": 1.0}, "absolute", 0.0, "bessel-cosine",
         {"energy": {}, "dipole": {"atomic_dipoles": False, "charge_correction": False, "epsilon": 0.05}},
@@ -141,10 +146,10 @@ def test_gradient_is_the_slope_of_the_loss(name):
         assert difference == pytest.approx(slope, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["squared everything", "squared stress", "charges", "dipole of cells", "missing labels"])
+@pytest.mark.parametrize(
+    "name", ["squared everything", "squared stress", "charges", "dipole of cells", "missing labels"]
+)
 def test_predictions_are_those_of_the_model(name):
-    from painn_ase.derivatives import evaluate
-    from painn_ase.training.data import collate
 
     case = case_of(name)
     graph = collate(case.examples).graph

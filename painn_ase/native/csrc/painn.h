@@ -149,15 +149,15 @@ typedef struct {
     int32_t intervals;    /* of their splines on [0, cutoff] */
     int32_t elements;     /* rows of the embedding */
     int32_t heads;
-    int32_t energy_head;  /* which of them is the energy; -1: none */
+    int32_t energy_head; /* which of them is the energy; -1: none */
     double cutoff, epsilon;
-    const double* spline;   /* (intervals + 5, radial) coefficients of [φ_n fc ..., fc] */
-    int64_t parameters;     /* embedding; weight, bias of each filter; of each set both layers of the context, the mixing,
+    const double* spline;  /* (intervals + 5, radial) coefficients of [φ_n fc ..., fc] */
+    int64_t parameters;    /* embedding; weight, bias of each filter; of each set both layers of the context, the mixing,
                                both layers of the update; of each head its layers, and of readouts w of a term w·s */
-    const int64_t* places;  /* (parameters) in the flat array; -1: there is none */
-    const int64_t* counts;  /* (parameters) numbers */
-    const int32_t* parts;   /* (parameters) 0: representation, 1 + h: head h */
-    const uint8_t* decays;  /* (parameters) weight decay applies */
+    const int64_t* places; /* (parameters) in the flat array; -1: there is none */
+    const int64_t* counts; /* (parameters) numbers */
+    const int32_t* parts;  /* (parameters) 0: representation, 1 + h: head h */
+    const uint8_t* decays; /* (parameters) weight decay applies */
 } PainnTrainingSizes;
 
 /* A structure with its labels; null labels are absent. Pairs are listed once (i, j, or j, i), by ascending center. */
@@ -180,8 +180,8 @@ typedef struct {
 
 typedef struct {
     double learning_rate, decay, beta_1, beta_2, epsilon;
-    double clip;   /* longest gradient; 0: any */
-    double follow; /* average += follow · (weights - average) */
+    double clip;    /* longest gradient; 0: any */
+    double follow;  /* average += follow · (weights - average) */
     int64_t* steps; /* (1 + heads) steps that each part has made; raised here */
 } PainnUpdate;
 

@@ -122,6 +122,9 @@ PAINN_INLINE int place_in(const int* parts, int padded) {  // of a padded index 
 }
 
 #if PAINN_LANES == 16
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 finds fault with its own header of these functions
+#endif
 // 16 rows of w, `in` apart, to 16 rows of p, `out` apart.
 PAINN_INLINE void transpose(const float* w, ptrdiff_t in, float* p, ptrdiff_t out) {
     __m512 r[16], t[16];

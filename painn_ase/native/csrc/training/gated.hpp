@@ -27,9 +27,8 @@ void gated_value(const Pass<T>& p, const OtherHead<T>& head, const GatedState<T>
         copy(q.g, q.s_out, first, last, out);
         if (!end) activate(q.s_out, q.s_slope, p.h_z, out, first, last);
         const Rows<T> v = end ? p.h_v : state[k + 1].v;  // the last block's vectors are read at once
-        each<T>(out, first, last, [&](int c, int64_t i) {
-            (Mixed<T>::of(q.M, c, half, i).U * get(at(q.g, c + half, i))).put(at(v, c, 3 * i));
-        });
+        each<T>(out, first, last,
+                [&](int c, int64_t i) { (Mixed<T>::of(q.M, c, half, i).U * get(at(q.g, c + half, i))).put(at(v, c, 3 * i)); });
     }
 }
 

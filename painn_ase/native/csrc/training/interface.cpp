@@ -10,7 +10,7 @@ namespace painn::training {
 
 template <class T>
 const Kernels<T>* kernels_of(const std::string& set);
-#define PAINN_TRAINING_SET(set)             \
+#define PAINN_TRAINING_SET(set)                   \
     const Kernels<float>* training_float_##set(); \
     const Kernels<double>* training_double_##set();
 PAINN_TRAINING_SET(portable)

@@ -69,7 +69,7 @@ constexpr Kernels<T> training_kernels = {
 
 }  // namespace
 
-#define PAINN_TRAINING_DEFINE(set)                                                   \
+#define PAINN_TRAINING_DEFINE(set)                                                    \
     const Kernels<float>* training_float_##set() { return &training_kernels<float>; } \
     const Kernels<double>* training_double_##set() { return &training_kernels<double>; }
 #define PAINN_TRAINING_EXPAND(set) PAINN_TRAINING_DEFINE(set)

@@ -28,7 +28,9 @@ template <class T>
 class Molecule {  // one structure as a head beside the energy sees it
   public:
     Molecule(const Pass<T>& p, int head, int s, const Sample& sample)
-        : head_(p.net->heads[head]), sample_(sample), read_(p.heads[head].read + 4 * p.first_atom[s]),
+        : head_(p.net->heads[head]),
+          sample_(sample),
+          read_(p.heads[head].read + 4 * p.first_atom[s]),
           seed_(p.heads[head].seed + 4 * p.first_atom[s]) {
         double mass = 0;
         for (int64_t i = 0; i < sample.atoms; i++) {
@@ -84,9 +86,7 @@ class Molecule {  // one structure as a head beside the energy sees it
     }
 
   private:
-    double charge(int64_t i) const {
-        return head_.scale * (double)read_[4 * i] + head_.references[sample_.numbers[i]];
-    }
+    double charge(int64_t i) const { return head_.scale * (double)read_[4 * i] + head_.references[sample_.numbers[i]]; }
     double arm(int64_t i, int d) const { return sample_.positions[3 * i + d] - center_[d]; }
     double along(int64_t i, const double* lambda) const {
         return lambda[0] * arm(i, 0) + lambda[1] * arm(i, 1) + lambda[2] * arm(i, 2);

@@ -98,8 +98,7 @@ void Weights<T>::reserve() {
                 layers.push_back(layer);
     }
     size_t count = 0;
-    for (const Dense<T>* layer : layers)
-        count += 2 * (size_t)layer->inputs * layer->outputs + layer->outputs;
+    for (const Dense<T>* layer : layers) count += 2 * (size_t)layer->inputs * layer->outputs + layer->outputs;
     const size_t filter = (size_t)padded(net.radial * 3 * net.F);
     T* place = packs_.grow(count + filters_.size() * filter);
     for (Dense<T>* layer : layers) {

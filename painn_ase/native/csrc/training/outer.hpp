@@ -6,7 +6,7 @@
 namespace painn::training {
 namespace {
 
-constexpr int STRIP = SUMS >= 12 ? 3 : 2;       // registers of columns per tile
+constexpr int STRIP = SUMS >= 12 ? 3 : 2;  // registers of columns per tile
 constexpr int STRIP_ROWS = SUMS / STRIP;
 static_assert(BLOCK % STRIP_ROWS == 0);
 

@@ -20,8 +20,7 @@ void readout_value(const Pass<T>& p, const Readout<T>& net, const Hidden<T>* sta
         wide<T> sum = {};
         for (int c = 0; c < net.width / Wide<T>::SIZE; c++) sum += get(at(x, c, i)) * get(row + c * Wide<T>::SIZE);
         if (direct)
-            for (int c = 0; c < p.net->blocks * SPLIT<T>; c++)
-                sum += get(at(p.s, c, i)) * get(direct + c * Wide<T>::SIZE);
+            for (int c = 0; c < p.net->blocks * SPLIT<T>; c++) sum += get(at(p.s, c, i)) * get(direct + c * Wide<T>::SIZE);
         out[i * step] = total<T>(sum) + p.net->flat[net.bias];
     }
 }
@@ -69,9 +68,8 @@ template <class T, class Factor>
 void readout_hat(const Pass<T>& p, const Readout<T>& net, const Hidden<T>* state, bool derived, Factor factor, int64_t first,
                  int64_t last) {
     const auto spread = [&](Rows<T> to, const T* row, int blocks) {
-        each<T>(blocks, first, last, [&](int c, int64_t i) {
-            add<T>(at(to, c, i), get(row + c * Wide<T>::SIZE) * same<T>(factor(i)));
-        });
+        each<T>(blocks, first, last,
+                [&](int c, int64_t i) { add<T>(at(to, c, i), get(row + c * Wide<T>::SIZE) * same<T>(factor(i))); });
     };
     const T* row = p.net->flat + net.row;
     if (net.direct >= 0) spread(p.h_s, p.net->flat + net.direct, p.net->blocks);

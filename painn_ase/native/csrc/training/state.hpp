@@ -20,9 +20,9 @@ struct Rows {
 // y = W x + b. Inputs and outputs consist of two parts, each padded to whole blocks; the second may be empty.
 template <class T>
 struct Dense {
-    int in[2] = {0, 0}, out[2] = {0, 0};  // as torch has them
-    int inputs = 0, outputs = 0;          // padded
-    int64_t weight = -1, bias = -1;       // places in the flat array; -1: no bias
+    int in[2] = {0, 0}, out[2] = {0, 0};                          // as torch has them
+    int inputs = 0, outputs = 0;                                  // padded
+    int64_t weight = -1, bias = -1;                               // places in the flat array; -1: no bias
     T *forward = nullptr, *backward = nullptr, *shift = nullptr;  // packed matrix, its transpose, padded bias
     bool whole() const { return inputs == in[0] + in[1] && outputs == out[0] + out[1]; }
 };
@@ -32,8 +32,8 @@ template <class T>
 struct Readout {
     int depth = 0;
     Dense<T>* hidden = nullptr;
-    int width = 0;                               // inputs of the last layer, padded
-    int64_t row = -1, bias = -1, direct = -1;    // places; direct: w of a term w·s, -1: none
+    int width = 0;                             // inputs of the last layer, padded
+    int64_t row = -1, bias = -1, direct = -1;  // places; direct: w of a term w·s, -1: none
 };
 
 template <class T>
@@ -74,8 +74,8 @@ struct Network {
     Interaction<T>* sets = nullptr;
     Filter<T>* filters = nullptr;
     int64_t embedding = -1;
-    bool mean = false;      // the energy is divided by the number of atoms
-    double scale = 1;       // of the energy
+    bool mean = false;  // the energy is divided by the number of atoms
+    double scale = 1;   // of the energy
     Readout<T> energy;
     OtherHead<T>* heads = nullptr;
     const T* flat = nullptr;  // all parameters
@@ -88,22 +88,22 @@ struct Network {
 // Arrays of one message and update. j = [s', n], a = [a_ss, a_vv, a_sv], M = [V, U], `out` after the update.
 template <class T>
 struct Layer {
-    Rows<T> s, z_c, z_u, v1, j, b_M, b_a, b_x, b_hc, b_hu;            // weight gradients read these: of the whole wave
-    Rows<T> t_s, t_zc, t_zu, t_v1, t_j, h_M, h_a, h_x, h_hc, h_hu;    // and these
-    Rows<T> v, x, M, a, slope_c, bend_c, slope_u, bend_u;             // bend: silu'', and from the tangents on silu'' ḣ
+    Rows<T> s, z_c, z_u, v1, j, b_M, b_a, b_x, b_hc, b_hu;          // weight gradients read these: of the whole wave
+    Rows<T> t_s, t_zc, t_zu, t_v1, t_j, h_M, h_a, h_x, h_hc, h_hu;  // and these
+    Rows<T> v, x, M, a, slope_c, bend_c, slope_u, bend_u;           // bend: silu'', and from the tangents on silu'' ḣ
     Rows<T> b_sout, b_vout, b_zu, b_j, b_s, b_v, b_S, b_zc;
     Rows<T> t_v, t_x, t_M, t_a;
 };
 
 template <class T>
-struct Hidden {  // of one hidden layer of a readout
+struct Hidden {                // of one hidden layer of a readout
     Rows<T> z, b_h, t_z, h_h;  // of the whole wave
     Rows<T> slope, bend, b_z;
 };
 
 template <class T>
 struct GatedState {
-    Rows<T> v, j, z, h_M, h_h, h_g;  // of the whole wave
+    Rows<T> v, j, z, h_M, h_h, h_g;            // of the whole wave
     Rows<T> M, g, slope, s_out, s_slope, g_v;  // g_v: hats of v
 };
 
@@ -111,8 +111,8 @@ template <class T>
 struct HeadState {
     Hidden<T>* hidden = nullptr;
     GatedState<T>* blocks = nullptr;
-    T* read = nullptr;   // (atoms, 4): what the network says, scalar and vector
-    T* seed = nullptr;   // (atoms, 4): ∂L/∂(read)
+    T* read = nullptr;  // (atoms, 4): what the network says, scalar and vector
+    T* seed = nullptr;  // (atoms, 4): ∂L/∂(read)
     bool active = false;
 };
 
@@ -142,25 +142,25 @@ struct Pass {
     const double* const* vectors;            // (structures) r_ij of each
     const Chunk* chunks;
     ElementTable<T> table;
-    bool vectors_read;  // a head reads v
-    bool derived;       // forces or stress are in the loss
-    bool stored;        // filters are kept, else remade at each use
-    Rows<T> rho, slope;                  // ρ, ρ'
-    T *unit, *turn, *rate;               // (pairs, 4) r̂; (pairs, 4) its tangent; (pairs) ḋ
-    double *distance, *exact_unit;       // (pairs), (pairs, 3)
-    T* gradient;                         // [block][pair][4]: ∂E/∂|r|, ∂E/∂r̂
-    T *W, *dW;                           // [t][block][pair][3][16]
+    bool vectors_read;              // a head reads v
+    bool derived;                   // forces or stress are in the loss
+    bool stored;                    // filters are kept, else remade at each use
+    Rows<T> rho, slope;             // ρ, ρ'
+    T *unit, *turn, *rate;          // (pairs, 4) r̂; (pairs, 4) its tangent; (pairs) ḋ
+    double *distance, *exact_unit;  // (pairs), (pairs, 3)
+    T* gradient;                    // [block][pair][4]: ∂E/∂|r|, ∂E/∂r̂
+    T *W, *dW;                      // [t][block][pair][3][16]
     Layer<T>* layers;
-    Rows<T> s, v, t_s;                   // after the last update
-    Rows<T> h_s0;                        // hats of the embedded atoms
-    Hidden<T>* hidden;                   // of the energy
-    T* atomic;                           // (atoms) energies, without scale and references
+    Rows<T> s, v, t_s;  // after the last update
+    Rows<T> h_s0;       // hats of the embedded atoms
+    Hidden<T>* hidden;  // of the energy
+    T* atomic;          // (atoms) energies, without scale and references
     HeadState<T>* heads;
-    Rows<T> h_s, h_v, h_j, h_z, h_S;     // of P4, reused by every layer
-    T* factor;                           // (structures) ∂L/∂E · scale
-    double* share;                       // (structures) scale of the energy, divided by the atoms where it is their mean
-    double *forces, *virial;             // (atoms, 3), (structures, 3, 3) Σ r ⊗ g; then seeds u and G
-    T* partial;                          // [structure][t][block][radial][3][16] gradients of the filters
+    Rows<T> h_s, h_v, h_j, h_z, h_S;  // of P4, reused by every layer
+    T* factor;                        // (structures) ∂L/∂E · scale
+    double* share;                    // (structures) scale of the energy, divided by the atoms where it is their mean
+    double *forces, *virial;          // (atoms, 3), (structures, 3, 3) Σ r ⊗ g; then seeds u and G
+    T* partial;                       // [structure][t][block][radial][3][16] gradients of the filters
     bool passes_vectors(int t) const { return t + 1 < net->T_ || vectors_read; }
 };
 
@@ -230,7 +230,7 @@ struct Kernels {
 
 template <class T>
 struct Sets {
-    const Kernels<T>*(*kernels)();
+    const Kernels<T>* (*kernels)();
 };
 
 }  // namespace painn::training

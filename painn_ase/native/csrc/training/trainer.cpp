@@ -27,8 +27,7 @@ Trainer<T>::Trainer(const PainnTrainingSizes& sizes, const PainnHeadSpec* heads,
     const int64_t rows = sizes.intervals + 5;
     double* spline = spline_.grow(rows * width);
     std::fill(spline, spline + rows * width, 0.0);
-    for (int64_t k = 0; k < rows; k++)
-        std::copy_n(sizes.spline + k * sizes.radial, sizes.radial, spline + k * width);
+    for (int64_t k = 0; k < rows; k++) std::copy_n(sizes.spline + k * sizes.radial, sizes.radial, spline + k * width);
     weights_.net.spline = averages_.net.spline = spline;
     assign_parameters();
 }
@@ -114,8 +113,8 @@ T* Trainer<T>::scratch(int rank, int64_t count) {
 
 // Groups are dealt to the threads as they come; what would leave some of them idle at the end is shared by all.
 template <class T>
-void Trainer<T>::run_wave(const Network<T>& net, const Mode& mode, const Batch& batch, int64_t first, int64_t last,
-                          int threads, const Work& work) {
+void Trainer<T>::run_wave(const Network<T>& net, const Mode& mode, const Batch& batch, int64_t first, int64_t last, int threads,
+                          const Work& work) {
     const std::vector<Group> groups = groups_of(batch, first, last);
     int64_t chunk = 0;
     for (int64_t s = first; s < last; s++) chunk = std::max(chunk, batch.samples[s]->largest_chunk);
@@ -123,7 +122,8 @@ void Trainer<T>::run_wave(const Network<T>& net, const Mode& mode, const Batch& 
     if ((int)rooms_.size() < threads) rooms_.resize(threads);
     const auto prepare = [&](int room, const Group& group) -> const Pass<T>& {
         const int64_t s = first + group.first;
-        return rooms_[room].prepare(net, mode, wave_, group, batch.samples.data() + s, batch.species.data() + batch.first_atom[s]);
+        return rooms_[room].prepare(net, mode, wave_, group, batch.samples.data() + s,
+                                    batch.species.data() + batch.first_atom[s]);
     };
     const auto run = [&](const Pass<T>& pass, const Group& group, const Crew<T>& crew) {
         work(Sequence<T>(kernels_, pass, mode, crew), pass, first + group.first);

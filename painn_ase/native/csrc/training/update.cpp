@@ -23,8 +23,7 @@ std::vector<char> Trainer<T>::active_parts(const Mode& mode) const {
     std::vector<char> active(1 + sizes_.heads, 0);
     active[0] = 1;
     int other = 0;
-    for (int h = 0; h < sizes_.heads; h++)
-        active[1 + h] = h == sizes_.energy_head ? mode.energy : mode.heads[other++] != 0;
+    for (int h = 0; h < sizes_.heads; h++) active[1 + h] = h == sizes_.energy_head ? mode.energy : mode.heads[other++] != 0;
     return active;
 }
 
@@ -51,8 +50,14 @@ void Trainer<T>::update(const Mode& mode, const PainnUpdate& given, double norm,
     for (size_t part = 0; part < active.size(); part++) {
         if (!active[part]) continue;
         const double steps = (double)++given.steps[part];
-        optimizers[part] = {given.learning_rate, given.decay,  given.beta_1, given.beta_2, given.epsilon, given.follow,
-                            1 - std::pow(given.beta_1, steps), 1 - std::pow(given.beta_2, steps)};
+        optimizers[part] = {given.learning_rate,
+                            given.decay,
+                            given.beta_1,
+                            given.beta_2,
+                            given.epsilon,
+                            given.follow,
+                            1 - std::pow(given.beta_1, steps),
+                            1 - std::pow(given.beta_2, steps)};
     }
     const T clip = given.clip > 0 ? (T)std::min(1.0, given.clip / (norm + 1e-6)) : (T)1;
     const auto parameter = [&](int p) {

@@ -175,8 +175,8 @@ void update_tangent_of(const Pass<T>& p, int t, int64_t first, int64_t last) {
     each<T>(blocks, first, last, [&](int c, int64_t i) {
         const auto m = Mixed<T>::of(q.M, c, half, i), d = Mixed<T>::of(q.t_M, c, half, i);
         const wide<T> sv = get(at(q.a, c + 2 * half, i)), t_sv = get(at(q.t_a, c + 2 * half, i));
-        put<T>(at(s, c, i), get(at(q.t_j, c, i)) + get(at(q.t_a, c, i)) + t_sv * m.U.dot(m.V) +
-                                sv * (d.U.dot(m.V) + m.U.dot(d.V)));
+        put<T>(at(s, c, i),
+               get(at(q.t_j, c, i)) + get(at(q.t_a, c, i)) + t_sv * m.U.dot(m.V) + sv * (d.U.dot(m.V) + m.U.dot(d.V)));
         if (!more) return;
         const wide<T> vv = get(at(q.a, c + half, i)), t_vv = get(at(q.t_a, c + half, i));
         (Three<T>::of(at(q.t_v1, c, 3 * i)) + m.U * t_vv + d.U * vv).put(at(v, c, 3 * i));

@@ -10,7 +10,7 @@ constexpr int64_t STORED = 600;  // pairs up to which filters are kept: more wou
 
 template <class T>
 struct Array {
-    Rows<T> Layer<T>::*place;
+    Rows<T> Layer<T>::* place;
     int width, per_atom;  // in features; rows
 };
 
@@ -18,16 +18,17 @@ template <class T>
 using L = Layer<T>;
 
 template <class T>
-const std::vector<Array<T>> VALUES = {{&L<T>::s, 1, 1}, {&L<T>::z_c, 1, 1}, {&L<T>::z_u, 1, 1}, {&L<T>::v1, 1, 3}, {&L<T>::j, 2, 1}};
+const std::vector<Array<T>> VALUES = {
+    {&L<T>::s, 1, 1}, {&L<T>::z_c, 1, 1}, {&L<T>::z_u, 1, 1}, {&L<T>::v1, 1, 3}, {&L<T>::j, 2, 1}};
 template <class T>
-const std::vector<Array<T>> DERIVED = {{&L<T>::b_M, 2, 3}, {&L<T>::b_a, 3, 1}, {&L<T>::b_x, 3, 1}, {&L<T>::b_hc, 1, 1},
-                                       {&L<T>::b_hu, 1, 1}};
+const std::vector<Array<T>> DERIVED = {
+    {&L<T>::b_M, 2, 3}, {&L<T>::b_a, 3, 1}, {&L<T>::b_x, 3, 1}, {&L<T>::b_hc, 1, 1}, {&L<T>::b_hu, 1, 1}};
 template <class T>
-const std::vector<Array<T>> TANGENTS = {{&L<T>::t_s, 1, 1}, {&L<T>::t_zc, 1, 1}, {&L<T>::t_zu, 1, 1}, {&L<T>::t_v1, 1, 3},
-                                        {&L<T>::t_j, 2, 1}};
+const std::vector<Array<T>> TANGENTS = {
+    {&L<T>::t_s, 1, 1}, {&L<T>::t_zc, 1, 1}, {&L<T>::t_zu, 1, 1}, {&L<T>::t_v1, 1, 3}, {&L<T>::t_j, 2, 1}};
 template <class T>
-const std::vector<Array<T>> HATS = {{&L<T>::h_M, 2, 3}, {&L<T>::h_a, 3, 1}, {&L<T>::h_x, 3, 1}, {&L<T>::h_hc, 1, 1},
-                                    {&L<T>::h_hu, 1, 1}};
+const std::vector<Array<T>> HATS = {
+    {&L<T>::h_M, 2, 3}, {&L<T>::h_a, 3, 1}, {&L<T>::h_x, 3, 1}, {&L<T>::h_hc, 1, 1}, {&L<T>::h_hu, 1, 1}};
 template <class T>
 const std::vector<Array<T>> OWN_VALUES = {{&L<T>::v, 1, 3},       {&L<T>::x, 3, 1},       {&L<T>::M, 2, 3},
                                           {&L<T>::a, 3, 1},       {&L<T>::slope_c, 1, 1}, {&L<T>::bend_c, 1, 1},
@@ -88,7 +89,9 @@ int widest(const Network<T>& net) {
 
 }  // namespace
 
-bool Mode::vectors_read() const { return std::any_of(heads.begin(), heads.end(), [](char c) { return c == 2; }); }
+bool Mode::vectors_read() const {
+    return std::any_of(heads.begin(), heads.end(), [](char c) { return c == 2; });
+}
 
 template <class T>
 void Wave<T>::reserve(const Network<T>& net, const Mode& mode, int64_t atoms, int structures, int elements) {
@@ -146,8 +149,7 @@ const Pass<T>& Room<T>::prepare(const Network<T>& net, const Mode& mode, const W
     fill(counting, net, mode);
     Arena<T> arena(memory_.grow(counting.used));
     fill(arena, net, mode);
-    for (int s = 0; s < group.structures; s++)
-        pass_.share[s] = net.scale / (net.mean ? (double)samples[s]->atoms : 1.0);
+    for (int s = 0; s < group.structures; s++) pass_.share[s] = net.scale / (net.mean ? (double)samples[s]->atoms : 1.0);
     return pass_;
 }
 

@@ -10,10 +10,10 @@
 namespace painn::training {
 
 struct Mode {
-    bool energy = false;   // anything of the energy is asked for
-    bool derived = false;  // its derivatives too
-    bool tangents = false;  // and their derivatives by weights: a loss of forces or stress
-    bool hats = false;     // gradients are asked for
+    bool energy = false;      // anything of the energy is asked for
+    bool derived = false;     // its derivatives too
+    bool tangents = false;    // and their derivatives by weights: a loss of forces or stress
+    bool hats = false;        // gradients are asked for
     std::vector<char> heads;  // which of them are asked: 0 not, 1 of its scalars, 2 of its vectors too
     bool vectors_read() const;
 };
@@ -52,10 +52,10 @@ struct Wave {
 
     std::vector<Layer<T>> layers;
     Rows<T> s, t_s, h_s0;
-    std::vector<Hidden<T>> hidden;                     // of the energy
-    std::vector<std::vector<Hidden<T>>> head_hidden;   // of the other heads
+    std::vector<Hidden<T>> hidden;                    // of the energy
+    std::vector<std::vector<Hidden<T>>> head_hidden;  // of the other heads
     std::vector<std::vector<GatedState<T>>> head_blocks;
-    std::vector<T*> read, seed;                        // of the other heads
+    std::vector<T*> read, seed;  // of the other heads
     T *atomic = nullptr, *factor = nullptr, *partial = nullptr;
     ElementTable<T> table;
     int64_t partial_size = 0;  // numbers per structure
