@@ -114,7 +114,7 @@ class Operation(ABC):
 
 class _Value(Function):
     @staticmethod
-    def forward(ctx, operation, *inputs):
+    def forward(ctx: Any, operation: Any, *inputs: Any) -> Any:
         results, kept = operation.value(*inputs)
         ctx.operation, ctx.count = operation, len(inputs)
         ctx.save_for_backward(*inputs, *kept)
@@ -122,7 +122,7 @@ class _Value(Function):
         return results if len(results) > 1 else results[0]
 
     @staticmethod
-    def backward(ctx, *g):
+    def backward(ctx: Any, *g: Any) -> Any:
         if all(one is None for one in g):
             return (None,) * (ctx.count + 1)
         saved, wanted = ctx.saved_tensors, ctx.operation.wanted(ctx.needs_input_grad[1:])
@@ -136,7 +136,7 @@ class _Value(Function):
 
 class _Gradient(Function):
     @staticmethod
-    def forward(ctx, operation, count, kept, wanted, *tensors):
+    def forward(ctx: Any, operation: Any, count: int, kept: Any, wanted: Any, *tensors: Any) -> Any:
         results, kept = operation.gradient(tensors[:count], kept, tensors[count:], wanted)
         ctx.operation, ctx.count, ctx.total = operation, count, len(tensors)
         ctx.save_for_backward(*tensors, *kept)
@@ -144,7 +144,7 @@ class _Gradient(Function):
         return results
 
     @staticmethod
-    def backward(ctx, *c):
+    def backward(ctx: Any, *c: Any) -> Any:
         if all(one is None for one in c):
             return (None,) * (ctx.total + 4)
         saved, wanted = ctx.saved_tensors, ctx.operation.wanted(ctx.needs_input_grad[4:])
@@ -158,14 +158,14 @@ class _Gradient(Function):
 
 class _Second(Function):
     @staticmethod
-    def forward(ctx, operation, count, kept, wanted, *tensors):
+    def forward(ctx: Any, operation: Any, count: int, kept: Any, wanted: Any, *tensors: Any) -> Any:
         ctx.operation, ctx.count = operation, count
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
         return _second(operation, tensors[:count], kept, tensors[count:-count], tensors[-count:], wanted)
 
     @staticmethod
-    def backward(ctx, *cotangents):
+    def backward(ctx: Any, *cotangents: Any) -> Any:
         create_graph, count = torch.is_grad_enabled(), ctx.count
         own = _variables(ctx.saved_tensors)
         with torch.enable_grad():

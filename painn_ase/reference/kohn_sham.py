@@ -53,7 +53,7 @@ def compute(
     return {name: value for name, value in results.items() if name in properties | {"density"}}
 
 
-def self_consistent_field(atoms: Atoms, level: Level):
+def self_consistent_field(atoms: Atoms, level: Level) -> Any:
     """PySCF's mean-field object for a molecule, ready to run."""
     from pyscf import dft, gto
 
@@ -77,7 +77,7 @@ def self_consistent_field(atoms: Atoms, level: Level):
     return scf
 
 
-def dipole(scf, origin: np.ndarray) -> np.ndarray:
+def dipole(scf: Any, origin: np.ndarray) -> np.ndarray:
     """μ = Σ_A Z_A (R_A - O) - tr D (r - O), (3,) in e·Å, about `origin` O in Å."""
     molecule, density = scf.mol, scf.make_rdm1()
     total = density if density.ndim == 2 else density.sum(axis=0)
@@ -88,7 +88,7 @@ def dipole(scf, origin: np.ndarray) -> np.ndarray:
     return (nuclei - np.einsum("xpq,qp->x", position, total)) * Bohr
 
 
-def polarizability(scf, level: Level) -> np.ndarray:
+def polarizability(scf: Any, level: Level) -> np.ndarray:
     """Static polarizability (3, 3) in Å³ of a converged mean field, by coupled-perturbed Kohn-Sham.
 
     The first-order orbitals x_ai of a uniform field obey (ε_a - ε_i) x_ai + v_ai[x] = -⟨a|r|i⟩ for each spin and
@@ -120,7 +120,7 @@ def polarizability(scf, level: Level) -> np.ndarray:
 class _Spins:
     """Orbitals of one spin (closed shells) or both, and pairs (a, i) of empty and filled ones as flat vectors."""
 
-    def __init__(self, scf, restricted: bool) -> None:
+    def __init__(self, scf: Any, restricted: bool) -> None:
         lead = (lambda array: array[None]) if restricted else np.asarray
         coefficients, occupations, energies = lead(scf.mo_coeff), lead(scf.mo_occ), lead(scf.mo_energy)
         self.count = len(occupations)
@@ -146,12 +146,12 @@ class _Spins:
         return np.stack(densities)
 
 
-def _positions(molecule, spins: int) -> np.ndarray:
+def _positions(molecule: Any, spins: int) -> np.ndarray:
     """⟨p|r|q⟩, (spins, 3, basis, basis); the origin drops out between orthogonal orbitals."""
     return np.stack([molecule.intor_symmetric("int1e_r", comp=3)] * spins)
 
 
-def _response(scf, grid: int):
+def _response(scf: Any, grid: int) -> Any:
     """Density -> induced potential, with the exchange-correlation kernel on a grid of its own."""
     from pyscf.dft.gen_grid import Grids
 

@@ -50,7 +50,7 @@ def find_peaks(
     distance = max(1.0, separation / float(np.median(np.diff(axis))))
     indices, found = signal.find_peaks(intensity, prominence=0.0, distance=distance)
     heights = found["prominences"]
-    beyond = heights[[k for k, index in enumerate(indices) if not _of_wing(axis, intensity, index)]]
+    beyond = heights[[k for k, index in enumerate(indices) if not _of_wing(axis, intensity, int(index))]]
     prominent = heights >= prominence * (beyond if len(beyond) else heights).max(initial=0.0)
     indices, heights = indices[prominent], heights[prominent]
     left, right = signal.peak_widths(intensity, indices, rel_height=0.5)[2:]
