@@ -10,7 +10,10 @@ from painn_ase.errors import ModelError
 
 def check_sections(checks: dict[str, Any]) -> list[str]:
     """A section for each kind of check that was made. Raises `ModelError` for a damaged header."""
-    writers = {"committee": _committee, "harmonic": _harmonic, "nve": _drift, "md": _dynamics}
+    writers = {
+        "committee": _committee, "crystal": _crystal, "curvature": _curvature, "harmonic": _harmonic, "nve": _drift,
+        "md": _dynamics,
+    }  # fmt: skip
     try:
         return [write(checks[kind]) for kind, write in writers.items() if kind in checks]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -45,6 +48,84 @@ def _committee(found: dict[str, Any]) -> str:
             f"two {found['rank_correlation']:.2f}."
         )
     return text
+
+
+def _crystal(found: dict[str, Any]) -> str:
+    state = "stable" if found["stable"] else "NOT STABLE"
+    title = f"## The crystal at rest ({found['formula']}): {state}"
+    if "failed" in found:
+        return f"{title}\n\n{found['failed']}"
+    lattice, lowest = found["phonons"], found["phonons"]["lowest"]
+    size = "x".join(map(str, lattice["supercell"]))
+    rows = [
+        ("volume", f"{found['volume_per_atom']:.3f} Å³/atom"),
+        ("bulk modulus", f"{found['elastic'][-1]['bulk_modulus']:.1f} GPa"),
+        ("least eigenvalue of the elastic constants", f"{min(e['eigenvalues'][0] for e in found['elastic']):.1f} GPa"),
+        ("lowest phonon away from Γ", f"{_wavenumber(lowest['frequency'])} at {_wave_vector(lowest['q'])}"),
+        ("phonons at Γ", _several(lattice["gamma"][3:]) or "acoustic alone"),
+    ]
+    named: dict[str, list[str]] = {}
+    for point in lattice["boundary"]:
+        named.setdefault(_several(point["frequencies"]), []).append(_wave_vector(point["q"]))
+    rows += [(f"phonons at {' '.join(points)}", frequencies) for frequencies, points in named.items()]
+    text = f"{title}\n\n{table(('', ''), rows)}\n\n{_elastic(found['elastic'])}\n\n"
+    return text + (
+        f"In float64, at the model's own lattice constants. Phonons from a {size} supercell, wave vectors in units of "
+        "the reciprocal vectors of the primitive cell; i: imaginary. Elastic constants from central differences of the "
+        "stress; a crystal is stable if all eigenvalues are positive and no phonon away from Γ is imaginary."
+    )
+
+
+def _elastic(found: Sequence[dict[str, Any]]) -> str:
+    """Cubic elastic constants in one table; full matrices, of the largest strain, where a crystal is not cubic."""
+    ions = {False: "clamped", True: "relaxed"}
+    if all(e["cubic"] for e in found):
+        rows = [(ions[e["relaxed"]], f"{e['strain']:g}", *(f"{c:.1f}" for c in e["cubic"].values())) for e in found]
+        return table(("ions", "strain", "C11 / GPa", "C12", "C44"), rows)
+    axes = ("xx", "yy", "zz", "yz", "xz", "xy")
+    parts = []
+    for e in found:
+        rows = [(axis, *(f"{c:.1f}" for c in row)) for axis, row in zip(axes, e["matrix"], strict=True)]
+        parts.append(
+            f"{ions[e['relaxed']].capitalize()} ions, strain {e['strain']:g}, GPa:\n\n{table(('', *axes), rows)}"
+        )
+    return "\n\n".join(parts)
+
+
+def _wavenumber(value: float) -> str:
+    return f"{abs(value):.1f}{'i' if value < 0 else ''} cm⁻¹"
+
+
+def _several(values: Sequence[float]) -> str:
+    """Distinct wavenumbers with their multiplicities."""
+    counts: dict[str, int] = {}
+    for value in values:
+        counts[_wavenumber(value)] = counts.get(_wavenumber(value), 0) + 1
+    return ", ".join(name.removesuffix(" cm⁻¹") + (f" ({n}x)" if n > 1 else "") for name, n in counts.items()) + (
+        " cm⁻¹" if counts else ""
+    )
+
+
+def _wave_vector(q: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{x:.3g}" for x in q) + ")"
+
+
+def _curvature(found: dict[str, Any]) -> str:
+    low, high = found["amplitudes"]
+    rows = [
+        ("modes", str(found["modes"])),
+        ("largest deviation", f"{100 * found['largest_deviation']:+.2f} %"),
+        ("there: at the site", f"{_wavenumber(found['at_site'])}"),
+        ("from finite amplitudes", f"{_wavenumber(found['extrapolated'])}"),
+        ("mean deviation", f"{100 * found['mean_deviation']:.2f} %"),
+    ]
+    state = "smooth" if found["smooth"] else "NOT smooth"
+    return (
+        f"## Curvature at rest and at thermal amplitudes ({found['formula']}): {state}\n\n{table(('', ''), rows)}\n\n"
+        f"Frequencies at the minimum against those from forces at {low:g} and {high:g} Å, extrapolated to zero "
+        "amplitude. They agree for a smooth potential, however anharmonic; a deviation says that the energy bends "
+        "within thermal motion, and that harmonic frequencies and elastic constants are not those of dynamics."
+    )
 
 
 def _harmonic(found: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--md", nargs="+", default=[], metavar="K:PS[:BEADS]", help="long dynamics, e.g. 300:1000 300:50:32")
     p.add_argument("--timestep", type=float, default=0.5, help="fs (default: %(default)s; with beads: 0.25)")
     p.add_argument("--structure", metavar="FILE", help="where dynamics start (default: the model's structure.xyz)")
+    p.add_argument("--again", action="store_true", help="crystal and curvature anew, which the card has already")
     p.add_argument("--coverage", nargs="+", default=[], metavar="FILE", help="training files, for an older model")
     p.set_defaults(run=run)
 
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(
             f"--md: expected K:PS like 300:1000, or with beads 300:50:32; got {' '.join(options.md)}"
         ) from None
-    names = ("test", "harmonic", "coverage", "group", "picture", "nve", "timestep", "structure")
+    names = ("test", "harmonic", "coverage", "group", "picture", "nve", "timestep", "structure", "again")
     measure(options.model, Measurements(md=md, **{name: getattr(options, name) for name in names}), options.others)
 
 

@@ -20,6 +20,7 @@ from painn_ase.quality.drift import drift_check
 from painn_ase.quality.dynamics import dynamics_check
 from painn_ase.quality.harmonic import harmonic_check
 from painn_ase.quality.picture import harmonic_picture
+from painn_ase.quality.rest import AT_REST, measure_at_rest
 from painn_ase.structures import EXAMPLE, read_structure
 from painn_ase.training import evaluate_model, read_frames, trained_labels
 from painn_ase.training.data import coverage_of, make_examples
@@ -38,13 +39,15 @@ class Measurements:
     timestep: float = 0.5  # fs; ring polymers take 0.25
     structure: str | None = None  # for dynamics; by default the one beside the model
     coverage: Sequence[str] = ()  # training files of a model that was trained before models stored their coverage
+    again: bool = False  # also what is measured at rest and is there already
 
 
 def measure(model: str | Path, wanted: Measurements, others: Sequence[str | Path] = (), say: Callable = print) -> Model:
     """Measures a model, stores header and card in its folder after each part, and returns it.
 
     With `others`, the committee of all of them is measured on the test files, and drives the dynamics and the
-    harmonic check, too. `say` is called with text about each part. Raises `InputError` for files that lack what a
+    harmonic check, too. What a structure at rest shows (`measure_at_rest`) is measured without being asked for, if the
+    header does not have it. `say` is called with text about each part. Raises `InputError` for files that lack what a
     check needs.
     """
     folder = find_model(model)
@@ -57,6 +60,9 @@ def measure(model: str | Path, wanted: Measurements, others: Sequence[str | Path
 
     if wanted.coverage:
         _add_coverage(subject, wanted.coverage)
+        store()
+    if wanted.again or not AT_REST.intersection(subject.checks):
+        subject.checks |= measure_at_rest(driver, _known_structure(wanted, folder), say)
         store()
     if wanted.test:
         frames, labels = read_frames(wanted.test), trained_labels(subject)
@@ -100,10 +106,18 @@ def measure(model: str | Path, wanted: Measurements, others: Sequence[str | Path
 
 
 def _structure(wanted: Measurements, folder: Path) -> Atoms:
+    atoms = _known_structure(wanted, folder)
+    if atoms is None:
+        raise InputError(f"dynamics need a structure: there is no {EXAMPLE} in {folder}; name one with --structure")
+    return atoms
+
+
+def _known_structure(wanted: Measurements, folder: Path) -> Atoms | None:
+    """The structure that was named, or the one beside the model; None if there is neither."""
     if wanted.structure:
         return read_structure(wanted.structure)
     if not (folder / EXAMPLE).is_file():
-        raise InputError(f"dynamics need a structure: there is no {EXAMPLE} in {folder}; name one with --structure")
+        return None
     atoms = ase.io.read(folder / EXAMPLE)
     assert isinstance(atoms, Atoms)
     return atoms

@@ -75,9 +75,14 @@ def normal_modes(hessian: ArrayLike, masses: ArrayLike, rigid: ArrayLike | None 
     weighted = 0.5 * (h + h.T) / np.outer(root, root)
     basis = _complement(rigid, root)  # (3 atoms, modes), orthonormal
     squares, vectors = np.linalg.eigh(basis.T @ weighted @ basis)
-    wavenumbers = np.sign(squares) * np.sqrt(np.abs(squares)) * _WAVENUMBER
     displacements = ((basis @ vectors) / root[:, None]).T.reshape(-1, n, 3)
-    return NormalModes(wavenumbers, displacements)
+    return NormalModes(wavenumbers(squares), displacements)
+
+
+def wavenumbers(squares: ArrayLike) -> Array:
+    """cm⁻¹ of squared angular frequencies in eV/Å²/amu, of any shape; -√|ω²| of negative ones."""
+    values = np.asarray(squares, dtype=float)
+    return np.sign(values) * np.sqrt(np.abs(values)) * _WAVENUMBER
 
 
 def rigid_motions(positions: ArrayLike, masses: ArrayLike, *, periodic: bool = False) -> Array:
