@@ -18,6 +18,7 @@ VERBS = (
     "spectrum",
     "rpmd",
     "ipi_driver",
+    "convert",
     "train",
     "evaluate",
     "card",

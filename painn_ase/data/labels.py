@@ -97,6 +97,12 @@ def check_dialect(frames: Sequence[Atoms], labels: dict[str, Label], where: str)
             )
 
 
+def label_factor(name: str, unit: str, where: str) -> float:
+    """Factor from `unit` to the internal unit of a property; a unit with a minus, -Hartree/Bohr, is of gradients."""
+    sign, bare = (-1.0, unit[1:]) if unit.startswith("-") else (1.0, unit)
+    return sign * units.factor(bare, PROPERTIES[name].units, where)
+
+
 def label_value(name: str, label: Label, raw: Any, atoms: Atoms, where: str = "frame") -> np.ndarray:
     """The label as networks predict it, (1, ...) or (atoms, ...), in the internal unit.
 
@@ -127,7 +133,7 @@ def label_value(name: str, label: Label, raw: Any, atoms: Atoms, where: str = "f
     periodic = periodicity(atoms)
     if name == "stress" and not periodic.all():
         raise InputError(f"{where}: stress needs a cell that is periodic in three directions; got pbc={_pbc(periodic)}")
-    return value * units.factor(label.unit, rule.units, f"label {name}")
+    return value * label_factor(name, label.unit, f"label {name}")
 
 
 def check_molecular(atoms: Atoms, name: str, where: str) -> None:

@@ -1,4 +1,4 @@
-"""Frames from files: extended XYZ, also compressed, databases, and what else ASE reads."""
+"""Frames from files: extended XYZ, also compressed, databases, NumPy archives, HDF5, and what else ASE reads."""
 
 import gzip
 from collections.abc import Callable, Iterable
@@ -10,11 +10,13 @@ import ase.io
 from ase import Atoms
 from ase.io.formats import filetype
 
+from painn_ase.data.arrays import read_hdf5, read_npz
 from painn_ase.errors import InputError
 
 
 def read_frames(paths: Path | str | Iterable[Path | str]) -> list[Atoms]:
-    """All frames of extended XYZ files, ASE databases (.db) or other files that ASE reads, in order.
+    """All frames of extended XYZ files, ASE databases (.db), NumPy archives (.npz), HDF5 files (.h5, .hdf5) or other
+    files that ASE reads, in order.
 
     Key-value pairs and data of a database row are put into `info`. Raises `InputError` for files that are
     missing, unreadable or empty.
@@ -25,6 +27,8 @@ def read_frames(paths: Path | str | Iterable[Path | str]) -> list[Atoms]:
             raise InputError(f"data: expected a file of structures; {str(path)!r} does not exist")
         try:
             found = _reader(path)(path)
+        except InputError:
+            raise
         except Exception as error:  # ASE's readers raise whatever the malformed file leads them to
             raise InputError(f"data: ASE cannot read {str(path)!r}: {type(error).__name__}: {error}") from error
         if not found:
@@ -34,7 +38,13 @@ def read_frames(paths: Path | str | Iterable[Path | str]) -> list[Atoms]:
 
 
 def _reader(path: Path | str) -> Callable[[Path | str], list[Atoms]]:
-    readers = {".db": _read_database, ".gz": _read_compressed}
+    readers: dict[str, Callable[[Path | str], list[Atoms]]] = {
+        ".db": _read_database,
+        ".gz": _read_compressed,
+        ".npz": lambda name: read_npz(Path(name)),
+        ".h5": lambda name: read_hdf5(Path(name)),
+        ".hdf5": lambda name: read_hdf5(Path(name)),
+    }
     return readers.get(Path(path).suffix, _read_any)
 
 

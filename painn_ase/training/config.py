@@ -10,10 +10,10 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass,
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from painn_ase import units
 from painn_ase.data import Label
+from painn_ase.data.labels import label_factor
 from painn_ase.errors import InputError, closest
-from painn_ase.properties import PROPERTIES, TRAINABLE
+from painn_ase.properties import TRAINABLE
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -205,7 +205,7 @@ def check_labels(labels: dict[str, Label]) -> None:
                 f"[data.labels]: expected properties among {', '.join(TRAINABLE)}; got {name!r}"
                 f"{closest(name, TRAINABLE)}"
             )
-        units.factor(label.unit, PROPERTIES[name].units, f"[data.labels] {name}")
+        label_factor(name, label.unit, f"[data.labels] {name}")
 
 
 def _check_repeat(data: Data) -> None:

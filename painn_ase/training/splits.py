@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence, Set
 
 import numpy as np
 
-from painn_ase.data import read_frames
+from painn_ase.data import check, read_frames
 from painn_ase.data.labels import check_dialect, check_keys
 from painn_ase.errors import InputError
 from painn_ase.training.config import Data, Split
 from painn_ase.training.data import MOLECULAR, Example, make_examples
 
 logger = logging.getLogger(__name__)
+
+_LOOKED_AT = 600  # frames, for a second; painn-ase convert --check looks at all
 
 
 def load_splits(
@@ -63,6 +65,8 @@ def load_splits(
         splits["test"] = made["test"]
     _check_parts(splits, data.labels)
     _check_apart(splits, known)
+    for finding in check([atoms for _, frames in files["train"] for atoms in frames], data.labels, most=_LOOKED_AT):
+        logger.warning("training data: %s", finding)
     return splits
 
 
