@@ -26,7 +26,7 @@ from painn_ase import PaiNNCalculator, __version__
 from painn_ase.bench.systems import aspirin as molecule
 from painn_ase.model import Model
 from painn_ase.simulate.replicas import batch
-from painn_ase.simulate.ring_polymer import THERMOSTATS, Ring, RingPolymers, run_rpmd
+from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring, run_rpmd
 
 
 def main() -> None:
@@ -144,7 +144,7 @@ def integrator(beads: int) -> float:
     """Seconds of a PILE-L step without forces."""
     ring = Ring(beads, np.full(21, 12.0), 300.0, 0.25)
     generators = [np.random.default_rng(0)]
-    polymers = RingPolymers(ring, Nothing(), np.zeros((21, 3)), THERMOSTATS["pile-l"], generators)
+    polymers = Replicas(ring, Nothing(), np.zeros((21, 3)), THERMOSTATS["pile-l"], generators)
     polymers.start()
     return least(polymers.step)
 

@@ -34,7 +34,7 @@ from ase.units import kB
 
 from painn_ase import PaiNNCalculator, __version__
 from painn_ase.simulate.replicas import batch
-from painn_ase.simulate.ring_polymer import THERMOSTATS, Ring, RingPolymers
+from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring
 from painn_ase.simulate.ring_polymer.beads import ipi_frame
 from painn_ase.simulate.ring_polymer.estimators import primitive_kinetic_energy, virial_kinetic_energies
 from painn_ase.simulate.run.averages import mean_and_error
@@ -92,7 +92,7 @@ class Ours:
         self.ring = Ring(beads, atoms.get_masses(), 300.0, 0.25)
         generators = [np.random.default_rng(0)]
         evaluate = batch.evaluator(atoms)
-        self.polymers = RingPolymers(self.ring, evaluate, atoms.positions, THERMOSTATS["pile-g"], generators)
+        self.polymers = Replicas(self.ring, evaluate, atoms.positions, THERMOSTATS["pile-g"], generators)
         self.found = self.polymers.start()
 
     def run(self, steps: int) -> None:

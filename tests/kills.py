@@ -40,7 +40,7 @@ from painn_ase import PaiNNCalculator, load_model
 from painn_ase.simulate import MTK, Analysis, Output, Protocol, relax, run_md, simulate_spectra
 from painn_ase.simulate.ring_polymer import Beads, run_rpmd
 from painn_ase.simulate.run.restart import Restart
-from painn_ase.simulate.spectrum import request as spectrum
+from painn_ase.simulate.spectrum import recorded
 from painn_ase.structures import read_structure
 from painn_ase.training import parse_config, train
 
@@ -139,26 +139,12 @@ def spectra(calculator: PaiNNCalculator) -> Subject:
     """Three trajectories in lock-step, without the report at their end: it only reads, and is made anew each time."""
     protocol = Protocol(trajectories=3, length=0.5, equilibration=0.05, timestep=1.0, every=2)
 
-    def run(folder: Path, resume: bool) -> None:
-        spectrum.analyse = lambda recording, *_: recording.facts  # of this process, which is a fork
-        where = {"path": folder / "run", "protocol": protocol, "analysis": Analysis(180)}
+    def run(path: Path, resume: bool) -> None:
+        recorded.analyse = lambda recording, *_: recording.facts  # of this process, which is a fork
+        where = {"path": path.parent, "protocol": protocol, "analysis": Analysis(180)}
         simulate_spectra(ethanol(calculator), checkpoint=OFTEN, **where, **going_on(resume))
 
-    def look(folder: Path) -> None:
-        for path in (folder / "run").glob("*.npy"):
-            assert np.isfinite(np.load(path)).all()
-        if (folder / "run/state.npz").exists():
-            Restart.load(folder / "run/state.npz")
-            json.loads((folder / "run/protocol.json").read_text())
-
-    def compare(one: Path, other: Path) -> None:
-        check_same_state(one / "run/state.npz", other / "run/state.npz")
-        names = sorted(path.name for path in (other / "run").glob("*.npy"))
-        assert names == ["dipole.npy", "energy.npy", "polarizability.npy", "velocities.npy"]
-        for name in names:
-            assert (one / "run" / name).read_bytes() == (other / "run" / name).read_bytes()
-
-    return Subject(run, lambda folder: (folder / "run/state.npz").exists(), look, compare)
+    return dynamics(run)
 
 
 # ---- training

@@ -25,7 +25,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--laser", type=float, default=532.0, help="nm (default: %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="of all random numbers (default: %(default)s)")
     p.add_argument("--resume", action="store_true", help="continue an interrupted run, to the same result")
-    common.add_guards(p, "OUTPUT/flagged.traj")
+    common.add_guards(p, "OUTPUT/run.flagged.traj")
     common.add_output(p, "spectrum")
     p.set_defaults(run=run, default_of=p.get_default)
 

@@ -7,7 +7,7 @@ from scipy.linalg import eigh, expm
 from scipy.stats import chi2, gamma
 
 from painn_ase.simulate.replicas.modes import HBAR, to_beads, to_modes
-from painn_ase.simulate.ring_polymer import THERMOSTATS, Ring, RingPolymers, Thermostat
+from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring, Thermostat
 from painn_ase.simulate.ring_polymer.estimators import (
     energy_slope,
     heat_capacity,
@@ -57,9 +57,7 @@ def coupled(masses, seed=0, lowest=300.0, highest=3500.0):
 
 def replicas(ring, evaluate, bath, count, seed=0, start=None):
     generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(count)]
-    polymers = RingPolymers(
-        ring, evaluate, np.zeros((len(ring.masses), 3)) if start is None else start, bath, generators
-    )
+    polymers = Replicas(ring, evaluate, np.zeros((len(ring.masses), 3)) if start is None else start, bath, generators)
     polymers.start()
     return polymers
 

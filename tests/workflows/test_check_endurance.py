@@ -81,7 +81,7 @@ def test_what_a_recorder_has_written_does_not_stay_in_memory(tmp_path):
     """120,000 rows of four numbers are 3.8 MB; HDF5 would keep as much of them as its caches hold."""
     plan = [(Observable(f"number {k}", "1", lambda moment: 0.5), 1) for k in range(4)]
     moment = SimpleNamespace(step=0)
-    with Recorder(tmp_path / "run", plan, moment, {}, Output(sync=1e9)) as recorder:
+    with Recorder(tmp_path / "run", plan, moment, {}, Output(None, sync=1e9)) as recorder:
         for step in range(120_000):
             if step == 12_000:
                 recorder.sync(to_disk=False)

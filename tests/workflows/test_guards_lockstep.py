@@ -9,7 +9,7 @@ from springs import IMPOSSIBLE_GUARDS, Failing, Springs, cluster
 
 from painn_ase import PaiNNCalculator
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.simulate import Analysis, Guards, GuardWarning, Protocol, simulate_spectra
+from painn_ase.simulate import Analysis, Guards, GuardWarning, Protocol, Run, simulate_spectra
 from painn_ase.structures import read_structure
 
 from random_models import random_model
@@ -43,10 +43,10 @@ def attached(image):
 @pytest.mark.parametrize("protocol", [SHORT, BEADS])
 def test_a_force_above_its_limit_stops_all_and_keeps_the_frames_of_that_copy(protocol, tmp_path):
     with pytest.raises(
-        SimulationError, match=r"^step \d+, trajectory \d.*: force 1\.\d+ eV/Å on atom \d above"
+        SimulationError, match=r"^step -?\d+, trajectory \d.*: force 1\.\d+ eV/Å on atom \d above"
     ) as stop:
         spectra(tmp_path / "a", protocol=protocol, max_force=1.0)
-    good, offending = read(tmp_path / "a" / "failure.traj", ":")
+    good, offending = read(tmp_path / "a" / "run.failure.traj", ":")
     assert offending.info["step"] == good.info["step"] + 1
     assert f"step {offending.info['step']}, trajectory {offending.info['trajectory']}" in str(stop.value)
     assert good.info["trajectory"] == offending.info["trajectory"]
@@ -62,9 +62,11 @@ def test_a_force_above_its_limit_stops_all_and_keeps_the_frames_of_that_copy(pro
 
 def test_atoms_that_come_too_close_stop_a_trajectory(tmp_path):
     rest = cluster().get_all_distances()[np.triu_indices(6, 1)].min()
-    with pytest.raises(SimulationError, match=r"step \d+, trajectory \d: atoms \d and \d are .* closer than the limit"):
+    with pytest.raises(
+        SimulationError, match=r"step -?\d+, trajectory \d: atoms \d and \d are .* closer than the limit"
+    ):
         spectra(tmp_path / "a", min_distance=rest - 0.05)
-    _, offending = read(tmp_path / "a" / "failure.traj", ":")
+    _, offending = read(tmp_path / "a" / "run.failure.traj", ":")
     assert offending.get_all_distances()[np.triu_indices(6, 1)].min() < rest - 0.05
 
 
@@ -77,7 +79,9 @@ def test_models_that_disagree_stop_trajectories_in_one_evaluation(tmp_path):
     atoms = read_structure("ethanol")
     atoms.calc = PaiNNCalculator([random_model(seed=seed, features=8, heads={"energy": {}}) for seed in (1, 2)])
     spread = atoms.calc.get_property("forces_std", atoms).max()
-    with pytest.raises(SimulationError, match=r"^step 0, trajectory 0: the models disagree by .* on the force on atom"):
+    with pytest.raises(
+        SimulationError, match=r"^step -50, trajectory 0: the models disagree by .* on the force on atom"
+    ):
         spectra(tmp_path / "a", atoms, max_disagreement=0.9 * spread)
     calm = Protocol(trajectories=2, length=0.4, equilibration=0, timestep=4.0, every=1, temperature=1e-6)
     with pytest.raises(SimulationError, match=r"^step [1-9]\d*, trajectory \d"):  # that it moves is what makes it worse
@@ -106,7 +110,7 @@ def test_leaving_the_training_data_stops_a_trajectory_and_names_the_copy(tmp_pat
     hot = Protocol(trajectories=5, length=0.4, equilibration=0.3, timestep=0.5, every=2, temperature=6000, friction=0.1)
     with pytest.raises(SimulationError, match=r"trajectory \d: outside of what the model was trained on: "):
         spectra(tmp_path / "a", atoms, hot, stop_outside=True)
-    _, offending = read(tmp_path / "a" / "failure.traj", ":")
+    _, offending = read(tmp_path / "a" / "run.failure.traj", ":")
     fresh = PaiNNCalculator("ethanol")
     with pytest.warns(match="extrapolated"):
         fresh.get_property("forces", offending)
@@ -115,19 +119,19 @@ def test_leaving_the_training_data_stops_a_trajectory_and_names_the_copy(tmp_pat
 
 def test_a_warning_lets_all_go_on_to_the_same_numbers_and_keeps_one_frame_of_each_excursion(tmp_path):
     spectra(tmp_path / "free")
-    with pytest.warns(GuardWarning, match=r"step \d+, trajectory \d: force .*; the run goes on") as caught:
+    with pytest.warns(GuardWarning, match=r"step -?\d+, trajectory \d: force .*; the run goes on") as caught:
         spectra(tmp_path / "a", max_force=1.2, action="warn")
-    for name in ("energy", "velocities"):
-        one, other = (np.load(tmp_path / run / f"{name}.npy") for run in ("free", "a"))
+    for name in ("potential_energy", "kinetic_energy", "velocities"):
+        one, other = (Run.load(tmp_path / run / "run").observables(name)[1] for run in ("free", "a"))
         np.testing.assert_array_equal(one, other)
-    flagged = read(tmp_path / "a" / "flagged.traj", ":")
+    flagged = read(tmp_path / "a" / "run.flagged.traj", ":")
     assert len(flagged) == len(caught) > 1
     begun = {(image.info["step"], image.info["trajectory"]) for image in flagged}
     assert len(begun) == len(flagged)
     for image in flagged:
         assert np.linalg.norm(image.get_forces(), axis=1).max() > 1.2
         assert (image.info["step"] - 1, image.info["trajectory"]) not in begun
-    assert not (tmp_path / "a" / "failure.traj").exists()
+    assert not (tmp_path / "a" / "run.failure.traj").exists()
 
 
 def test_a_function_is_handed_the_frame_with_its_results(tmp_path):
@@ -159,22 +163,24 @@ def test_excursions_are_told_once_across_a_resumption(tmp_path, monkeypatch):
     common = {"path": tmp_path / "a", "protocol": SHORT, "analysis": GENTLE, "spectra": ["power"]}
     with pytest.warns(GuardWarning), pytest.raises(KeyboardInterrupt):
         simulate_spectra(atoms, guards=Guards(**limits), checkpoint=0.0, **common)
-    assert len(read(tmp_path / "a" / "flagged.traj", ":")) == 3
+    assert len(read(tmp_path / "a" / "run.flagged.traj", ":")) == 3
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         simulate_spectra(cluster(), guards=Guards(**limits), resume=True, **common)
-    assert len(read(tmp_path / "a" / "flagged.traj", ":")) == 3
+    assert len(read(tmp_path / "a" / "run.flagged.traj", ":")) == 3
     with pytest.warns(GuardWarning):
         simulate_spectra(cluster(), guards=Guards(**limits), overwrite=True, **common)
-    assert len(read(tmp_path / "a" / "flagged.traj", ":")) == 3
+    assert len(read(tmp_path / "a" / "run.flagged.traj", ":")) == 3
 
 
 def test_an_evaluation_that_fails_names_the_step_and_keeps_all_copies(tmp_path):
     atoms = cluster()
     atoms.calc = Failing(atoms, after=30)
-    with pytest.raises(SimulationError, match=r"^step \d+: no convergence; the frames of all copies are in .*failure"):
+    with pytest.raises(
+        SimulationError, match=r"^step -?\d+: no convergence; the frames of all copies are in .*failure"
+    ):
         spectra(tmp_path / "a", atoms)
-    assert [image.info["trajectory"] for image in read(tmp_path / "a" / "failure.traj", ":")] == [0, 1, 2]
+    assert [image.info["trajectory"] for image in read(tmp_path / "a" / "run.failure.traj", ":")] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("guards", "message"), IMPOSSIBLE_GUARDS)

@@ -13,8 +13,8 @@ from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.simulate import Guards, GuardWarning, Output
-from painn_ase.simulate.replicas.lookout import _Close
 from painn_ase.simulate.ring_polymer import RingPolymerRun, run_rpmd
+from painn_ase.simulate.run.close_pairs import ClosePairs
 from painn_ase.structures import read_structure
 
 from random_models import random_model
@@ -66,7 +66,7 @@ def test_close_pairs_of_copies_are_those_of_a_full_search_on_a_long_way():
     atoms = bulk("Cu", cubic=True)
     rng = np.random.default_rng(0)
     x = np.repeat(atoms.positions[None], 3, axis=0)
-    search, seen = _Close(2.0, atoms), 0
+    search, seen = ClosePairs(2.0, atoms), 0
     for step in range(150):
         x = x + rng.normal(scale=0.06, size=x.shape)
         if step % 40 == 39:
@@ -222,10 +222,10 @@ def test_command_line_guards_spectra(tmp_path, capsys):
     words += ["--resolution", "180", "--output", str(out), "--max-force", "0.001"]
     assert main(words) == 1
     assert ", trajectory 0: force" in capsys.readouterr().err
-    assert (out / "failure.traj").exists()
+    assert (out / "run.failure.traj").exists()
 
 
-@pytest.mark.parametrize(("verb", "file"), [("rpmd", "OUTPUT.flagged.traj"), ("spectrum", "OUTPUT/flagged.traj")])
+@pytest.mark.parametrize(("verb", "file"), [("rpmd", "OUTPUT.flagged.traj"), ("spectrum", "OUTPUT/run.flagged.traj")])
 def test_help_names_the_file_of_flagged_frames(verb, file, capsys):
     with pytest.raises(SystemExit):
         main([verb, "--help"])

@@ -21,7 +21,7 @@ from painn_ase.cli import main
 from painn_ase.errors import InputError
 from painn_ase.simulate.ipi import Potential, direct, serve
 from painn_ase.simulate.replicas import batch
-from painn_ase.simulate.ring_polymer import THERMOSTATS, Ring, RingPolymers, run_rpmd
+from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring, run_rpmd
 from painn_ase.simulate.ring_polymer.beads import ipi_frame
 from painn_ase.simulate.ring_polymer.estimators import primitive_kinetic_energy, virial_kinetic_energies
 from painn_ase.simulate.run.averages import mean_and_error
@@ -192,7 +192,7 @@ def test_undamped_beads_take_the_path_that_i_pi_gives_them(tmp_path):
     beads, steps = 8, 40
     atoms = ethanol()
     ring = Ring(beads, atoms.get_masses(), 300.0, 0.25)
-    polymers = RingPolymers(
+    polymers = Replicas(
         ring, batch.evaluator(atoms), atoms.positions, THERMOSTATS["pile-l"], [np.random.default_rng(0)]
     )
     polymers.start()

@@ -16,8 +16,7 @@ from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
 from painn_ase.errors import InputError
 from painn_ase.simulate import MTK, Bussi, Guards, NoseHooverChain, Output, Run, run_md
-from painn_ase.simulate.md.state import Checkpoint
-from painn_ase.simulate.run.restart import Restart
+from painn_ase.simulate.run.restart import Checkpoint, Restart
 
 GENTLY = {"timestep": 0.25, "temperature": 100}
 
@@ -99,7 +98,7 @@ def test_a_run_stopped_before_it_had_files_begins_again(tmp_path, monkeypatch):
             raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr("painn_ase.simulate.md.request.Recorder", Broken)
+        patch.setattr("painn_ase.simulate.run.loop.Recorder", Broken)
         with pytest.raises(Stop):
             short(cluster(), tmp_path / "pieces")
     short(cluster(), tmp_path / "pieces", resume=True)

@@ -12,7 +12,7 @@ from stopped import Stop, copper, ethanol, stop_after
 from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.simulate import Guards, relax
-from painn_ase.simulate.md.state import Checkpoint
+from painn_ase.simulate.run.restart import Checkpoint
 
 OPTIMIZERS = ("FIRE", "BFGS", "LBFGS")
 

@@ -16,14 +16,16 @@ from ase.io import read
 from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.verlet import VelocityVerlet
 from ase.units import fs, kB
+from identical import check_same_run
 from springs import Springs, cluster
+from stopped import Stop
 
 from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.simulate import Analysis, Output, Protocol, Run, simulate_spectra, spectra_of_run
 from painn_ase.simulate.replicas import batch
-from painn_ase.simulate.ring_polymer import THERMOSTATS, Beads, Ring, RingPolymerRun, RingPolymers, Thermostat, run_rpmd
+from painn_ase.simulate.ring_polymer import THERMOSTATS, Beads, Replicas, Ring, RingPolymerRun, Thermostat, run_rpmd
 from painn_ase.simulate.ring_polymer.estimators import pressure, spread, virial_kinetic_energies
 from painn_ase.simulate.run.restart import Restart
 from painn_ase.units import GIGAPASCAL
@@ -51,7 +53,7 @@ def test_one_bead_takes_the_classical_path_step_for_step(bath):
     start = rng.standard_normal((6, 3)) * np.sqrt(kB * 300 / atoms.get_masses())[:, None]
     ring = Ring(1, atoms.get_masses(), 300.0, 0.5, centred=False)
     chosen = THERMOSTATS["none"] if bath == "none" else Thermostat(time=50)
-    polymers = RingPolymers(ring, batch.evaluator(atoms), atoms.positions, chosen, [np.random.default_rng(5)])
+    polymers = Replicas(ring, batch.evaluator(atoms), atoms.positions, chosen, [np.random.default_rng(5)])
     polymers.set_centroid_velocities(start[None])
     polymers.generators = [np.random.default_rng(7)]
     polymers.start()
@@ -72,9 +74,7 @@ def test_one_bead_takes_the_classical_path_step_for_step(bath):
 def test_centroid_force_of_identical_beads_is_the_classical_force():
     atoms = ethanol()
     ring = Ring(16, atoms.get_masses(), 300.0, 0.25)
-    polymers = RingPolymers(
-        ring, batch.evaluator(atoms), atoms.positions, THERMOSTATS["trpmd"], [np.random.default_rng(0)]
-    )
+    polymers = Replicas(ring, batch.evaluator(atoms), atoms.positions, THERMOSTATS["trpmd"], [np.random.default_rng(0)])
     polymers.start()
     # float32 network, beads equal up to the rounding of float64
     np.testing.assert_allclose(polymers.forces[0].mean(axis=0), atoms.get_forces(), atol=1e-5)
@@ -91,7 +91,7 @@ def test_a_replica_takes_the_same_path_in_any_company_and_on_any_number_of_threa
     for chosen, threads in ((seeds, 1), (seeds[1:2], 1), (seeds, 2)):
         atoms.calc.backend.threads = threads
         generators = [np.random.default_rng(seed) for seed in chosen]
-        polymers = RingPolymers(ring, batch.evaluator(atoms), atoms.positions, THERMOSTATS["pile-l"], generators)
+        polymers = Replicas(ring, batch.evaluator(atoms), atoms.positions, THERMOSTATS["pile-l"], generators)
         polymers.start()
         for _ in range(60):
             polymers.step()
@@ -229,10 +229,6 @@ def test_fixed_atoms_stay_and_the_others_move(tmp_path):
 # ---- a run that is stopped
 
 
-class Stop(Exception):
-    pass
-
-
 class Failing:
     """An evaluator that stops at a call."""
 
@@ -294,7 +290,7 @@ def test_rows_and_frames_beyond_the_saved_state_are_cut_off(tmp_path, monkeypatc
         plain = batch.evaluator
         patch.setattr(batch, "evaluator", lambda atoms, memory=None: Failing(plain(atoms, memory), 42))
         clock = iter([0.0] * 12 + [100.0, 100.0] + [100.0] * 100)
-        patch.setattr("painn_ase.simulate.ring_polymer.simulation.monotonic", lambda: next(clock))
+        patch.setattr("painn_ase.simulate.run.restart.monotonic", lambda: next(clock))
         with pytest.raises(Stop):
             short(cluster(), tmp_path / "pieces", checkpoint=50, **arguments)
     saved = Restart.load(tmp_path / "pieces.restart.npz").step
@@ -462,13 +458,13 @@ def test_quantum_spectra_of_a_harmonic_molecule(tmp_path):
     assert "TRPMD with 3 beads" in report.facts["trajectories"]
     assert "centroids" in report.facts["temperature"]
     assert report.power.area()[0] == pytest.approx(15, rel=0.25)
-    assert np.load(tmp_path / "out" / "dipole.npy").shape == (4, protocol.frames, 3)
+    assert Run.load(tmp_path / "out/run").observables("dipole")[1].shape == (protocol.frames, 4, 3)
 
 
 def test_quantum_spectra_resume_to_the_last_bit(tmp_path, monkeypatch):
     protocol = Protocol(trajectories=2, length=0.1, equilibration=0.02, timestep=0.5, every=2, beads=3)
     arguments = {"protocol": protocol, "analysis": Analysis(600), "spectra": ["infrared"]}
-    monkeypatch.setattr("painn_ase.simulate.spectrum.request.analyse", lambda recording, *_: recording.facts)
+    monkeypatch.setattr("painn_ase.simulate.spectrum.recorded.analyse", lambda recording, *_: recording.facts)
     simulate_spectra(ethanol(), path=tmp_path / "whole", **arguments)
     with monkeypatch.context() as patch:
         plain = batch.evaluator
@@ -476,8 +472,7 @@ def test_quantum_spectra_resume_to_the_last_bit(tmp_path, monkeypatch):
         with pytest.raises(Stop):
             simulate_spectra(ethanol(), path=tmp_path / "pieces", checkpoint=0.0, **arguments)
     simulate_spectra(ethanol(), path=tmp_path / "pieces", resume=True, **arguments)
-    for name in ("energy", "dipole"):
-        np.testing.assert_array_equal(*(np.load(tmp_path / p / f"{name}.npy") for p in ("pieces", "whole")))
+    check_same_run(tmp_path / "pieces/run", tmp_path / "whole/run")
 
 
 # ---- bad input
@@ -486,7 +481,7 @@ def test_quantum_spectra_resume_to_the_last_bit(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"beads": 0}, "beads: expected a whole number >= 1; got 0"),
+        ({"beads": 0}, "beads: expected a whole number, 1 or more; got 0"),
         ({"beads": 2.5}, "beads: expected a whole number"),
         ({"temperature": 0.0}, "infinitely many beads"),
         ({"temperature": np.nan}, "temperature: expected"),
@@ -502,7 +497,7 @@ def test_quantum_spectra_resume_to_the_last_bit(tmp_path, monkeypatch):
         ({"record": {"heat_capacity": 3}}, "multiple of every"),
         ({"save_beads": Beads(count=9)}, "at most the 4 beads"),
         ({"save_beads": Beads(format="pdb")}, "expected one of extxyz"),
-        ({"save_beads": Beads(every=0)}, "whole number >= 1"),
+        ({"save_beads": Beads(every=0)}, "whole number, 1 or more"),
     ],
 )
 def test_impossible_requests_are_refused_before_anything_is_written(changes, message, tmp_path):

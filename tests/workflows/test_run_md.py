@@ -319,8 +319,8 @@ class NoDipole(Calculator):
         ({"record": "dipol"}, "unknown; .* did you mean 'dipole'"),
         ({"record": ["charges"]}, "'springs' does not provide it"),
         ({"record": "volume"}, "'volume' is not defined for this structure"),
-        ({"record": {"dipole": 0}}, "whole number of steps >= 1; got 0"),
-        ({"every": 0}, "every: expected a whole number of steps"),
+        ({"record": {"dipole": 0}}, "whole number, 1 or more; got 0"),
+        ({"every": 0}, "every: expected a whole number"),
         ({"output": Output(trajectory_every=0)}, "trajectory_every >= 1"),
     ],
 )

@@ -1,7 +1,6 @@
 """The spectrum protocol: right physics in lock-step, the same result after a kill, an honest report."""
 
 import errno
-import json
 import os
 import signal
 import subprocess
@@ -16,15 +15,18 @@ from ase.build import molecule
 from ase.calculators.calculator import Calculator
 from ase.constraints import FixAtoms
 from ase.units import fs, kB
+from identical import check_same_run
 from springs import Springs, cluster
+from stopped import Stop
 
 from painn_ase import PaiNNCalculator, rigid, run_md
 from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError, StorageError
-from painn_ase.simulate import Analysis, Protocol, simulate_spectra, spectra_of_run
+from painn_ase.simulate import Analysis, Protocol, Run, simulate_spectra, spectra_of_run
 from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.replicas.batch import Batched, OneByOne
-from painn_ase.simulate.ring_polymer import THERMOSTATS, Ring, RingPolymers
+from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring
+from painn_ase.simulate.run import recorder
 from painn_ase.spectra import Spectrum, infrared
 from painn_ase.units import DEBYE
 
@@ -102,7 +104,7 @@ def test_momenta_are_canonical_without_translation_and_rotation():
     x = np.repeat(molecule("CH3CH2OH").positions[None], 4000, axis=0)
     generators = [np.random.default_rng(k) for k in range(4000)]
     ring = Ring(1, masses, 300.0, 0.5)
-    polymers = RingPolymers(ring, OneByOne(ethanol()), x[0], THERMOSTATS["none"], generators)
+    polymers = Replicas(ring, OneByOne(ethanol()), x[0], THERMOSTATS["none"], generators)
     p = polymers.centroid_velocities * masses[:, None]
     assert np.abs(p.sum(axis=1)).max() < 1e-12
     q = p - rigid.rotation(x, p, masses)
@@ -120,13 +122,13 @@ def test_equilibration_reaches_the_temperature_and_energy_is_conserved_after_it(
     report = simulate_spectra(
         cluster(), path=tmp_path / "out", protocol=protocol, spectra=["infrared"], analysis=Analysis(90)
     )
-    energy = np.load(tmp_path / "out" / "energy.npy")
-    per_run = 2 * energy[:, :, 1].mean(axis=1) / (15 * kB)
+    run = Run.load(tmp_path / "out/run")
+    per_run = 2 * run.observables("kinetic_energy")[1].mean(axis=0) / (15 * kB)
     # energies of a run scatter like those of the canonical ensemble; four standard errors
     assert per_run.mean() == pytest.approx(300, abs=4 * per_run.std(ddof=1) / np.sqrt(20))
-    total = energy.sum(axis=2)
+    total = run.observables("total_energy")[1]
     # 1 fs is 1/36 of the fastest period (930 cm⁻¹): velocity Verlet ripples by some (ωΔt)²/8 of kT per mode
-    assert np.abs(total - total[:, :1]).max() < 0.02
+    assert np.abs(total - total[:1]).max() < 0.02
     assert "15 degrees of freedom" in report.facts["temperature"]
     assert "meV/atom/ps" in report.facts["energy drift"]
 
@@ -139,16 +141,12 @@ def test_rotation_is_kept_unless_told_otherwise(tmp_path):
         )
         assert f"{freedom} degrees" in report.facts["temperature"]
         assert report.facts["rotation of the whole"] == ("kept" if rotation else "none")
-        velocities = np.load(tmp_path / f"{rotation}" / "velocities.npy")[:, 0]
+        velocities = Run.load(tmp_path / f"{rotation}" / "run").observables("velocities")[1]
         assert report.power.area()[0] == pytest.approx(freedom, rel=0.05)
         assert velocities.dtype == np.float32
 
 
 # ---- a run that is stopped
-
-
-class Stop(Exception):
-    pass
 
 
 def interrupted_at(call, monkeypatch):
@@ -181,15 +179,15 @@ def test_a_stopped_run_resumes_to_the_same_numbers(build, call, tmp_path, monkey
     protocol = Protocol(**{**vars(SHORT), "timestep": 0.5, "length": 0.3, "equilibration": 0.05})
     arguments = {"protocol": protocol, "analysis": Analysis(180)}
     # the analysis only reads these files
-    monkeypatch.setattr("painn_ase.simulate.spectrum.request.analyse", lambda recording, *_: recording.facts)
+    monkeypatch.setattr("painn_ase.simulate.spectrum.recorded.analyse", lambda recording, *_: recording.facts)
     expected = simulate_spectra(build(), path=whole, **arguments)
     with monkeypatch.context() as patch:
         interrupted_at(call, patch)
         with pytest.raises(Stop):
             simulate_spectra(build(), path=pieces, checkpoint=0.02, **arguments)
     found = simulate_spectra(build(), path=pieces, resume=True, **arguments)
-    for name in ("energy", "dipole", "polarizability", "velocities"):
-        np.testing.assert_array_equal(np.load(pieces / f"{name}.npy"), np.load(whole / f"{name}.npy"))
+    assert {"dipole", "polarizability", "velocities"} <= set(Run.load(whole / "run").names)
+    check_same_run(pieces / "run", whole / "run")
     assert found | {"wall time": ""} == expected | {"wall time": ""}
 
 
@@ -206,10 +204,10 @@ def test_a_killed_process_resumes_to_the_same_numbers(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = subprocess.Popen([sys.executable, "-c", script, str(killed)], env=environment)
     deadline = time.monotonic() + 60
-    while not (killed / "energy.npy").exists() and time.monotonic() < deadline:
+    while not (killed / "run.h5").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    begun = (killed / "state.npz").stat().st_mtime_ns
-    while (killed / "state.npz").stat().st_mtime_ns == begun and time.monotonic() < deadline:
+    begun = (killed / "run.restart.npz").stat().st_mtime_ns
+    while (killed / "run.restart.npz").stat().st_mtime_ns == begun and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the run was over before it could be killed"
@@ -217,29 +215,34 @@ def test_a_killed_process_resumes_to_the_same_numbers(tmp_path):
     arguments = {"protocol": protocol, "analysis": COARSE, "spectra": ["infrared"]}
     simulate_spectra(cluster(), path=killed, resume=True, **arguments)
     simulate_spectra(cluster(), path=whole, **arguments)
-    for name in ("energy", "dipole"):
-        np.testing.assert_array_equal(*(np.load(run / f"{name}.npy") for run in (killed, whole)))
+    check_same_run(killed / "run", whole / "run")
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="needs posix_fallocate")
-def test_a_full_disk_ends_a_run_with_a_sentence_before_frames_are_lost(tmp_path, monkeypatch):
-    """Room for all frames is taken at once: mapped memory that meets a full disk later ends a process by a signal."""
-
-    def full(file, begin, size):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def test_a_full_disk_ends_a_run_with_a_sentence_and_it_goes_on_when_there_is_room(tmp_path, monkeypatch):
+    def full(data, rows):
+        if len(data) and len(rows):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     arguments = {"protocol": SHORT, "analysis": COARSE, "spectra": ["power"]}
     with monkeypatch.context() as patch:
-        patch.setattr(os, "posix_fallocate", full)
-        with pytest.raises(StorageError, match=r"energy.npy cannot be written: No space left on device"):
+        patch.setattr("painn_ase.simulate.run.recorder._BUFFER", 1 << 16)
+        patch.setattr("painn_ase.simulate.run.recorder._append", with_room_for(30, full))
+        with pytest.raises(StorageError, match=r"run.h5 cannot be written: No space left on device"):
             simulate_spectra(cluster(), path=tmp_path / "out", **arguments)
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["protocol.json", "state.npz"]
     simulate_spectra(cluster(), path=tmp_path / "out", resume=True, **arguments)
     simulate_spectra(cluster(), path=tmp_path / "whole", **arguments)
-    for name in ("energy", "velocities"):
-        one, other = (tmp_path / run / f"{name}.npy" for run in ("out", "whole"))
-        assert one.read_bytes() == other.read_bytes()
-        assert one.stat().st_blocks * 512 >= one.stat().st_size  # no holes that would have to be filled later
+    check_same_run(tmp_path / "out/run", tmp_path / "whole/run")
+
+
+def with_room_for(calls, then):
+    """`recorder._append` that works for a number of calls."""
+    done, plain = [], recorder._append
+
+    def append(data, rows):
+        done.append(1)
+        (plain if len(done) <= calls else then)(data, rows)
+
+    return append
 
 
 def test_a_finished_run_can_be_analysed_again_without_a_step(tmp_path):
@@ -269,7 +272,7 @@ def test_resuming_something_else_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"other settings \(positions\)"):
         simulate_spectra(moved, protocol=SHORT, resume=True, **arguments)
     simulate_spectra(cluster(), protocol=other, overwrite=True, **arguments)
-    assert json.loads((out / "protocol.json").read_text())["protocol"]["seed"] == 1
+    assert Run.load(out / "run").metadata["protocol"]["seed"] == 1
 
 
 # ---- periodic cells
@@ -417,7 +420,7 @@ def test_options_of_dynamics_are_refused_for_a_recorded_run_which_takes_no_step(
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"temperature": -5}, "temperature: expected a number above 0"),
+        ({"temperature": -5}, "temperature: expected a finite number above zero"),
         ({"length": float("nan")}, "length"),
         ({"trajectories": 0}, "trajectories: expected a whole number"),
         ({"every": 1.5}, "every: expected a whole number"),
@@ -474,7 +477,7 @@ def test_an_explosion_is_stopped_and_named(tmp_path):
 
     atoms = cluster()
     atoms.calc = Broken(atoms)
-    with pytest.raises(SimulationError, match=r"step \d+, trajectory \d"):
+    with pytest.raises(SimulationError, match=r"step -?\d+, trajectory \d"):
         simulate_spectra(atoms, path=tmp_path / "out", protocol=SHORT, analysis=COARSE)
 
 

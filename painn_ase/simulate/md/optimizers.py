@@ -1,14 +1,74 @@
-"""ASE's optimisers and what they remember from step to step; their own restart files leave out a part of it."""
+"""ASE's optimisers as a motion, with what they remember from step to step; their own restart files leave out some."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
+from ase import Atoms
+from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS, FIRE, LBFGS
+from ase.optimize.optimize import Optimizer
+
+from painn_ase.errors import SimulationError
+from painn_ase.simulate.md.driver import AtomsSnapshot, OneStructure
+from painn_ase.simulate.md.evaluation import Together
+from painn_ase.simulate.md.state import place, recall_calculator, structure_state
+from painn_ase.simulate.run.loop import State
+from painn_ase.simulate.run.restart import Restart
 
 OPTIMIZERS = {"FIRE": FIRE, "BFGS": BFGS, "LBFGS": LBFGS}
+
+
+class OptimizerMotion(OneStructure):
+    """Atoms, and perhaps their cell, that one of ASE's optimisers moves downhill.
+
+    driver: the optimiser
+    target: what it moves: the atoms or a filter of them
+    fmax: the largest force that ends the relaxation, in eV/Å
+    """
+
+    def __init__(self, driver: Optimizer, target: Atoms | FrechetCellFilter, fmax: float) -> None:
+        self.atoms: Atoms = next(iter(target.iterimages()))
+        self.label = type(driver).__name__
+        self.converged = False
+        self._driver, self._target = driver, target
+        self._moves = driver.irun(fmax=fmax, steps=np.iinfo(np.int64).max)
+
+    def advance(self, step: int, due: Collection[str]) -> AtomsSnapshot:
+        """The state at `step` (see `Motion`)."""
+        self.converged = bool(next(self._moves))
+        good = np.isfinite(self.atoms.get_forces()).all()  # of others the watch says which atoms have them
+        if good and not np.isfinite(self.largest_force()):
+            raise SimulationError("the generalised forces on the cell are not finite")
+        return AtomsSnapshot(step, 0.0, self.atoms)
+
+    def largest_force(self) -> float:
+        """On an atom, or generalised on the cell, in eV/Å."""
+        return float(np.linalg.norm(self._target.get_forces(), axis=1).max())
+
+    def state(self) -> State:
+        """What `restore` continues from."""
+        arrays, values = structure_state(self.atoms, self.atoms.calc)
+        memory, numbers = optimizer_state(self._driver)
+        if isinstance(self._target, FrechetCellFilter):
+            arrays["original_cell"] = np.array(self._target.orig_cell)
+        return State(arrays | memory, values | {"optimizer": numbers})
+
+    def restore(self, restart: Restart, due: Collection[str]) -> None:
+        """Takes up a saved state."""
+        place(self.atoms, restart)
+        if isinstance(self._target, FrechetCellFilter):
+            self._target.orig_cell = restart.arrays["original_cell"]
+        recall_calculator(self.atoms, Together(self.atoms.calc), restart)
+        restore_optimizer(self._driver, restart.arrays, restart.values["optimizer"])
+        self._driver.nsteps = restart.step
+        self.converged = bool(next(self._moves))  # the first one moves nothing
+
+    def note(self) -> str:
+        """The largest force."""
+        return f"fmax {self.largest_force():.2g} eV/Å"
 
 
 def optimizer_state(driver: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from tqdm import tqdm
 
-from painn_ase.errors import InputError
-from painn_ase.files import claim
+from painn_ase.errors import InputError, whole
 from painn_ase.rigid import check_masses
 from painn_ase.simulate.md import momenta
 from painn_ase.simulate.md.barostat import MTK
 from painn_ase.simulate.md.coupling import Conditions, Coupling
-from painn_ase.simulate.md.driver import Engine, lent
+from painn_ase.simulate.md.driver import AtomsSnapshot, DriverMotion, lent
 from painn_ase.simulate.md.ensembles import coupling
-from painn_ase.simulate.md.state import Checkpoint, place, structure_identity
-from painn_ase.simulate.run.guards import Guards, Watch, bad
-from painn_ase.simulate.run.observables import Moment, Observable, choose, intervals
+from painn_ase.simulate.md.state import place, structure_identity
+from painn_ase.simulate.run.guards import Guards, bad
+from painn_ase.simulate.run.loop import RecordedRun, RunFiles
+from painn_ase.simulate.run.observables import choose, intervals
+from painn_ase.simulate.run.plain import plainly
 from painn_ase.simulate.run.provenance import provenance
 from painn_ase.simulate.run.reading import Run
-from painn_ase.simulate.run.recorder import Output, Recorder, file, needs
-from painn_ase.simulate.run.requests import check_output, check_steps, check_structure
-from painn_ase.simulate.run.restart import Restart, cut_frames, cut_observables
-
-_ON_THE_SIDE = (".restart.npz", ".failure.traj", ".flagged.traj")
-_HINT = ". Check that the structure is like the training data, or try a shorter timestep."
+from painn_ase.simulate.run.recorder import Output, file
+from painn_ase.simulate.run.requests import check_output, check_structure
+from painn_ase.simulate.run.restart import Checkpoint, Restart
+from painn_ase.simulate.run.watch import Watch
 
 
 def run_md(
@@ -79,8 +76,11 @@ def run_md(
     Raises `InputError` for impossible requests, before any file is touched; `SimulationError` when a guard stops the
     run: the last good and the offending frame are then in `<path>.failure.traj`; `StorageError` when the disk is full.
     """
-    bath = coupling(ensemble, thermostat, barostat)
-    _check_numbers(steps, timestep, temperature, ensemble, output)
+    bath = plainly(coupling(ensemble, thermostat, barostat))  # type: ignore[type-var]
+    steps = whole("steps", steps, 1)
+    _check_numbers(timestep, temperature, ensemble)
+    check_output(output)
+    temperature, timestep = float(temperature), float(timestep)
     _check_atoms(atoms, bath)
     guards.check(atoms.calc)
     path, wanted = Path(path), intervals(record, every)
@@ -92,21 +92,17 @@ def run_md(
     freedom = _set_in_motion(atoms, before, temperature, momenta_rng, bath)
     about = settings | _facts(atoms, before, steps, freedom, bath)
 
-    with lent(atoms, freedom.hold_centre) as own:
-        driver = bath.driver(atoms, Conditions(temperature, timestep, freedom.count, bath_rng))
-        engine = Engine(driver, bath, freedom.count, timestep, own, bath_rng)
-        own.calc.get_property("forces", atoms)
-        first = engine.moment(0 if before is None else before.step)
-        hottest = first.temperature if before is None else before.values["first_temperature"]
-        watch = Watch(guards, guards.limit(max(temperature, hottest), freedom.count), path, "", _HINT)
-        notes = {"freedom": asdict(freedom), "first_temperature": hottest}
-        files = _Files(path, choose(first, wanted, every), about, output)
-        simulation = _Simulation(engine, files, watch, saved, notes)
-        if before is None:
-            simulation.begin(overwrite or resume)
-        else:
-            simulation.resume(before)
-        simulation.advance(first, steps, progress)
+    with lent(atoms, freedom.hold_centre) as user:
+        atoms.calc.get_property("forces", atoms)
+        first = AtomsSnapshot(0, 0.0, atoms, freedom.count).temperature
+        hottest = max(temperature, first) if before is None else before.values["first_temperature"]
+        conditions = Conditions(temperature, timestep, freedom.count, bath_rng)
+        motion = DriverMotion(atoms, bath, conditions, freedom, hottest, user)
+        provided = atoms.calc.implemented_properties
+        plan = choose(atoms, wanted, every, conserved=motion.has_conserved_energy(), provided=provided)
+        watch = Watch(guards, guards.limit(hottest, freedom.count), motion, path)
+        run = RecordedRun(motion, watch, RunFiles(path, plan, about, output), saved)
+        run.run(steps, before, overwrite or resume, progress)
     return Run.load(path)
 
 
@@ -153,97 +149,13 @@ def _facts(
     return facts
 
 
-@dataclass(frozen=True)
-class _Files:
-    """The files of a run, and what goes into them."""
-
-    path: Path
-    plan: list[tuple[Observable, int]]  # intervals in steps
-    about: dict[str, Any]
-    output: Output
-
-    def claim(self, overwrite: bool) -> None:
-        """Makes way for new ones."""
-        claim([file(self.path, suffix) for suffix in (".h5", ".traj", *_ON_THE_SIDE)], overwrite)
-
-    def cut(self, step: int) -> None:
-        """Takes off what a restart at `step` does not vouch for."""
-        cut_observables(file(self.path, ".h5"), step, self.about)
-        cut_frames(file(self.path, ".traj"), step, self.output.trajectory_every)
-        if file(self.path, ".flagged.traj").exists():
-            cut_frames(file(self.path, ".flagged.traj"), step)
-
-    def open(self, first: Moment, again: bool) -> Recorder:
-        """New files, or the old ones `again`, open for rows and frames."""
-        return Recorder(self.path, self.plan, first, self.about, self.output, resume=again)
-
-
-class _Simulation:
-    """The loop: one step, one look at it by the guards, then what is due goes to the files."""
-
-    def __init__(self, engine: Engine, files: _Files, watch: Watch, saved: Checkpoint, notes: dict[str, Any]) -> None:
-        self.engine, self.files, self.watch, self.saved = engine, files, watch, saved
-        self._notes = notes  # what a restart holds beside the present state
-        self._recorded = -1  # the last step in the files
-
-    def begin(self, overwrite: bool) -> None:
-        """Makes way for the files, and saves a state to return to before anything is recorded."""
-        self.files.claim(overwrite)
-        self.saved.begin()
-
-    def resume(self, before: Restart) -> None:
-        """Takes up a saved state, and cuts the files back to it."""
-        self.engine.restore(before, needs(self.files.plan, before.step))
-        self.files.cut(before.step)
-        self.watch.excursions = set(before.values["excursions"])
-        self._recorded = before.step
-
-    def advance(self, first: Moment, steps: int, progress: bool | None) -> None:
-        """From the moment `first`, where the atoms are, to step `steps`."""
-        with self.files.open(first, self._recorded >= 0) as recorder:
-            self._advance(recorder, first.step, steps, progress)
-
-    def _advance(self, recorder: Recorder, begin: int, steps: int, progress: bool | None) -> None:
-        hidden = None if progress is None else not progress  # None: shown on a terminal only
-        driver, every = self.engine.driver, self.files.output.trajectory_every
-        with tqdm(total=steps, initial=begin, unit="step", desc="MD", disable=hidden, file=sys.stderr) as bar:
-            stepping = driver.irun(steps - begin)
-            for step in range(begin, steps + 1):
-                self.engine.own.together.due = recorder.needs(step)
-                with self.watch.over(driver.atoms, step):
-                    next(stepping)
-                    moment = self.engine.moment(step)
-                    self.watch.inspect(moment)
-                if step > self._recorded:
-                    recorder.record(moment)
-                    if step % every == 0:
-                        recorder.frame(self.engine.own.frame(moment))
-                    if self.saved.due:
-                        self._save(recorder, step)
-                if step > begin:
-                    bar.set_postfix_str(f"{moment.temperature:.0f} K", refresh=False)
-                    bar.update(1)
-        if steps % every:
-            recorder.frame(self.engine.own.frame(moment))
-        self._save(recorder, steps)
-
-    def _save(self, recorder: Recorder, step: int) -> None:
-        """The rows so far to the disk, then, in one step, the state that vouches for them."""
-        recorder.sync()
-        arrays, values, generators = self.engine.state()
-        values |= self._notes | {"excursions": sorted(self.watch.excursions)}
-        self.saved.save(step, arrays, values, generators)
-
-
-def _check_numbers(steps: int, timestep: float, temperature: float, ensemble: str, output: Output) -> None:
-    check_steps(steps)
+def _check_numbers(timestep: float, temperature: float, ensemble: str) -> None:
     if not (np.isfinite(timestep) and timestep > 0):
         raise InputError(f"timestep: expected a positive number of fs; got {timestep!r}")
     if timestep > 10:
         warnings.warn(f"a timestep of {timestep:g} fs is too long for atoms; is it meant in fs?", stacklevel=3)
     if not (np.isfinite(temperature) and (temperature > 0 or (ensemble == "nve" and temperature == 0))):
         raise InputError(f"temperature: ensemble {ensemble!r} needs a positive number of K; got {temperature!r}")
-    check_output(output)
 
 
 def _check_atoms(atoms: Atoms, bath: Coupling) -> None:

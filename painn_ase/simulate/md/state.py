@@ -1,21 +1,17 @@
-"""What a saved run of ASE's drivers and optimisers is made of: structure, motion, calculator, and the file of it."""
+"""What a saved run of ASE's drivers and optimisers is made of: structure, motion and calculator."""
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping
-from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io.jsonio import encode
 
 from painn_ase.errors import InputError
 from painn_ase.simulate.md.evaluation import Together, recall, remember
-from painn_ase.simulate.run.restart import Restart, identity_of
+from painn_ase.simulate.run.provenance import identity_of
+from painn_ase.simulate.run.restart import Restart
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +25,7 @@ def structure_identity(atoms: Atoms) -> dict[str, Any]:
     parameters = identity.pop("calculator")
     identity |= {"calculator": atoms.calc.name} | {f"calculator's {key}": value for key, value in parameters.items()}
     identity["momenta"] = atoms.get_momenta().tolist() if atoms.has("momenta") else None
-    constraints = [c.todict() if hasattr(c, "todict") else type(c).__name__ for c in atoms.constraints]
-    identity["constraints"] = json.loads(encode(constraints))
+    identity["constraints"] = [c.todict() if hasattr(c, "todict") else type(c).__name__ for c in atoms.constraints]
     return identity
 
 
@@ -70,50 +65,3 @@ def recall_calculator(atoms: Atoms, calc: Together, restart: Restart) -> None:
             difference,
             restart.step,
         )
-
-
-class Checkpoint:
-    """The restart file of a run: when it is due, and whether it is that of this run."""
-
-    def __init__(self, path: Path, identity: Mapping[str, Any], interval: float) -> None:
-        if not (np.isfinite(interval) and interval >= 0):
-            raise InputError(f"checkpoint: expected zero or more seconds; got {interval!r}")
-        self.path, self._identity, self._interval = path, dict(identity), interval
-        self._saved = monotonic()
-
-    def load(self, atoms: Atoms, steps: int) -> Restart | None:
-        """The saved state; None if the run was stopped before its first step was recorded.
-
-        The atoms may be in the state the run began with or, as after a run in the same process, in the saved one.
-        Raises `InputError` if there is none, or it is that of another run or of more steps.
-        """
-        restart = Restart.load(self.path)
-        now = {"positions": atoms.positions, "cell": atoms.cell.array, "momenta": atoms.get_momenta()}
-        saved = restart.arrays
-        if all(name in saved and np.array_equal(saved[name], value) for name, value in now.items()):
-            self._identity |= {name: restart.identity[name] for name in now if name in restart.identity}
-        restart.check(self._identity, self.path)
-        if restart.step > steps:
-            raise InputError(
-                f"resume: the run has {restart.step} steps already; expected at least as many, got {steps}"
-            )
-        return restart if restart.values["recorded"] else None
-
-    @property
-    def due(self) -> bool:
-        return monotonic() - self._saved > self._interval
-
-    def begin(self) -> None:
-        """A state to return to before anything is recorded."""
-        Restart(0, self._identity, {}, {"recorded": False}).save(self.path)
-
-    def save(
-        self,
-        step: int,
-        arrays: Mapping[str, np.ndarray],
-        values: Mapping[str, Any],
-        generators: Mapping[str, Any],
-    ) -> None:
-        """Vouches for what the files of the run hold up to `step`; they must be on the disk already."""
-        Restart(step, self._identity, arrays, {"recorded": True, **values}, generators).save(self.path)
-        self._saved = monotonic()

@@ -14,7 +14,7 @@ from painn_ase.simulate.replicas.modes import Ring, to_beads, to_modes
 from painn_ase.simulate.replicas.thermostat import Thermostat, rescaling_factor
 
 
-class RingPolymers:
+class Replicas:
     """Independent ring polymers ("replicas") of one system, which advance together; with one bead, classical copies.
 
     A step is B A O A B (Leimkuhler and Matthews 2013, doi:10.1063/1.4802990; for ring polymers Liu, Li and Liu 2016,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TextIO
 
 import numpy as np
 from ase import Atoms
 from ase.io.extxyz import write_extxyz
 
-from painn_ase.errors import InputError, closest
+from painn_ase.errors import InputError, closest, whole
+from painn_ase.simulate.replicas.phases import ReplicaSnapshot
+from painn_ase.simulate.run.cut import cut_text
+from painn_ase.simulate.run.plain import plainly
 from painn_ase.simulate.run.recorder import file
-from painn_ase.simulate.run.restart import cut_text
 
 FORMATS = ("extxyz", "i-pi")
 
@@ -35,13 +36,8 @@ class Beads:
 
     def check(self, beads: int) -> None:
         """`InputError` unless this can be done with a ring of `beads`."""
-        for name in ("every", "count"):
-            value = getattr(self, name)
-            if value is None and name == "count":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} of Beads: expected a whole number >= 1; got {value!r}")
-        if self.count is not None and self.count > beads:
+        whole("every of Beads", self.every, 1)
+        if self.count is not None and whole("count of Beads", self.count, 1) > beads:
             raise InputError(f"count of Beads: expected at most the {beads} beads there are; got {self.count}")
         if self.format not in FORMATS:
             raise InputError(
@@ -66,30 +62,34 @@ class Beads:
 
 
 class BeadFiles:
-    """Appends frames of beads to text files; use it as a context manager. `sizes` are kept by a restart."""
+    """Appends frames of beads to text files: the further files of a run (see `Extra`)."""
 
-    def __init__(self, plan: Beads, path: Path, atoms: Atoms, beads: int, sizes: list[int] | None = None) -> None:
-        self._plan, self._beads = plan, beads
+    def __init__(self, plan: Beads, path: Path, atoms: Atoms, beads: int) -> None:
+        plan.check(beads)
+        self._plan, self._beads = plainly(plan), beads
         self._atoms = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
         self._atoms.info = {"charge": atoms.info["charge"]} if "charge" in atoms.info else {}
-        self._paths = plan.files(path, beads)
-        if sizes is not None:
-            for name, size in zip(self._paths, sizes, strict=True):
-                cut_text(name, size)
-        self._files: list[TextIO] = [
-            open(name, "w" if sizes is None else "a", encoding="utf-8")  # noqa: SIM115
-            for name in self._paths
-        ]
+        self.paths = plan.files(path, beads)
+        self._files: list[TextIO] = []
 
-    def write(self, step: int, time: float, positions: np.ndarray) -> None:
-        """The frames of a step that is due, from bead `positions` (beads, atoms, 3)."""
+    def open(self, sizes: list[int] | None) -> None:
+        """Begins the files, or cuts them to `sizes` in bytes and goes on."""
+        if sizes is not None:
+            for name, size in zip(self.paths, sizes, strict=True):
+                cut_text(name, size)
+        begin = sizes is None
+        self._files = [open(name, "w" if begin else "a", encoding="utf-8") for name in self.paths]  # noqa: SIM115
+
+    def write(self, snapshot: ReplicaSnapshot) -> None:
+        """The frames of a step that is due."""
+        step, positions = snapshot.step, snapshot.copies
         if step % self._plan.every:
             return
         for k in self._plan.chosen(step, self._beads):
             if self._plan.format == "extxyz":
                 image = self._atoms.copy()
                 image.positions = positions[k]
-                image.info |= {"step": step, "time_fs": time, "bead": int(k)}
+                image.info |= {"step": step, "time_fs": snapshot.time, "bead": int(k)}
                 write_extxyz(self._files[0], [image])
             else:
                 self._files[k].write(ipi_frame(self._atoms, positions[k], step, int(k)))
@@ -99,14 +99,10 @@ class BeadFiles:
         for one in self._files:
             one.flush()
             os.fsync(one.fileno())
-        return [name.stat().st_size for name in self._paths]
+        return [name.stat().st_size for name in self.paths]
 
-    def __enter__(self) -> BeadFiles:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """No more frames."""
         for one in self._files:
             one.close()
 

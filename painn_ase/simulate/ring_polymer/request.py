@@ -13,21 +13,24 @@ import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms
 
-from painn_ase.errors import InputError
-from painn_ase.files import claim
+from painn_ase.errors import InputError, positive, whole
+from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.replicas.modes import Ring
-from painn_ase.simulate.replicas.thermostat import Thermostat
+from painn_ase.simulate.replicas.motion import Replicas
+from painn_ase.simulate.replicas.thermostat import THERMOSTATS, Thermostat
 from painn_ase.simulate.replicas.thermostat import thermostat as named
-from painn_ase.simulate.ring_polymer.beads import Beads
-from painn_ase.simulate.ring_polymer.observables import choose
+from painn_ase.simulate.ring_polymer.beads import BeadFiles, Beads
 from painn_ase.simulate.ring_polymer.reading import RingPolymerRun
-from painn_ase.simulate.ring_polymer.simulation import Schedule, Simulation
+from painn_ase.simulate.ring_polymer.snapshot import RingMotion
 from painn_ase.simulate.run.guards import Guards, bad
-from painn_ase.simulate.run.observables import intervals
-from painn_ase.simulate.run.provenance import provenance
-from painn_ase.simulate.run.recorder import Output
-from painn_ase.simulate.run.requests import check_output, check_steps, check_structure
-from painn_ase.simulate.run.restart import identity_of
+from painn_ase.simulate.run.loop import RecordedRun, RunFiles
+from painn_ase.simulate.run.observables import Plan, choose, intervals
+from painn_ase.simulate.run.plain import plainly
+from painn_ase.simulate.run.provenance import identity_of, provenance
+from painn_ase.simulate.run.recorder import Output, file
+from painn_ase.simulate.run.requests import check_output, check_structure
+from painn_ase.simulate.run.restart import Checkpoint
+from painn_ase.simulate.run.watch import Watch
 
 
 def run_rpmd(
@@ -75,47 +78,65 @@ def run_rpmd(
     Raises `InputError` for impossible requests, before any file is touched, and `SimulationError` when a guard stops
     the run: the last good and the offending frame of the bead are then in `<path>.failure.traj`.
     """
-    bath = named(thermostat)
-    _check_numbers(steps, equilibration, checkpoint, output)
+    bath = plainly(named(thermostat))
+    steps, beads, every = whole("steps", steps, 1), whole("beads", beads, 1), whole("every", every, 1)
+    equilibration = positive("equilibration", equilibration, "ps", zero=True)
+    check_output(output)
     check_structure(atoms, "molecular dynamics")
     fixed = _fixed(atoms)
-    ring = Ring(beads, atoms.get_masses(), temperature, timestep, fixed, len(atoms) > 1 and not fixed.any(), propagator)
+    centred = len(atoms) > 1 and not fixed.any()
+    ring = Ring(beads, atoms.get_masses(), float(temperature), float(timestep), fixed, centred, propagator)
     if ring.centroid_freedom < 1:
         raise InputError("the constraints leave nothing that moves; molecular dynamics needs at least one free atom")
-    if save_beads is not None:
-        save_beads.check(beads)
     guards.check(atoms.calc)
     _warn_of_ring_modes(ring, bath)
     forces = atoms.calc.get_property("forces", atoms)  # refuses what the calculator cannot do
     if not np.isfinite(forces).all():
         raise InputError(f"the calculator's forces on the initial structure are not finite (atoms {bad(forces)})")
-    wanted = intervals(record, every)
-    plan = choose(atoms, wanted, every)
+    path, wanted = Path(path), intervals(record, every)
+    plan = _plan(atoms, wanted, every)
+    extra = None if save_beads is None else BeadFiles(save_beads, path, atoms, beads)
 
-    about: dict[str, Any] = {
+    about = _settings(ring, bath, equilibration, seed)
+    identity = about | identity_of(atoms) | {"record": wanted, "every": every, "frames": output.trajectory_every}
+    identity["saved beads"] = None if save_beads is None else asdict(save_beads)
+    about |= {"steps": steps, "degrees_of_freedom": ring.freedom, **provenance(atoms)}
+    files = RunFiles(path, plan, about, output, extra)
+    saved = Checkpoint(file(path, ".restart.npz"), identity, checkpoint)
+    first = -round(equilibration * 1000 / timestep)
+    before = saved.load(atoms, steps) if resume else None
+
+    start = THERMOSTATS["pile-l"] if first < 0 else bath
+    replicas = Replicas(ring, batch.evaluator(atoms), atoms.positions, start, [np.random.default_rng(seed)])
+    motion = RingMotion(atoms, replicas, bath, ring.centroid_freedom, "RPMD")
+    watch = Watch(guards, guards.limit(ring.temperature, ring.freedom), motion, path)
+    RecordedRun(motion, watch, files, saved, first).run(steps, before, overwrite or resume, progress)
+    return RingPolymerRun.load(path)  # type: ignore[return-value]
+
+
+def _settings(ring: Ring, bath: Thermostat, equilibration: float, seed: int) -> dict[str, Any]:
+    """What the dynamics is, in the files of a run and in its identity."""
+    return {
         "ensemble": "trpmd" if bath.centroid == "free" and bath.damping else "rpmd" if not bath.damping else "nvt",
         "coupling": repr(bath),
         "beads": ring.beads,
-        "temperature_K": float(temperature),
-        "timestep_fs": float(timestep),
-        "equilibration_ps": float(equilibration),
-        "propagator": propagator,
-        "fixed": fixed.tolist(),
+        "temperature_K": ring.temperature,
+        "timestep_fs": ring.timestep,
+        "equilibration_ps": equilibration,
+        "propagator": ring.propagator,
+        "fixed": (~ring.free).tolist(),
         "centred": ring.centred,
         "seed": int(seed),
     }
-    identity = about | identity_of(atoms) | {"record": wanted, "every": every, "frames": output.trajectory_every}
-    identity["saved beads"] = None if save_beads is None else asdict(save_beads)
-    about |= {"steps": int(steps), "degrees_of_freedom": ring.freedom, **provenance(atoms)}
-    schedule = Schedule(Path(path), plan, output, save_beads, checkpoint, -round(equilibration * 1000 / timestep))
-    simulation = Simulation(atoms, ring, bath, schedule, guards, identity, seed)
-    if resume:
-        simulation.resume(steps, about)
-    else:
-        claim(schedule.files(beads), overwrite)
-        simulation.begin()
-    simulation.advance(steps, about, progress)
-    return RingPolymerRun.load(path)  # type: ignore[return-value]
+
+
+def _plan(atoms: Atoms, wanted: Mapping[str, int], every: int) -> Plan:
+    provided = [name for name in atoms.calc.implemented_properties if name != "free_energy"]
+    if wanted.get("heat_capacity", every) % every:
+        raise InputError(
+            f"record: heat_capacity every {wanted['heat_capacity']} steps: expected a multiple of every={every}"
+        )
+    return choose(atoms, wanted, every, conserved=True, rings=True, provided=provided)
 
 
 def _warn_of_ring_modes(ring: Ring, bath: Thermostat) -> None:
@@ -126,15 +147,6 @@ def _warn_of_ring_modes(ring: Ring, bath: Thermostat) -> None:
             "and resonate with it; thermostat='trpmd' damps them",
             stacklevel=3,
         )
-
-
-def _check_numbers(steps: int, equilibration: float, checkpoint: float, output: Output) -> None:
-    check_steps(steps)
-    if not (np.isfinite(equilibration) and equilibration >= 0):
-        raise InputError(f"equilibration: expected zero or more ps; got {equilibration!r}")
-    if not (np.isfinite(checkpoint) and checkpoint >= 0):
-        raise InputError(f"checkpoint: expected zero or more seconds; got {checkpoint!r}")
-    check_output(output)
 
 
 def _fixed(atoms: Atoms) -> np.ndarray:

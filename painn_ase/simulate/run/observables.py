@@ -1,50 +1,18 @@
-"""What a run can record: one table of observables with units, and the moment they are read from."""
+"""What a run can record: one table of observables with units, read from a snapshot."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.units import fs
 
-from painn_ase.errors import InputError, closest
+from painn_ase.errors import InputError, closest, whole
 from painn_ase.properties import PROPERTIES
-from painn_ase.units import GIGAPASCAL
 
-
-@dataclass(frozen=True)
-class Moment:
-    """The system at one step, forces evaluated; everything read here comes from that one evaluation's cache."""
-
-    step: int
-    time: float  # fs
-    atoms: Atoms
-    kinetic: float  # eV
-    temperature: float  # K
-    conserve: Callable[[float], float | None]  # total energy -> the energy that the dynamics conserves
-
-    @cached_property
-    def potential(self) -> float:
-        return float(self.atoms.get_potential_energy())
-
-    @property
-    def conserved(self) -> float | None:
-        """The conserved energy in eV, where the dynamics has one."""
-        return self.conserve(self.potential + self.kinetic)
-
-    def result(self, name: str) -> Any:
-        """A property of the calculator, without the share of constraints."""
-        return self.atoms.calc.get_property(name, self.atoms)
-
-    @property
-    def pressure(self) -> float:
-        """-tr(σ)/3 + 2K/(3V) in GPa: the virial and the ideal-gas part."""
-        virial = -np.mean(self.result("stress")[:3])
-        return float(virial + 2 * self.kinetic / (3 * self.atoms.get_volume())) / GIGAPASCAL
+SPREAD = "_std"  # what an ensemble of models adds to the name of a property
 
 
 @dataclass(frozen=True)
@@ -53,8 +21,13 @@ class Observable:
 
     name: str
     unit: str
-    read: Callable[[Any], Any]  # from a Moment, or from what another kind of run has in its place
+    read: Callable[[Any], Any]  # from a Snapshot
     needs: str | None = None  # the calculator's property it is read from, beside energy and forces
+    dtype: str = "f8"
+
+
+Plan = list[tuple[Observable, int]]
+"""What is recorded, and at which intervals in steps."""
 
 
 def _table(*observables: Observable) -> dict[str, Observable]:
@@ -62,23 +35,35 @@ def _table(*observables: Observable) -> dict[str, Observable]:
 
 
 ALWAYS = _table(
-    Observable("step", "1", lambda m: m.step),
-    Observable("time", "fs", lambda m: m.time),
-    Observable("potential_energy", "eV", lambda m: m.potential),
-    Observable("kinetic_energy", "eV", lambda m: m.kinetic),
-    Observable("total_energy", "eV", lambda m: m.potential + m.kinetic),
-    Observable("temperature", "K", lambda m: m.temperature),
+    Observable("step", "1", lambda s: s.step, dtype="i8"),
+    Observable("time", "fs", lambda s: s.time),
+    Observable("potential_energy", "eV", lambda s: s.potential),
+    Observable("kinetic_energy", "eV", lambda s: s.kinetic),  # of rings: centroid virial
+    Observable("total_energy", "eV", lambda s: s.potential + s.kinetic),
+    Observable("temperature", "K", lambda s: s.temperature),  # of rings: of all modes
 )
-CONSERVED = Observable("conserved_energy", "eV", lambda m: m.conserved)
-OF_THE_ATOMS = _table(
-    Observable("positions", "Å", lambda m: m.atoms.get_positions()),
-    Observable("velocities", "Å/fs", lambda m: m.atoms.get_velocities() * fs),
-)
+CONSERVED = _table(Observable("conserved_energy", "eV", lambda s: s.conserved))
 OF_THE_CELL = _table(
-    Observable("cell", "Å", lambda m: m.atoms.cell.array.copy()),
-    Observable("volume", "Å³", lambda m: m.atoms.get_volume()),
-    Observable("stress", "eV/Å³", lambda m: m.result("stress"), "stress"),  # Voigt, without the ideal-gas part
-    Observable("pressure", "GPa", lambda m: m.pressure, "stress"),
+    Observable("cell", "Å", lambda s: s.atoms.cell.array.copy()),
+    Observable("volume", "Å³", lambda s: s.atoms.get_volume()),
+)
+OF_THE_STRESS = _table(
+    Observable("stress", "eV/Å³", lambda s: s.result("stress"), "stress"),  # Voigt, without the part of the motion
+    Observable("pressure", "GPa", lambda s: s.pressure, "stress"),
+)
+OF_RINGS = _table(
+    Observable("kinetic_energy_primitive", "eV", lambda s: s.kinetic_primitive),
+    Observable("kinetic_energies", "eV", lambda s: s.kinetic_by_atom),
+    Observable("squared_gyration_radii", "Å²", lambda s: s.squared_gyration_radii),
+)
+ON_REQUEST = _table(
+    Observable("positions", "Å", lambda s: s.positions),  # of rings: of the centroid
+    Observable("velocities", "Å/fs", lambda s: s.velocities),
+    Observable("dipole_rate", "e·Å/fs", lambda s: s.dipole_rate, "born_effective_charges"),
+)
+OF_RINGS_ON_REQUEST = _table(
+    Observable("bead_positions", "Å", lambda s: s.copies.copy()),
+    Observable("heat_capacity", "eV²", lambda s: s.energy_slope),  # two evaluations more each time
 )
 
 
@@ -87,50 +72,74 @@ def intervals(record: str | Sequence[str] | Mapping[str, int], every: int) -> di
     if isinstance(record, str):
         record = (record,)
     plan = dict(record) if isinstance(record, Mapping) else dict.fromkeys(record, every)
-    for name, interval in {"every": every, **{f"record[{name!r}]": n for name, n in plan.items()}}.items():
-        if isinstance(interval, bool) or not isinstance(interval, (int, np.integer)) or interval < 1:
-            raise InputError(f"{name}: expected a whole number of steps >= 1; got {interval!r}")
-    return {str(name): int(n) for name, n in plan.items()}
+    whole("every", every, 1)
+    return {str(name): whole(f"record[{name!r}]", n, 1) for name, n in plan.items()}
 
 
-def choose(moment: Moment, wanted: Mapping[str, int], every: int) -> list[tuple[Observable, int]]:
+def needs(plan: Plan, step: int) -> set[str]:
+    """The calculator's properties that the observables of this step are read from; none before step 0."""
+    return {o.needs for o, interval in plan if o.needs and step >= 0 and step % interval == 0}
+
+
+def choose(
+    atoms: Atoms,
+    wanted: Mapping[str, int],
+    every: int,
+    *,
+    conserved: bool,
+    rings: bool = False,
+    provided: Collection[str] = (),
+) -> Plan:
     """The observables of a run with their intervals, the standing ones first.
 
-    Stress and pressure join unasked when the calculator delivered a stress together with the forces, cell and volume
-    when the cell is full. Raises `InputError` for a name nobody knows or the calculator does not provide.
+    Cell and volume join unasked where the cell is periodic along all three vectors, stress and pressure too if the
+    calculator delivered a stress together with the forces that it was asked for last. Raises `InputError` for a name
+    nobody knows, that the calculator does not provide, or does not define for this structure.
+
+    atoms: the structure with its calculator, forces evaluated
+    wanted: name -> interval in steps
+    every: interval of what was not asked for, in steps
+    conserved: whether the dynamics has a conserved energy
+    rings: whether the run has the estimators of ring polymers
+    provided: the calculator's properties that can be recorded
     """
-    plan = dict.fromkeys(ALWAYS.values(), every)
-    if moment.conserved is not None:
-        plan[CONSERVED] = every
-    if moment.atoms.cell.rank == 3 and moment.atoms.pbc.all():
-        came = "stress" in getattr(moment.atoms.calc, "results", {})
-        plan |= {o: every for o in OF_THE_CELL.values() if came or o.name in ("cell", "volume")}
+    standing = ALWAYS | (CONSERVED if conserved else {}) | (OF_RINGS if rings else {})
+    full = atoms.cell.rank == 3
+    if full and atoms.pbc.all():
+        standing |= OF_THE_CELL | (OF_THE_STRESS if "stress" in atoms.calc.results else {})
+    table = standing | ON_REQUEST | (OF_RINGS_ON_REQUEST if rings else {})
+    table |= OF_THE_CELL | OF_THE_STRESS if full else {}
+    plan = dict.fromkeys(standing.values(), every)
     for name, interval in wanted.items():
-        observable = _find(name, moment)
-        _try(observable, moment)
+        observable = _find(name, atoms, table, provided)
+        _try(observable, atoms)
         plan[observable] = interval
     return list(plan.items())
 
 
-def _find(name: str, moment: Moment) -> Observable:
-    table = ALWAYS | OF_THE_ATOMS | OF_THE_CELL
-    provided = moment.atoms.calc.implemented_properties
+def _find(name: str, atoms: Atoms, table: Mapping[str, Observable], provided: Collection[str]) -> Observable:
     if name in table:
         return table[name]
-    if name == CONSERVED.name and moment.conserved is not None:
-        return CONSERVED
     if name in provided:
-        unit = PROPERTIES[name].unit if name in PROPERTIES else "ASE units"
-        return Observable(name, unit, lambda m: m.result(name), name)
-    known = [*table, *provided]
-    reason = f"{moment.atoms.calc.name!r} does not provide it" if name in PROPERTIES else "unknown"
-    raise InputError(f"record: {name!r}: {reason}; expected some of {', '.join(known)}{closest(name, known)}")
+        known = PROPERTIES.get(name.removesuffix(SPREAD))
+        return Observable(name, known.unit if known else "ASE units", lambda s: s.result(name), name)
+    if name in OF_THE_CELL | OF_THE_STRESS:
+        raise InputError(
+            f"record: {name!r} is not defined for this structure: it needs a cell periodic along all three vectors"
+        )
+    known_names = [*table, *provided]
+    reason = f"{atoms.calc.name!r} does not provide it" if name in PROPERTIES else "unknown"
+    raise InputError(
+        f"record: {name!r}: {reason}; expected some of {', '.join(known_names)}{closest(name, known_names)}"
+    )
 
 
-def _try(observable: Observable, moment: Moment) -> None:
-    """Reads the observable once, so that what is undefined for this structure fails before any file exists."""
+def _try(observable: Observable, atoms: Atoms) -> None:
+    """Evaluates once what an observable is read from: what is undefined here fails before any file exists."""
+    if observable.needs is None:
+        return
     try:
-        value = np.asarray(observable.read(moment), dtype=float)
+        value = np.asarray(atoms.calc.get_property(observable.needs, atoms), dtype=float)
     except (InputError, NotImplementedError, ValueError) as error:
         raise InputError(f"record: {observable.name!r} is not defined for this structure: {error}") from error
     if not np.isfinite(value).all():

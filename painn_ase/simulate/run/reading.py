@@ -52,6 +52,11 @@ class Run:
         with _open(self.file) as data:
             return tuple(data["observables"])
 
+    @property
+    def trajectories(self) -> int | None:
+        """How many trajectories there are, which observables then have an axis of; None for a run of one system."""
+        return self.metadata.get("trajectories")
+
     def unit(self, name: str) -> str:
         """The unit of an observable."""
         with _open(self.file) as data:
@@ -59,6 +64,8 @@ class Run:
 
     def observables(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Times in fs (rows,) and values (rows, ...) of an observable, in its `unit`.
+
+        Values of a run of several trajectories are (rows, trajectories, ...).
 
         Raises `InputError` for a name that was not recorded, naming those that were.
         """
@@ -84,22 +91,24 @@ class Run:
 
         temperature and temperature_error (K, see `averages.estimate`), temperature_memory (its correlation time as a
         share of the run; above 1/50 the error is uncertain), potential_energy and total_energy (eV, means),
-        energy_drift (meV/atom/ps, slope of the conserved energy) and pressure (GPa) where they are recorded, steps, time_ps, complete (False: the run was stopped or still goes on), wall_seconds, steps_per_second, files.
+        energy_drift (meV/atom/ps, slope of the conserved energy) and pressure (GPa) where they are recorded, steps,
+        time_ps, complete (False: the run was stopped or still goes on), wall_seconds, steps_per_second, files.
         """
         with _open(self.file) as data:
             last, seconds = _last_sync(data)
         if last < 0:
             raise InputError(f"{self.file} holds no complete rows yet: the run was stopped before its first sync")
-        temperature = estimate(self.observables("temperature")[1])
+        temperature = estimate(self._mean("temperature"))
         figures = {
             "temperature": temperature.value,
             "temperature_error": temperature.error,
             "temperature_memory": temperature.memory,
-            "potential_energy": float(np.mean(self.observables("potential_energy")[1])),
-            "total_energy": float(np.mean(self.observables("total_energy")[1])),
+            "potential_energy": float(np.mean(self._mean("potential_energy"))),
+            "total_energy": float(np.mean(self._mean("total_energy"))),
         }
         if "conserved_energy" in self.names:
-            figures["energy_drift"] = slope(*self.observables("conserved_energy")) * 1e6 / len(self.metadata["symbols"])
+            drift = slope(self.observables("conserved_energy")[0], self._mean("conserved_energy"))
+            figures["energy_drift"] = drift * 1e6 / len(self.metadata["symbols"])
         if "pressure" in self.names:
             figures["pressure"] = float(np.mean(self.observables("pressure")[1]))
         return figures | {
@@ -108,8 +117,13 @@ class Run:
             "complete": last == self.metadata["steps"],
             "wall_seconds": seconds,
             "steps_per_second": last / seconds if seconds > 0 else float("nan"),
-            "files": [str(self.file), str(self.trajectory)],
+            "files": [str(name) for name in (self.file, self.trajectory) if name.exists()],
         }
+
+    def _mean(self, name: str) -> np.ndarray:
+        """An observable, the mean over the trajectories where there are several, (rows,)."""
+        values = self.observables(name)[1]
+        return values if self.trajectories is None else values.mean(axis=1)
 
     def __str__(self) -> str:
         about, figures = self.metadata, self.summary
@@ -129,8 +143,9 @@ class Run:
         lines += [
             f"speed        {figures['steps_per_second']:.0f} steps/s, {figures['wall_seconds']:.1f} s",
             f"observables  {self.file} ({', '.join(self.names)})",
-            f"trajectory   {self.trajectory}",
         ]
+        if self.trajectory.exists():
+            lines.append(f"trajectory   {self.trajectory}")
         return "\n".join(lines)
 
 

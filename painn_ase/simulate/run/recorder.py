@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +24,11 @@ from typing import Any, Protocol
 
 import h5py
 import numpy as np
-from ase import Atoms
-from ase.io.trajectory import Trajectory
 
 from painn_ase.errors import PainnError, StorageError
 from painn_ase.files import storage_error, storing
-from painn_ase.simulate.run.observables import Observable
+from painn_ase.simulate.run.frames import Frames, fsync, redirect_to_void, unfinished_name
+from painn_ase.simulate.run.observables import Observable, Plan
 
 FORMAT = "painn_ase observables 1"
 _BUFFER = 4 * 1024**2  # bytes held in memory at most
@@ -45,50 +43,135 @@ def file(path: str | os.PathLike, suffix: str) -> Path:
 
 @dataclass(frozen=True)
 class Output:
-    """How often files are written: a frame every `trajectory_every` steps, rows to disk every `sync` seconds."""
+    """How often files are written: a frame every `trajectory_every` steps (None: never), rows every `sync` seconds."""
 
-    trajectory_every: int = 100
+    trajectory_every: int | None = 100
     sync: float = 5.0
 
 
-class Step(Protocol):
-    """Anything that the observables of a plan can be read from, at a known step."""
+class Extra(Protocol):
+    """Further files of a run that only grow."""
 
     @property
-    def step(self) -> int: ...
+    def paths(self) -> list[Path]: ...
 
+    def open(self, sizes: list[int] | None) -> None:
+        """Begins the files, or cuts them to `sizes` in bytes and goes on."""
+        ...
 
-def needs(plan: list[tuple[Observable, int]], step: int) -> set[str]:
-    """The calculator's properties that the observables of this step are read from."""
-    return {observable.needs for observable, interval in plan if observable.needs and step % interval == 0}
+    def write(self, snapshot: Any) -> None:
+        """Takes what is due at a step."""
+        ...
+
+    def sync(self) -> list[int]:
+        """Puts everything on the disk; the sizes of the files then."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Recorder:
-    """Writes the observables and frames of one run. Use it as a context manager.
+    """Writes the files of one run: observables, frames and what else there is. Use it as a context manager.
 
-    With `resume` it appends to the rows and frames that `simulate.run.restart` has cut back to the last complete
-    ones, in place of beginning new files.
+    path: of the run
+    plan: observables and their intervals in steps; without any there is no HDF5 file
+    first: the first snapshot, which shows the shapes of rows
+    metadata: what the HDF5 file says of its run, JSON-able
+    output: how often frames are written and files synced
+    resume: whether to append to files that `simulate.run.cut` has cut back, in place of beginning new ones
+    extra: further files
+    sizes: of the further files, to which they are cut back
     """
 
     def __init__(
         self,
         path: Path,
-        plan: list[tuple[Observable, int]],
-        first: Step,
-        metadata: dict[str, Any],
+        plan: Plan,
+        first: Any,
+        metadata: Mapping[str, Any],
         output: Output,
         resume: bool = False,
+        extra: Extra | None = None,
+        sizes: list[int] | None = None,
     ) -> None:
-        self.output = output
+        self._output, self._extra = output, extra
+        self._synced = monotonic()
+        self._fresh = True  # something is not on the disk yet
+        self._framed = -1  # step of the last frame
+        self._rows = _Rows(file(path, ".h5"), plan, first, metadata, resume) if plan else None
+        self._frames = None if output.trajectory_every is None else Frames(file(path, ".traj"), resume)
+        if extra is not None:
+            extra.open(sizes)
+
+    def record(self, snapshot: Any) -> None:
+        """Takes what is due at this step, and syncs when the wall-clock interval is over."""
+        self._fresh = True
+        if self._rows is not None:
+            self._rows.take(snapshot)
+        every = self._output.trajectory_every
+        if every is not None and snapshot.step % every == 0:
+            self.frame(snapshot)
+        if self._extra is not None:
+            self._extra.write(snapshot)
+        late = monotonic() - self._synced > self._output.sync
+        if late or (self._rows is not None and self._rows.bytes > _BUFFER):
+            self.sync(to_disk=late)
+
+    def frame(self, snapshot: Any) -> None:
+        """Appends a frame, with the results its calculator holds, unless the last one is of this step."""
+        if self._frames is not None and snapshot.step != self._framed:
+            self._fresh, self._framed = True, snapshot.step
+            self._frames.write(snapshot.image())
+
+    def sync(self, to_disk: bool = True) -> list[int] | None:
+        """Writes what is buffered, then the record that declares it complete; sizes of further files."""
+        if self._rows is not None:
+            with self._together():
+                self._rows.write(to_disk)
+        if not to_disk:
+            return None
+        if self._frames is not None:
+            self._frames.sync()
+        sizes = None if self._extra is None else self._extra.sync()
+        self._synced, self._fresh = monotonic(), False
+        return sizes
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Nothing reaches the frames either from when the rows cannot be written."""
+        try:
+            yield
+        except StorageError:
+            if self._frames is not None:
+                self._frames.abandon()
+            raise
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        failed = any(part is not None and part.failed for part in (self._rows, self._frames))
+        try:
+            if self._fresh and not failed:
+                self.sync()
+        finally:
+            for part in (self._frames, self._rows, self._extra):
+                if part is not None:
+                    part.close()
+
+
+class _Rows:
+    """The HDF5 file: rows in memory, and on the disk."""
+
+    def __init__(self, path: Path, plan: Plan, first: Any, metadata: Mapping[str, Any], resume: bool) -> None:
+        self.failed = False
+        self.bytes = 0
         self._plan = plan
         self._rows: dict[str, list[np.ndarray]] = {observable.name: [] for observable, _ in plan}
-        self._bytes = 0
-        self._begin = self._synced = monotonic()
+        self._begin = monotonic()
         self._last = -1
-        self._fresh = True  # something is not on the disk yet
-        self._path = file(path, ".h5")
-        self._failed = False
-        name = unborn(self._path)
+        self._path = path
+        name = unfinished_name(self._path)
         with storing(self._path):
             self._file = h5py.File(name, "r+" if resume else "w", libver=("v110", "v110"), rdcc_nbytes=_CACHE)
         with self._writing(self._path):
@@ -99,11 +182,10 @@ class Recorder:
             self._sync_step, self._sync_seconds = self._file["sync/step"], self._file["sync/seconds"]
             self._file.swmr_mode = True  # from here on no new datasets or attributes
             self._file.flush()
-            _fsync(name)
+            fsync(name)
         os.replace(name, self._path)
-        self._frames = Frames(file(path, ".traj"), resume)
 
-    def _create(self, first: Step, metadata: dict[str, Any]) -> None:
+    def _create(self, first: Any, metadata: Mapping[str, Any]) -> None:
         self._file.attrs["format"] = FORMAT
         self._file.attrs["metadata"] = json.dumps(metadata)
         self._file.create_group("observables", track_order=True)
@@ -127,150 +209,57 @@ class Recorder:
             shape=(0, *value.shape),
             maxshape=(None, *value.shape),
             chunks=(rows, *value.shape),
-            dtype="i8" if value.dtype.kind == "i" else "f8",
+            dtype=observable.dtype,
         )
         data.attrs["unit"] = observable.unit
         data.attrs["interval"] = interval
         return data
 
-    def needs(self, step: int) -> set[str]:
-        """The calculator's properties that the observables of this step are read from."""
-        return needs(self._plan, step)
-
-    def record(self, moment: Step) -> None:
-        """Takes the observables due at this step, and syncs when the wall-clock interval is over."""
+    def take(self, snapshot: Any) -> None:
+        """The observables due at this step."""
         for observable, interval in self._plan:
-            if moment.step % interval == 0:
-                row = np.array(observable.read(moment))
+            if snapshot.step % interval == 0:
+                row = np.array(observable.read(snapshot), dtype=observable.dtype)
                 self._rows[observable.name].append(row)
-                self._bytes += row.nbytes + _OBJECT
-        self._last = moment.step
-        self._fresh = True
-        late = monotonic() - self._synced > self.output.sync
-        if late or self._bytes > _BUFFER:
-            self.sync(to_disk=late)
+                self.bytes += row.nbytes + _OBJECT
+        self._last = snapshot.step
 
-    def frame(self, image: Atoms) -> None:
-        """Appends a frame, with the results its calculator holds."""
-        self._fresh = True
-        self._frames.write(image)
-
-    def sync(self, to_disk: bool = True) -> None:
-        """Writes the buffered rows, then the record that declares them complete."""
+    def write(self, to_disk: bool) -> None:
+        """The buffered rows, then the record that declares them complete."""
         with self._writing(self._path):
             for name, rows in self._rows.items():
                 if rows:
                     _append(self._data[name], np.stack(rows))
                     rows.clear()
-            self._bytes = 0
+            self.bytes = 0
             self._file.flush()
             if to_disk:  # the rows must be on the disk before the record that vouches for them
-                _fsync(self._path)
+                fsync(self._path)
             _append(self._sync_seconds, np.array([monotonic() - self._begin]))
             _append(self._sync_step, np.array([self._last]))
             self._file.flush()
             if to_disk:
-                _fsync(self._path)
-                self._frames.sync()
-                self._synced = monotonic()
-                self._fresh = False
+                fsync(self._path)
 
     @contextmanager
     def _writing(self, name: Path) -> Iterator[None]:
-        """Raises `StorageError` where writing fails, and lets nothing reach the files from then on."""
-        if self._failed:
+        """Raises `StorageError` where writing fails, and lets nothing reach the file from then on."""
+        if self.failed:
             raise StorageError(f"{name} is closed: writing failed before")
         try:
             yield
         except (OSError, RuntimeError) as error:  # HDF5's are of either kind
             if isinstance(error, PainnError):
                 raise
-            self._failed = True
-            divert(self._file.id.get_vfd_handle())
-            if hasattr(self, "_frames"):
-                self._frames.abandon()
+            self.failed = True
+            redirect_to_void(self._file.id.get_vfd_handle())
             raise storage_error(name, error) from error
 
-    def __enter__(self) -> Recorder:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        try:
-            if self._fresh and not self._failed and not self._frames.failed:
-                self.sync()
-        finally:
-            self._frames.close()
-            self._file.close()
-
-
-class Frames:
-    """An ASE trajectory that has its name once it holds a frame, and stays whole when its disk is full."""
-
-    def __init__(self, path: Path, resume: bool = False) -> None:
-        self.failed = False
-        self._path, self._name = path, path if resume else unborn(path)
-        with storing(path):
-            self._writer = Trajectory(self._name, "a" if resume else "w")
-
-    def write(self, image: Atoms) -> None:
-        """Appends a frame, with the results its calculator holds."""
-        if self.failed:
-            raise StorageError(f"{self._path} is closed: writing failed before")
-        try:
-            self._writer.write(image)
-        except BaseException as error:  # also Ctrl-C: half a frame must not be written when the file is closed
-            self._writer.backend.data.clear()
-            if isinstance(error, OSError):
-                self.abandon()
-                raise storage_error(self._path, error) from error
-            raise
-        if self._name != self._path:
-            os.replace(self._name, self._path)
-            self._name = self._path
-
-    def sync(self) -> None:
-        """Has the frames so far reach the disk."""
-        with storing(self._path):
-            _fsync(self._name)
-
-    def abandon(self) -> None:
-        """Lets nothing reach the file from now on."""
-        self.failed = True
-        divert(self._writer.backend.fd.fileno())
-
     def close(self) -> None:
-        """No more frames."""
-        try:
-            self._writer.close()
-        except OSError as error:
-            self.abandon()
-            self._writer.close()
-            raise storage_error(self._path, error) from error
-
-
-def divert(descriptor: int) -> None:
-    """Sends what a library still means to write to a file that is full nowhere instead, so that it can be closed.
-
-    HDF5 does not survive a failed write: it tries again at every opportunity and crashes the process when that ends.
-    """
-    with os.fdopen(os.memfd_create("nowhere")) if hasattr(os, "memfd_create") else tempfile.TemporaryFile() as nowhere:
-        os.dup2(nowhere.fileno(), descriptor)
-
-
-def unborn(path: Path) -> Path:
-    """The name of a file until it can be read."""
-    return path.with_name(f".{path.name}.new")
+        self._file.close()
 
 
 def _append(data: h5py.Dataset, rows: np.ndarray) -> None:
     n = len(data)
     data.resize(n + len(rows), axis=0)
     data[n:] = rows
-
-
-def _fsync(name: str | os.PathLike) -> None:
-    descriptor = os.open(name, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

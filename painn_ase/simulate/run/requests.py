@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
@@ -24,13 +22,8 @@ def check_structure(atoms: Atoms, purpose: str, least: int = 1) -> None:
         )
 
 
-def check_steps(steps: Any) -> None:
-    """Raises `InputError` for anything but a whole number from 1 on."""
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise InputError(f"steps: expected a whole number >= 1; got {steps!r}")
-
-
 def check_output(output: Output) -> None:
     """Raises `InputError` for intervals at which nothing could be written."""
-    if not (isinstance(output.trajectory_every, int) and output.trajectory_every >= 1 and output.sync >= 0):
+    every = output.trajectory_every
+    if (every is not None and not (isinstance(every, (int, np.integer)) and every >= 1)) or not output.sync >= 0:
         raise InputError(f"output: expected trajectory_every >= 1 steps and sync >= 0 s; got {output}")

@@ -1,4 +1,4 @@
-"""Restart: what a run needs to go on as if it had never stopped, and files cut back to the moment it was saved.
+"""Restart: what a run needs to go on as if it had never stopped, and when it is saved.
 
 A restart file is NumPy's .npz without pickled objects: arrays, and one JSON text for the rest. It replaces its
 predecessor in one step and is written after the rows it vouches for have reached the disk; whatever the other files
@@ -7,32 +7,24 @@ hold beyond it is cut off when the run resumes. A process can be killed at any m
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
-import h5py
 import numpy as np
 from ase import Atoms
-from ase.io.jsonio import encode
-from ase.io.trajectory import Trajectory
 from numpy.random import Generator
 
-from painn_ase.errors import InputError
-from painn_ase.files import storing, write_atomically
-from painn_ase.simulate.run.recorder import divert, unborn
+from painn_ase.errors import InputError, positive
+from painn_ase.files import write_atomically
+from painn_ase.simulate.run.plain import plain
 
 FORMAT = "painn_ase restart 1"
-_ROWS_AT_ONCE = 1 << 14
-_MARGIN = 1 << 16  # bytes that a rewritten file may need more
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ class Restart:
     def save(self, path: Path) -> None:
         """Replaces the file `path` in one step."""
         rest = {name: getattr(self, name) for name in ("step", "identity", "values", "generators")}
-        text = json.dumps({"format": FORMAT, **rest}, default=_plain)
+        text = json.dumps(plain({"format": FORMAT, **rest}))
         content = io.BytesIO()
         arrays: dict[str, Any] = {f"array_{name}": array for name, array in self.arrays.items()}
         np.savez(content, json=np.array(text), **arrays)
@@ -76,7 +68,7 @@ class Restart:
 
     def check(self, identity: Mapping[str, Any], path: Path) -> None:
         """`InputError` that names what differs unless `identity` is that of the saved run."""
-        now = json.loads(json.dumps(identity, default=_plain))
+        now = plain(identity)
         changed = [
             _difference(key, self.identity.get(key), now.get(key))
             for key in dict.fromkeys([*now, *self.identity])
@@ -96,43 +88,9 @@ def _difference(name: str, then: Any, now: Any) -> str:
     return f"{name} was {then!r}, now {now!r}"
 
 
-def _plain(value: Any) -> Any:
-    """NumPy's numbers and arrays as JSON knows them."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} cannot be written to a restart file")
-
-
-def identity_of(atoms: Atoms) -> dict[str, Any]:
-    """The part of a run's identity that is its structure and its calculator."""
-    return {
-        "calculator": json.loads(encode(atoms.calc.todict())) if hasattr(atoms.calc, "todict") else {},
-        "weights": _weights(atoms.calc),
-        "symbols": atoms.get_chemical_symbols(),
-        "positions": atoms.positions.tolist(),
-        "masses": atoms.get_masses().tolist(),
-        "cell": atoms.cell.array.tolist(),
-        "pbc": atoms.pbc.tolist(),
-        "charge": str(atoms.info.get("charge", 0)),
-    }
-
-
-def _weights(calc: Any) -> str | None:
-    """A checksum of the networks of a `PaiNNCalculator`: a model's name may come to stand for another one."""
-    backend = getattr(calc, "backend", None)
-    digest = hashlib.sha256()
-    for member in getattr(backend, "members", (backend,)):
-        if member is None or not hasattr(member, "model"):
-            return None
-        for name, tensor in sorted(member.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
 def generator_state(generator: Generator) -> Any:
     """The state of a generator, JSON-able."""
-    return json.loads(json.dumps(generator.bit_generator.state, default=_plain))
+    return plain(generator.bit_generator.state)
 
 
 def restore_generator(generator: Generator, state: Any) -> None:
@@ -140,109 +98,52 @@ def restore_generator(generator: Generator, state: Any) -> None:
     generator.bit_generator.state = state
 
 
-# ---- files back to a step
+class Checkpoint:
+    """The restart file of a run: when it is due, and whether it is that of this run.
 
-
-def cut_observables(path: Path, step: int, metadata: Mapping[str, Any] | None = None) -> None:
-    """Copies the HDF5 file of a run up to the rows of `step`, for a `Recorder` that resumes to take the copy up.
-
-    A killed writer leaves a file that HDF5 lets nobody append to, and one killed while it opens a file leaves one that
-    nobody can read. So the file keeps its name and its rows until the recorder can replace it by one that is readable
-    at every moment. `metadata` replaces what the file says about its run.
+    path: of the file
+    identity: what the run is made of, setting by setting; converted to what JSON has at once
+    interval: seconds between saves
     """
-    temporary = unborn(path)
-    with storing(path):
-        _make_sure_of_room(path.parent, path.stat().st_size + _MARGIN)
-        with (
-            h5py.File(path, "r", libver=("v110", "v110"), swmr=True) as old,
-            h5py.File(temporary, "w", libver=("v110", "v110")) as new,
-        ):
-            _cut(old, new, step, metadata)
 
+    def __init__(self, path: Path, identity: Mapping[str, Any], interval: float) -> None:
+        self.path, self._identity = path, plain(identity)
+        self._interval = positive("checkpoint", interval, "s", zero=True)
+        self._saved = monotonic()
 
-def _make_sure_of_room(folder: Path, size: int) -> None:
-    """Raises `OSError` where the disk has no room for another `size` bytes; HDF5 would not survive finding out."""
-    with tempfile.TemporaryFile(dir=folder) as trial:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(trial.fileno(), 0, size)
+    def load(self, atoms: Atoms, steps: int) -> Restart | None:
+        """The saved state; None if the run was stopped before it had one.
 
+        The atoms may be in the state the run began with or, as after a run in the same process, in the saved one.
+        Raises `InputError` if there is none, or it is that of another run or of more steps.
+        """
+        restart = Restart.load(self.path)
+        now = {"positions": atoms.positions, "cell": atoms.cell.array, "momenta": atoms.get_momenta()}
+        saved = restart.arrays
+        if all(name in saved and np.array_equal(saved[name], value) for name, value in now.items()):
+            self._identity |= {name: restart.identity[name] for name in now if name in restart.identity}
+        restart.check(self._identity, self.path)
+        if restart.step > steps:
+            raise InputError(
+                f"resume: the run has {restart.step} steps already; expected at least as many, got {steps}"
+            )
+        return restart if restart.arrays else None
 
-def _cut(old: h5py.File, new: h5py.File, step: int, metadata: Mapping[str, Any] | None) -> None:
-    for name, value in old.attrs.items():
-        new.attrs[name] = value
-    if metadata is not None:
-        new.attrs["metadata"] = json.dumps(metadata)
-    steps, seconds = old["sync/step"][:], old["sync/seconds"][:]
-    n = min(len(steps), len(seconds))
-    whole = np.flatnonzero((steps[:n] >= 0) & (steps[:n] <= step) & (seconds[:n] >= 0))
-    for name in ("step", "seconds"):
-        _copy_rows(old["sync"], new.require_group("sync"), name, whole)
-    observables = new.create_group("observables", track_order=True)
-    for name, data in old["observables"].items():
-        _copy_rows(old["observables"], observables, name, step // int(data.attrs["interval"]) + 1)
+    @property
+    def due(self) -> bool:
+        return monotonic() - self._saved > self._interval
 
+    def begin(self) -> None:
+        """A state to return to before anything is recorded."""
+        Restart(0, self._identity, {}, {"recorded": False}).save(self.path)
 
-@contextmanager
-def _replacing(temporary: Path, path: Path) -> Iterator[None]:
-    """`temporary`, written inside the block, takes the place of `path` in one step; it vanishes if that fails."""
-    try:
-        with storing(path):
-            yield
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _copy_rows(old: h5py.Group, new: h5py.Group, name: str, rows: int | np.ndarray) -> None:
-    """The first `rows` of a dataset, or those of an array of indices."""
-    source = old[name]
-    count = rows if isinstance(rows, int) else len(rows)
-    if isinstance(rows, int) and len(source) < rows:
-        raise InputError(
-            f"{source.file.filename}: {name} holds {len(source)} of the {rows} rows the restart vouches for"
-        )
-    data = new.create_dataset(
-        name,
-        shape=(count, *source.shape[1:]),
-        maxshape=source.maxshape,
-        chunks=source.chunks,
-        dtype=source.dtype,
-        fillvalue=source.fillvalue,
-    )
-    for key, value in source.attrs.items():
-        data.attrs[key] = value
-    for begin in range(0, count, _ROWS_AT_ONCE):
-        end = min(begin + _ROWS_AT_ONCE, count)
-        data[begin:end] = source[begin:end] if isinstance(rows, int) else source[:][rows[begin:end]]
-
-
-def cut_frames(path: Path, step: int, every: int = 1) -> None:
-    """Rewrites an ASE trajectory without the frames after `step` (their `info["step"]`).
-
-    Frames at other steps than multiples of `every` go too: that is the last one of a run that is to go on.
-    """
-    temporary = path.with_name(f".{path.name}.cut")
-    with _replacing(temporary, path), Trajectory(path, "r") as old:
-        new = Trajectory(temporary, "w")
-        try:
-            for image in old:
-                if image.info["step"] > step:
-                    break
-                if image.info["step"] % every == 0:
-                    new.write(image)
-        except OSError:
-            divert(new.backend.fd.fileno())
-            raise
-        finally:
-            new.close()
-
-
-def cut_text(path: Path, size: int) -> None:
-    """Shortens a file that only grows to the `size` in bytes it had when the restart was saved."""
-    have = path.stat().st_size if path.is_file() else 0
-    if have < size:
-        raise InputError(f"resume: {path} holds {have} bytes; {size} had been written when the restart was saved")
-    if path.is_file():
-        os.truncate(path, size)
+    def save(
+        self,
+        step: int,
+        arrays: Mapping[str, np.ndarray],
+        values: Mapping[str, Any],
+        generators: Mapping[str, Any],
+    ) -> None:
+        """Vouches for what the files of the run hold up to `step`; they must be on the disk already."""
+        Restart(step, self._identity, arrays, values, generators).save(self.path)
+        self._saved = monotonic()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from painn_ase.errors import InputError
+from painn_ase.errors import InputError, positive, whole
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,12 @@ class Protocol:
     beads: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "length", "timestep", "friction"):
-            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise InputError(f"{name}: expected a number above 0; got {getattr(self, name)!r}")
-        if not (np.isfinite(self.equilibration) and self.equilibration >= 0):
-            raise InputError(f"equilibration: expected zero or more ps; got {self.equilibration!r}")
+        for name, unit in {"temperature": "K", "length": "ps", "timestep": "fs", "friction": "fs⁻¹"}.items():
+            object.__setattr__(self, name, positive(name, getattr(self, name), unit))
+        object.__setattr__(self, "equilibration", positive("equilibration", self.equilibration, "ps", zero=True))
         for name in ("trajectories", "every", "beads"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name}: expected a whole number >= 1; got {value!r}")
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+        object.__setattr__(self, "seed", whole("seed", self.seed))
         if self.beads > 1 and not self.rotation:
             raise InputError(
                 "rotation: a ring polymer's thermostat keeps it turning, so its rotation cannot be absent; leave "
@@ -60,6 +55,11 @@ class Protocol:
         return int(self.length * 1000 / self.timestep / self.every + 1e-9) + 1
 
     @property
+    def recorded_steps(self) -> int:
+        """Steps of each trajectory after the equilibration."""
+        return (self.frames - 1) * self.every
+
+    @property
     def steps(self) -> int:
         """Steps of each trajectory, equilibration included."""
-        return self.equilibration_steps + (self.frames - 1) * self.every
+        return self.equilibration_steps + self.recorded_steps

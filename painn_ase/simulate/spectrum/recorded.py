@@ -1,18 +1,20 @@
-"""The spectra of a run that `run_md` recorded."""
+"""The spectra of a recorded run."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 from ase.io import iread
 
 from painn_ase import rigid
 from painn_ase.errors import InputError, closest
 from painn_ase.simulate.run.reading import Run
+from painn_ase.simulate.spectrum.protocol import Protocol
 from painn_ase.simulate.spectrum.report import Analysis, Recording, Report, analyse
 from painn_ase.simulate.spectrum.report_files import FILES, TITLES
 from painn_ase.spectra import dipole_rates
@@ -45,7 +47,20 @@ def spectra_of_run(
             f"{folder / taken[0]} exists; choose another path or pass overwrite=True (--overwrite)"
         )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    about, figures = run.metadata, run.summary
+    return report_of(run, plan, analysis, folder)
+
+
+def report_of(
+    run: Run, plan: Mapping[str, str], analysis: Analysis, folder: Path, atoms: Atoms | None = None
+) -> Report:
+    """The report on a recorded run.
+
+    run: of one or several trajectories
+    plan: spectrum -> the series it is made from
+    analysis: how series become spectra
+    folder: where the files of the report go
+    atoms: the structure with its calculator, for harmonic modes beside the bands
+    """
     series = {name: _series_of(run, name) for name in dict.fromkeys(plan.values())}
     intervals = {interval for interval, _ in series.values()}
     if len(intervals) > 1:
@@ -53,37 +68,69 @@ def spectra_of_run(
             f"{run.file}: the observables have different intervals ({sorted(intervals)} steps); ask for one spectrum "
             "at a time, spectra=['infrared']"
         )
-    bath = about["coupling"]
+    recording = Recording(
+        {name: values for name, (_, values) in series.items()},
+        {"velocities": "Å/fs", "dipole_rate": "e·Å/fs"},
+        run.metadata["timestep_fs"],
+        intervals.pop(),
+        run.summary["temperature"],
+        np.asarray(run.metadata["masses_u"]),
+        _facts_of_protocol(run) if "protocol" in run.metadata else _facts(run),
+        atoms,
+    )
+    return analyse(recording, plan, analysis, folder)
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """What the report says of a run of `run_md`."""
+    about, figures = run.metadata, run.summary
     disturbed = "" if about["ensemble"] == "nve" else " (a thermostat in the recorded run broadens bands)"
     facts = {
         "run": str(run.file),
         "structure": f"{about['formula']}, {len(about['symbols'])} atoms",
         "calculator": about["calculator"],
-        "ensemble": f"{about['ensemble']}, {bath}{disturbed}",
+        "ensemble": f"{about['ensemble']}, {about['coupling']}{disturbed}",
         "length": f"{figures['time_ps']:g} ps, {about['timestep_fs']:g} fs steps",
         "temperature": f"{figures['temperature']:.1f} ± {figures['temperature_error']:.1f} K (mean kinetic)",
     }
     if _half_of_its_bends(run):
         facts["bends"] = _HALF
-        warnings.warn(f"{run.file}: {_HALF}", stacklevel=2)
+        warnings.warn(f"{run.file}: {_HALF}", stacklevel=4)
     if "energy_drift" in figures:
         facts["energy drift"] = f"{figures['energy_drift']:+.2g} meV/atom/ps in the conserved energy"
-    recording = Recording(
-        {name: values[None] for name, (_, values) in series.items()},
-        {"velocities": "Å/fs", "dipole_rate": "e·Å/fs"},
-        about["timestep_fs"],
-        intervals.pop(),
-        figures["temperature"],
-        np.asarray(about["masses_u"]),
-        facts,
-    )
-    return analyse(recording, plan, analysis, folder)
+    return facts
+
+
+def _facts_of_protocol(run: Run) -> dict[str, str]:
+    """What the report says of the trajectories of a protocol."""
+    about, protocol = run.metadata, Protocol(**run.metadata["protocol"])
+    step, quantum = protocol.timestep, protocol.beads > 1
+    temperatures = run.observables("temperature")[1].mean(axis=0)
+    times, energies = run.observables("conserved_energy")
+    drifts = np.polyfit(times / 1000, energies, 1)[0] * 1000 / len(about["symbols"])
+    motion = f"by TRPMD with {protocol.beads} beads (λ = 0.5, centroid free)" if quantum else "at constant energy"
+    error = f" ± {temperatures.std(ddof=1) / np.sqrt(len(temperatures)):.1f}" if len(temperatures) > 1 else ""
+    steps = protocol.trajectories * protocol.beads * protocol.recorded_steps
+    return {
+        "structure": f"{about['formula']}, {len(about['symbols'])} atoms",
+        "calculator": about["calculator_in_words"],
+        "trajectories": f"{protocol.trajectories} of {times[-1] / 1000:g} ps {motion}, {step:g} fs steps,"
+        f" a frame every {step * protocol.every:g} fs",
+        "equilibration": f"{protocol.equilibration:g} ps each, {'PILE-L' if quantum else 'Langevin'} at "
+        f"{protocol.temperature:g} K, friction {protocol.friction:g} fs⁻¹, seed {protocol.seed}",
+        "rotation of the whole": "kept" if protocol.rotation and not any(about["pbc"]) else "none",
+        "temperature": f"{temperatures.mean():.1f}{error} K (mean kinetic, {about['degrees_of_freedom']} degrees of "
+        f"freedom; asked for: {protocol.temperature:g} K)" + ("; of the centroids" if quantum else ""),
+        "energy drift": f"{drifts.mean():+.2g} meV/atom/ps on average, {np.abs(drifts).max():.2g} at worst, in the "
+        "conserved energy",
+        "wall time": f"{run.summary['wall_seconds']:.0f} s for {steps} steps after the equilibration",
+    }
 
 
 def _half_of_its_bends(run: Run) -> bool:
     """Whether this is a linear molecule that moved without angular momentum."""
     about = run.metadata
-    if len(about["symbols"]) < 3 or any(about["pbc"]) or about.get("turns", True):
+    if len(about["symbols"]) < 3 or any(about["pbc"]) or about.get("turns", True) or not run.trajectory.exists():
         return False
     masses = np.asarray(about["masses_u"])
     return any(rigid.is_linear(frame.positions, masses) for frame in iread(run.trajectory))
@@ -95,7 +142,7 @@ def _recorded(run: Run, wanted: tuple[str, ...]) -> dict[str, str]:
     plan = {}
     if "dipole" in names:
         plan["infrared"] = "dipole"
-    elif {"born_effective_charges", "velocities"} <= names:
+    elif "dipole_rate" in names or {"born_effective_charges", "velocities"} <= names:
         plan["infrared"] = "dipole_rate"
     if "polarizability" in names:
         plan["raman"] = "polarizability"
@@ -114,8 +161,8 @@ def _recorded(run: Run, wanted: tuple[str, ...]) -> dict[str, str]:
 
 
 def _series_of(run: Run, name: str) -> tuple[int, np.ndarray]:
-    """Interval in steps and values of a series; dμ/dt is made from Born charges and velocities."""
-    if name == "dipole_rate":
+    """Interval in steps and values (trajectories, frames, ...); dμ/dt may be made from Born charges and velocities."""
+    if name == "dipole_rate" and name not in run.names:
         (step, charges), (other, velocities) = (_series_of(run, n) for n in ("born_effective_charges", "velocities"))
         if step != other:
             raise InputError(f"{run.file}: Born charges every {step} and velocities every {other} steps do not match")
@@ -123,4 +170,5 @@ def _series_of(run: Run, name: str) -> tuple[int, np.ndarray]:
     times, values = run.observables(name)
     if len(values) < 2:
         raise InputError(f"{run.file}: {name} holds {len(values)} frame(s); a spectrum needs a trajectory")
-    return max(1, round((times[1] - times[0]) / run.metadata["timestep_fs"])), values
+    series = values[None] if run.trajectories is None else np.moveaxis(values, 1, 0)
+    return max(1, round((times[1] - times[0]) / run.metadata["timestep_fs"])), series

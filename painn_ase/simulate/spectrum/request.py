@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.units import kB
 
 from painn_ase import rigid
 from painn_ase.errors import InputError, closest
-from painn_ase.files import write_atomically
+from painn_ase.files import claim
 from painn_ase.simulate.md.relax import relax
-from painn_ase.simulate.replicas.lookout import FAILURE, FLAGGED
+from painn_ase.simulate.replicas import batch
+from painn_ase.simulate.replicas.modes import Ring
+from painn_ase.simulate.replicas.motion import Replicas
+from painn_ase.simulate.replicas.phases import ReplicaMotion
+from painn_ase.simulate.replicas.thermostat import THERMOSTATS, Thermostat
 from painn_ase.simulate.run.guards import Guards
+from painn_ase.simulate.run.loop import RecordedRun, RunFiles
+from painn_ase.simulate.run.observables import ALWAYS, CONSERVED, Plan, choose
+from painn_ase.simulate.run.provenance import identity_of, name_of, provenance
+from painn_ase.simulate.run.reading import Run
+from painn_ase.simulate.run.recorder import Output, file
 from painn_ase.simulate.run.requests import check_structure
-from painn_ase.simulate.run.restart import identity_of
+from painn_ase.simulate.run.restart import Checkpoint
+from painn_ase.simulate.run.watch import Watch
 from painn_ase.simulate.spectrum.protocol import Protocol
-from painn_ase.simulate.spectrum.report import Analysis, Recording, Report, analyse
+from painn_ase.simulate.spectrum.recorded import report_of
+from painn_ase.simulate.spectrum.report import Analysis, Report
 from painn_ase.simulate.spectrum.report_files import FILES, check_plotting
-from painn_ase.simulate.spectrum.series import FILES as SERIES
-from painn_ase.simulate.spectrum.trajectories import STATE, Trajectories
 
 KINDS = ("infrared", "raman", "power")
-_ABOUT = "protocol.json"
+NAME = "run"  # of the recorded run in the folder of a report
 
 
 def simulate_spectra(
@@ -48,29 +56,86 @@ def simulate_spectra(
     `spectra` are some of "infrared" (from the dipole, or from Born charges and velocities where the calculator has
     no dipole of the structure), "raman" (from the polarizability) and "power" (the vibrational density of states,
     from the velocities); by default all that the calculator can provide. With several `beads` in the protocol nuclei
-    are quantum particles. Observables are recorded as .npy files, only those needed. All trajectories and beads advance
-    together, in one evaluation per step with a `PaiNNCalculator`; with any other ASE calculator one after the other.
+    are quantum particles. All trajectories and beads advance together, in one evaluation per step with a
+    `PaiNNCalculator`; with any other ASE calculator one after the other. What the spectra are made from is recorded in
+    `run.h5`, rows with an axis of trajectories; `Run.load(path / "run")` reads it.
 
     Every `checkpoint` seconds the state is saved; `resume` continues a run that was stopped or killed, to the same
     numbers. Resuming a finished run repeats only the analysis, with another `analysis` if you like.
     Raises `InputError` for impossible requests, before anything is computed, and `SimulationError` when one of the
-    `guards` stops a trajectory; they look at every copy at every step, equilibration included (see `Lookout`).
+    `guards` stops a trajectory; they look at every copy at every step, equilibration included. Steps of the
+    equilibration are counted below zero.
     """
     _check_atoms(atoms)
     guards.check(atoms.calc)
     check_plotting()
     analysis.check_length(protocol.length, protocol.timestep * protocol.every)
-    folder = Path(path)
-    plan = _plan(atoms, tuple(dict.fromkeys(spectra)))
+    plan, folder = _plan(atoms, tuple(dict.fromkeys(spectra))), Path(path)
     _check_rotation(atoms, protocol)
     identity = {"protocol": asdict(protocol), "plan": plan, **identity_of(atoms)}
-    run = Trajectories(folder, atoms, protocol, plan, identity, guards)
-    if resume:
-        run.resume()
-    else:
-        _begin(run, overwrite)
-    run.advance(progress, checkpoint)
-    return analyse(_recording(run), plan, analysis, folder)
+    motion, freedom = _motion(atoms, protocol)
+    files = RunFiles(folder / NAME, _observables(atoms, plan, protocol), _about(atoms, protocol, freedom), Output(None))
+    saved = Checkpoint(file(folder / NAME, ".restart.npz"), identity, checkpoint)
+    before = saved.load(atoms, protocol.recorded_steps) if resume else None
+    watch = Watch(guards, guards.limit(protocol.temperature, freedom), motion, folder / NAME)
+    if not resume:
+        _make_room(folder, files, overwrite)
+    run = RecordedRun(motion, watch, files, saved, -protocol.equilibration_steps)
+    run.run(protocol.recorded_steps, before, overwrite or resume, progress)
+    return report_of(Run.load(folder / NAME), plan, analysis, folder, atoms)
+
+
+def _motion(atoms: Atoms, protocol: Protocol) -> tuple[ReplicaMotion, int]:
+    """The trajectories of a protocol, and the degrees of freedom of each."""
+    masses, quantum = atoms.get_masses(), protocol.beads > 1
+    still = not (protocol.rotation or atoms.pbc.any())
+    freedom = 3 * len(atoms) - 3 - (rigid.rotations(len(atoms)) if still else 0)
+
+    def stop_turning(replicas: Replicas) -> None:
+        momenta = replicas.centroid_velocities * masses[:, None]
+        momenta -= rigid.rotation(replicas.centroids, momenta, masses)
+        replicas.set_centroid_velocities(momenta / masses[:, None])
+
+    replicas = Replicas(
+        Ring(protocol.beads, masses, protocol.temperature, protocol.timestep),
+        batch.evaluator(atoms),
+        atoms.positions,
+        Thermostat(time=1 / protocol.friction),
+        [np.random.default_rng(seed) for seed in np.random.SeedSequence(protocol.seed).spawn(protocol.trajectories)],
+    )
+    label = f"{protocol.trajectories} trajectories" + (f" x {protocol.beads} beads" if quantum else "")
+    release = stop_turning if still else None
+    return ReplicaMotion(atoms, replicas, _free(protocol), freedom, label, several=True, release=release), freedom
+
+
+def _free(protocol: Protocol) -> Thermostat:
+    """What acts on the trajectories after their equilibration."""
+    return THERMOSTATS["trpmd" if protocol.beads > 1 else "none"]
+
+
+def _about(atoms: Atoms, protocol: Protocol, freedom: int) -> dict[str, Any]:
+    """What the file of a run says of it."""
+    return {
+        "ensemble": "trpmd" if protocol.beads > 1 else "nve",
+        "coupling": repr(_free(protocol)),
+        "protocol": asdict(protocol),
+        "trajectories": protocol.trajectories,
+        "temperature_K": protocol.temperature,
+        "timestep_fs": protocol.timestep,
+        "steps": protocol.recorded_steps,
+        "momenta": f"of Langevin dynamics at {protocol.temperature:g} K",
+        "degrees_of_freedom": freedom,
+        "seed": protocol.seed,
+        "calculator_in_words": name_of(atoms.calc),
+    } | provenance(atoms)
+
+
+def _observables(atoms: Atoms, plan: Mapping[str, str], protocol: Protocol) -> Plan:
+    """Energies, and the series of the spectra; velocities, the largest, in single precision."""
+    wanted, provided = dict.fromkeys(plan.values(), protocol.every), atoms.calc.implemented_properties
+    names = ALWAYS.keys() | CONSERVED.keys() | wanted.keys()
+    found = choose(atoms, wanted, protocol.every, conserved=True, provided=provided)
+    return [(replace(o, dtype="f4") if o.name == "velocities" else o, n) for o, n in found if o.name in names]
 
 
 def _plan(atoms: Atoms, wanted: tuple[str, ...]) -> dict[str, str]:
@@ -103,62 +168,16 @@ def _plan(atoms: Atoms, wanted: tuple[str, ...]) -> dict[str, str]:
     return plan
 
 
-def _begin(run: Trajectories, overwrite: bool) -> None:
-    """Makes way for the files of a new run, and writes the first of them."""
-    names = (STATE, _ABOUT, *SERIES, FAILURE, FLAGGED, *FILES)
-    taken = [file for file in (run.folder / name for name in names) if file.exists()]
+def _make_room(folder: Path, files: RunFiles, overwrite: bool) -> None:
+    """Removes the report of an earlier run; `InputError` if there is one, or another run, that must stay."""
+    reports = [folder / name for name in FILES]
+    taken = [name for name in (*files.paths, *reports) if name.exists()]
     if taken and not overwrite:
         raise InputError(
-            f"{run.folder} already holds a run ({taken[0].name}); continue it with resume=True (--resume), replace it "
+            f"{folder} already holds a run ({taken[0].name}); continue it with resume=True (--resume), replace it "
             "with overwrite=True (--overwrite), or choose another path"
         )
-    for file in taken:
-        file.unlink()
-    run.folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(run.folder / _ABOUT, json.dumps(run.identity, indent=1, ensure_ascii=False) + "\n")
-    run.save()
-
-
-def _recording(run: Trajectories) -> Recording:
-    """What was recorded, to be analysed; series stay on disk until they are read."""
-    protocol, energy = run.protocol, run.series.read("energy")
-    found = {name: run.series.read(name) for name in set(run.plan.values())}
-    temperatures = (2 * energy[:, :, 1] / (run.freedom * kB)).mean(axis=1)
-    facts, mean = _facts(run, energy.sum(axis=2), temperatures), float(temperatures.mean())
-    return Recording(found, {}, protocol.timestep, protocol.every, mean, run.masses, facts, run.atoms)
-
-
-def _facts(run: Trajectories, total: np.ndarray, temperatures: np.ndarray) -> dict[str, str]:
-    """What the report says of a run with total energies (trajectories, frames) in eV and mean temperatures in K."""
-    about, atoms = run.protocol, run.atoms
-    quantum, one = about.beads > 1, len(temperatures) == 1
-    times = np.arange(about.frames) * about.timestep * about.every / 1000  # ps
-    drifts = np.polyfit(times, total.T, 1)[0] * 1000 / len(atoms) if about.frames > 1 else np.zeros(1)
-    motion = f"by TRPMD with {about.beads} beads (λ = 0.5, centroid free)" if quantum else "at constant energy"
-    facts = {
-        "structure": f"{atoms.get_chemical_formula()}, {len(atoms)} atoms",
-        "calculator": _model_name(atoms),
-        "trajectories": f"{about.trajectories} of {times[-1]:g} ps {motion}, {about.timestep:g} fs steps,"
-        f" a frame every {about.timestep * about.every:g} fs",
-        "equilibration": f"{about.equilibration:g} ps each, {'PILE-L' if quantum else 'Langevin'} at "
-        f"{about.temperature:g} K, friction {about.friction:g} fs⁻¹, seed {about.seed}",
-        "rotation of the whole": "kept" if about.rotation and not atoms.pbc.any() else "none",
-        "temperature": f"{temperatures.mean():.1f} K"
-        + ("" if one else f" ± {temperatures.std(ddof=1) / np.sqrt(len(temperatures)):.1f} K")
-        + f" (mean kinetic, {run.freedom} degrees of freedom; asked for: {about.temperature:g} K)",
-        "energy drift": f"{drifts.mean():+.2g} meV/atom/ps on average, {np.abs(drifts).max():.2g} at worst",
-        "wall time": f"{run.seconds:.0f} s for {about.trajectories * about.beads * (run.step - 1)} steps",
-    }
-    if quantum:
-        del facts["energy drift"]  # the bath of the internal modes takes and gives
-        facts["temperature"] += "; of the centroids"
-    return facts
-
-
-def _model_name(atoms: Atoms) -> str:
-    calc = atoms.calc
-    backend = f" on the {calc.backend.name} backend" if hasattr(calc, "backend") else ""
-    return f"{calc.name} {getattr(calc, 'model_name', '')}".strip() + backend
+    claim(reports, overwrite)
 
 
 def _check_atoms(atoms: Atoms) -> None:
