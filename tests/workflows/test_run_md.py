@@ -305,7 +305,7 @@ class NoDipole(Calculator):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 0}, "steps: expected a whole number >= 1; got 0"),
+        ({"steps": 0}, "steps: expected a whole number, 1 or more; got 0"),
         ({"steps": 1.5}, "steps: expected a whole number"),
         ({"timestep": 0.0}, "timestep: expected a positive number of fs"),
         ({"timestep": float("nan")}, "timestep: expected a positive number of fs"),
