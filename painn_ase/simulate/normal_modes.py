@@ -18,6 +18,7 @@ from ase.vibrations import VibrationsData
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
 from painn_ase.rigid import check_masses, distance_from_axis, is_linear
+from painn_ase.simulate.run.capabilities import has_response
 from painn_ase.simulate.run.guards import bad
 from painn_ase.spectra.harmonic import (
     NormalModes,
@@ -168,7 +169,7 @@ def _straight(positions: np.ndarray, masses: np.ndarray) -> str:
 
 
 def _calculator(atoms: Atoms) -> Any:
-    if not hasattr(atoms.calc, "get_response"):
+    if not has_response(atoms.calc):
         name = getattr(atoms.calc, "name", None) or type(atoms.calc).__name__
         raise InputError(
             f"vibrations: expected atoms with a PaiNNCalculator, which has analytic derivatives; got {name}. For other "

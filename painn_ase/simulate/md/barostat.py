@@ -39,6 +39,8 @@ class MTK(Coupling):
     length: int = 3
 
     def __post_init__(self) -> None:
+        if isinstance(self.cell, np.ndarray):
+            object.__setattr__(self, "cell", tuple(self.cell.tolist()))
         positive(self.time, "time of MTK", "fs")
         positive(self.pressure_time, "pressure_time of MTK", "fs")
         positive(self.length, "length of MTK", "links")

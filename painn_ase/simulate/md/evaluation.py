@@ -11,6 +11,8 @@ from ase import Atoms
 from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import BaseCalculator
 
+from painn_ase.simulate.run.capabilities import remembers
+
 
 class Together(GetPropertiesMixin):
     """Stands before a calculator and widens the first request on a new structure to the properties in `due`.
@@ -54,7 +56,7 @@ def remember(calc: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Calculators that have something to remember have `memory` and `recall`, as `PaiNNCalculator` does. All others are
     taken to be functions of the structure alone.
     """
-    memory = calc.memory if hasattr(calc, "recall") else {}
+    memory = calc.memory if remembers(calc) else {}
     arrays = {name: value for name, value in memory.items() if isinstance(value, np.ndarray)}
     return arrays, {name: value for name, value in memory.items() if name not in arrays}
 

@@ -15,6 +15,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from painn_ase.errors import SimulationError
 from painn_ase.neighbors import ReplicasBuilder
 from painn_ase.properties import PROPERTIES
+from painn_ase.simulate.run.capabilities import evaluates_batches
 
 _SPREAD = "_std"  # what an ensemble of models adds to a property's name
 
@@ -82,8 +83,7 @@ class Batched:
         skin = max(skin, WIDE_SKIN) if small else skin
         self._builder = ReplicasBuilder(atoms, calc.neighbor_list, skin, calc.charge_of(atoms))
         self._alone: np.ndarray | None = None  # atoms without neighbours at the beginning
-        guard = getattr(calc, "guard", None)
-        self._guard = None if guard is None else guard.twin()
+        self._guard = None if calc.guard is None else calc.guard.twin()
         self._evaluations = 0
         if memory:
             self._builder.recall(memory)
@@ -144,4 +144,4 @@ class Batched:
 
 def evaluator(atoms: Atoms, memory: Mapping[str, np.ndarray] | None = None) -> Evaluator:
     """All copies in one evaluation where the calculator's backend allows it, else one by one."""
-    return Batched(atoms, memory) if hasattr(atoms.calc, "backend") else OneByOne(atoms)
+    return Batched(atoms, memory) if evaluates_batches(atoms.calc) else OneByOne(atoms)

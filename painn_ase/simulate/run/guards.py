@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from painn_ase.errors import InputError
+from painn_ase.simulate.run.capabilities import knows_its_training_data
 
 FORCES_STD = "forces_std"  # what committees call their disagreement, eV/Å per atom
 
@@ -56,7 +57,7 @@ class Guards:
                 raise InputError(f"{name}: expected a positive number of {unit}; got {value!r}")
         if self.action not in ("stop", "warn") and not callable(self.action):
             raise InputError(f"action of Guards: expected 'stop', 'warn' or a function; got {self.action!r}")
-        if self.stop_outside and getattr(calculator, "guard", None) is None:
+        if self.stop_outside and not knows_its_training_data(calculator):
             raise InputError(
                 "stop_outside: this calculator's model does not store what its training data covered, so there is no "
                 "telling when a run leaves it; painn_ase's own models do, imported ones do not"

@@ -11,6 +11,7 @@ from ase import Atoms
 
 from painn_ase.errors import InputError, closest, whole
 from painn_ase.properties import PROPERTIES
+from painn_ase.simulate.run.capabilities import results_of
 
 SPREAD = "_std"  # what an ensemble of models adds to the name of a property
 
@@ -106,7 +107,7 @@ def choose(
     standing = ALWAYS | (CONSERVED if conserved else {}) | (OF_RINGS if rings else {})
     full = atoms.cell.rank == 3
     if full and atoms.pbc.all():
-        standing |= OF_THE_CELL | (OF_THE_STRESS if "stress" in atoms.calc.results else {})
+        standing |= OF_THE_CELL | (OF_THE_STRESS if "stress" in results_of(atoms.calc) else {})
     table = standing | ON_REQUEST | (OF_RINGS_ON_REQUEST if rings else {})
     table |= OF_THE_CELL | OF_THE_STRESS if full else {}
     plan = dict.fromkeys(standing.values(), every)

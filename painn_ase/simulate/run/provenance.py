@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ase import Atoms
 
-from painn_ase.simulate.run.plain import plain
+from painn_ase.simulate.run.capabilities import settings_of, weights_of
 
 
 def identity_of(atoms: Atoms) -> dict[str, Any]:
@@ -23,30 +22,6 @@ def identity_of(atoms: Atoms) -> dict[str, Any]:
         "pbc": atoms.pbc.tolist(),
         "charge": str(atoms.info.get("charge", 0)),
     }
-
-
-def settings_of(calc: Any) -> dict[str, Any]:
-    """The parameters of a calculator, JSON-able; empty for one that does not tell them."""
-    return plain(calc.todict(), f"calculator {calc.name}") if hasattr(calc, "todict") else {}
-
-
-def weights_of(calc: Any) -> str | None:
-    """A checksum of the networks of a `PaiNNCalculator`: a model's name may come to stand for another one."""
-    backend = getattr(calc, "backend", None)
-    digest = hashlib.sha256()
-    for member in getattr(backend, "members", (backend,)):
-        if member is None or not hasattr(member, "model"):
-            return None
-        for name, tensor in sorted(member.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def name_of(calc: Any) -> str:
-    """The calculator in words: name, model and backend where it has them."""
-    backend = f" on the {calc.backend.name} backend" if hasattr(calc, "backend") else ""
-    return f"{calc.name} {getattr(calc, 'model_name', '')}".strip() + backend
 
 
 def provenance(atoms: Atoms) -> dict[str, Any]:

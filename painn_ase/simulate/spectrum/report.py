@@ -14,6 +14,7 @@ from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
 from painn_ase.simulate.md.relax import relax
 from painn_ase.simulate.normal_modes import Vibrations, vibrations
+from painn_ase.simulate.run.capabilities import has_response
 from painn_ase.simulate.spectrum.report_files import (
     HARMONIC,
     PAGE,
@@ -171,7 +172,7 @@ def _spectrum(kind: str, source: str, recording: Recording, analysis: Analysis) 
 def _harmonic(recording: Recording, analysis: Analysis) -> tuple[Vibrations | None, str]:
     """Modes of the relaxed starting structure, or why there are none."""
     atoms = recording.atoms
-    if not analysis.harmonic or atoms is None or atoms.pbc.any() or not hasattr(atoms.calc, "get_response"):
+    if not analysis.harmonic or atoms is None or atoms.pbc.any() or not has_response(atoms.calc):
         return None, ""
     if len(atoms) > _LARGEST:
         return None, f"not computed for more than {_LARGEST} atoms"

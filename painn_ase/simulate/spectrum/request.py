@@ -20,10 +20,11 @@ from painn_ase.simulate.replicas.modes import Ring
 from painn_ase.simulate.replicas.motion import Replicas
 from painn_ase.simulate.replicas.phases import ReplicaMotion
 from painn_ase.simulate.replicas.thermostat import THERMOSTATS, Thermostat
+from painn_ase.simulate.run.capabilities import name_of
 from painn_ase.simulate.run.guards import Guards
 from painn_ase.simulate.run.loop import RecordedRun, RunFiles
 from painn_ase.simulate.run.observables import ALWAYS, CONSERVED, Plan, choose
-from painn_ase.simulate.run.provenance import identity_of, name_of, provenance
+from painn_ase.simulate.run.provenance import identity_of, provenance
 from painn_ase.simulate.run.reading import Run
 from painn_ase.simulate.run.recorder import Output, file
 from painn_ase.simulate.run.requests import check_structure
