@@ -1,12 +1,16 @@
 """Files of users: written in one step, and never replaced unasked."""
 
+import logging
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from painn_ase.errors import InputError, StorageError
+
+logger = logging.getLogger(__name__)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -46,6 +50,74 @@ def storage_error(path: Path, error: Exception) -> StorageError:
         f"{path} cannot be written: {reason}. What was saved before is intact: make room, then continue with "
         "resume=True (--resume)"
     )
+
+
+def check_writable(path: Path) -> None:
+    """Raises `InputError` unless the file `path` can be written, found out without leaving a trace."""
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is a folder or device; expected the name of a file")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise InputError(f"{path} is read-only; choose another path")
+        place = next(p for p in path.absolute().parents if p.exists())
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {os.strerror(error.errno or 0)}; choose another path") from None
+
+
+def split_index(name: str) -> tuple[str, str]:
+    """File and index of a name as ASE takes it, FILE@0 or FILE@::5; the index is empty where there is none.
+
+    A file whose own name has the @ goes first.
+    """
+    path, at, index = name.rpartition("@")
+    if at and path and re.fullmatch(r"-?\d+|-?\d*:-?\d*(:-?\d*)?", index) and not Path(name).exists():
+        return path, index
+    return name, ""
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Keeps other processes from writing the run at `path` while the block lasts; `InputError` if one does already.
+
+    The lock ends with the process, however that ends. Where the system or the disk knows no locks, nothing is locked.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = path.with_name(f".{path.name}.lock")
+    lock = _lock(name, path)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            name.unlink(missing_ok=True)  # while it is still held, so that nobody else's goes
+            os.close(lock)
+
+
+def _lock(name: Path, path: Path) -> int | None:
+    """The descriptor of a lock on the file `name`; None where there are no locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    while True:
+        with storing(path):
+            lock = os.open(name, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.stat(name).st_ino == os.fstat(lock).st_ino:
+                return lock
+        except FileNotFoundError:
+            pass  # its holder took it away between our opening and locking it: try again
+        except BlockingIOError:
+            os.close(lock)
+            raise InputError(
+                f"{path}: another process is writing this run; wait until it has ended, or choose another path"
+            ) from None
+        except OSError as error:
+            logger.info("%s: no lock (%s), so another process could write the same run", path, error.strerror)
+            return lock
+        os.close(lock)
 
 
 def claim(files: list[Path], overwrite: bool) -> None:

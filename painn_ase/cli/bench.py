@@ -2,13 +2,17 @@
 
 import argparse
 
+from painn_ase.cli.arguments import new_file, number, whole
+from painn_ase.cli.common import add_overwrite
+
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("bench", help="time the native kernel against PyTorch on this machine", description=__doc__)
     p.add_argument("--systems", nargs="+", metavar="NAME", help="e.g. ethanol aspirin '64 beads' 'water 192' (all)")
-    p.add_argument("--seconds", type=float, default=20.0, help="for each system (default: %(default)s)")
-    p.add_argument("--features", type=int, default=128, help="width of the network (default: %(default)s)")
-    p.add_argument("--json", metavar="FILE", help="also write the numbers here")
+    p.add_argument("--seconds", type=number(above=0), default=20.0, help="for each system (default: %(default)s)")
+    p.add_argument("--features", type=whole(1), default=128, help="width of the network (default: %(default)s)")
+    p.add_argument("--json", type=new_file, metavar="FILE", help="also write the numbers here")
+    add_overwrite(p)
     p.set_defaults(run=run)
 
 

@@ -2,16 +2,21 @@
 
 import argparse
 
+from painn_ase.cli.arguments import new_file, source
+from painn_ase.cli.common import add_overwrite
+
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("evaluate", help="compare a model with labelled structures", description=__doc__)
-    p.add_argument("model", help="bundled name or model folder")
-    p.add_argument("data", nargs="+", help="extended XYZ files or ASE databases")
+    p.add_argument("model", type=source, help="bundled name or model folder")
+    text = "extended XYZ files or ASE databases; FILE@::5 takes every fifth frame"
+    p.add_argument("data", nargs="+", type=source, help=text)
     text = "label key and unit, e.g. forces=REF_forces:eV/Å (default: those the model was trained with)"
     p.add_argument("--label", action="append", default=[], metavar="PROPERTY=KEY:UNIT", help=text)
     p.add_argument("--group", metavar="KEY", help="also separate errors by this entry of info, e.g. source")
-    p.add_argument("--plot", metavar="PNG", help="write a parity plot")
+    p.add_argument("--plot", type=new_file, metavar="PNG", help="write a parity plot")
     p.add_argument("--card", metavar="NAME", help="store the errors in the model's header and card under this name")
+    add_overwrite(p)
     p.set_defaults(run=run)
 
 

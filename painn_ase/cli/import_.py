@@ -1,7 +1,10 @@
 """`painn-ase import`: a model folder from another code's PaiNN checkpoint, without running anything in it."""
 
 import argparse
+from pathlib import Path
 
+from painn_ase.cli.arguments import folder, source
+from painn_ase.cli.common import add_overwrite
 from painn_ase.importers import DIALECTS
 
 _ABOUT = {
@@ -40,17 +43,23 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     for dialect in DIALECTS:
         code, file = _ABOUT[dialect]
         d = dialects.add_parser(dialect, help=code, description=f"Imports a checkpoint of {code}.")
-        d.add_argument("checkpoint", help=file)
-        d.add_argument("folder", help="model folder to write")
+        d.add_argument("checkpoint", type=source, help=file)
+        d.add_argument("folder", type=folder, help="model folder to write")
         for name in OPTIONS[dialect]:
             d.add_argument("--" + name.replace("_", "-"), help=_FIXED.get((dialect, name), _OPTIONS[name]))
+        add_overwrite(d)
     p.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
+    from painn_ase.checkpoint import HEADER
+    from painn_ase.errors import InputError
     from painn_ase.importers import convert
     from painn_ase.importers.card import card
 
+    header = Path(options.folder) / HEADER
+    if header.exists() and not options.overwrite:
+        raise InputError(f"{options.folder} holds a model already; choose another folder or pass --overwrite")
     asked = ((name, getattr(options, name)) for name in OPTIONS[options.dialect])
     given = {name: value for name, value in asked if value is not None}
     if options.elements:

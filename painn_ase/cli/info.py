@@ -2,10 +2,12 @@
 
 import argparse
 
+from painn_ase.cli.arguments import source
+
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("info", help="list bundled models, or describe one", description=__doc__)
-    p.add_argument("model", nargs="?", help="bundled name or model folder")
+    p.add_argument("model", nargs="?", type=source, help="bundled name or model folder")
     p.set_defaults(run=run)
 
 

@@ -2,19 +2,21 @@
 
 import argparse
 
+from painn_ase.cli.arguments import file_to_write, source, whole, without_effect
+
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("label", help="label structures by quantum chemistry or models", description=__doc__)
-    p.add_argument("frames", nargs="+", help="files of structures that ASE reads")
+    p.add_argument("frames", nargs="+", type=source, help="files of structures that ASE reads")
     by = p.add_mutually_exclusive_group(required=True)
     by.add_argument("--level", metavar="FUNCTIONAL/BASIS", help="e.g. pbe0/def2-svpd")
-    by.add_argument("--models", nargs="+", metavar="MODEL", help="the mean of trained models, as a fast one's teachers")
+    by.add_argument("--models", nargs="+", type=source, metavar="MODEL", help="the mean of trained models, as teachers")
     text = "energy forces dipole polarizability (default: energy forces)"
     p.add_argument("--properties", nargs="+", default=["energy", "forces"], metavar="PROPERTY", help=text)
     text = "extended XYZ; if it exists, only what it lacks is computed (default: %(default)s)"
-    p.add_argument("--output", default="labelled.extxyz", metavar="PATH", help=text)
-    p.add_argument("--processes", type=int, default=1, help="structures computed at the same time (%(default)s)")
-    p.add_argument("--threads", type=int, default=1, help="threads of each process (default: %(default)s)")
+    p.add_argument("--output", type=file_to_write, default="labelled.extxyz", metavar="PATH", help=text)
+    p.add_argument("--processes", type=whole(1), default=1, help="structures computed at the same time (%(default)s)")
+    p.add_argument("--threads", type=whole(1), default=1, help="threads of each process (default: %(default)s)")
     p.add_argument("--compact-basis", action="store_true", help="allow polarizabilities without diffuse functions")
     p.add_argument("--overwrite", action="store_true", help="forget an existing output")
     p.set_defaults(run=run)
@@ -25,6 +27,8 @@ def run(options: argparse.Namespace) -> None:
     from painn_ase.training import read_frames
 
     chosen = ("properties", "processes", "threads", "overwrite")
+    if options.models:
+        without_effect(options, ["compact_basis"], "--models have no basis set")
     level = options.level and Level.parse(options.level, compact_basis=options.compact_basis)
     outcome = label(
         read_frames(options.frames),

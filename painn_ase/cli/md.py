@@ -1,22 +1,30 @@
 """`painn-ase md`: molecular dynamics."""
 
-import argparse
+from __future__ import annotations
 
+import argparse
+from typing import TYPE_CHECKING
+
+from painn_ase.cli.arguments import number, whole, without_effect
 from painn_ase.cli.common import add_guards, add_output, add_structure_and_model, guards_of, structure_with_calculator
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("md", help="run molecular dynamics", description=__doc__)
     add_structure_and_model(p)
     p.add_argument("--thermostat", choices=("langevin", "bussi", "nose-hoover", "none"), help="none: NVE (langevin)")
-    p.add_argument("--temperature", type=float, default=300.0, help="K (default: %(default)s)")
-    p.add_argument("--pressure", type=float, metavar="GPA", help="constant pressure (NPT, Martyna-Tobias-Klein)")
-    p.add_argument("--timestep", type=float, default=0.5, help="fs (default: %(default)s)")
-    p.add_argument("--steps", type=int, required=True, help="number of steps")
+    p.add_argument("--temperature", type=number(least=0), default=300.0, help="K (default: %(default)s)")
+    p.add_argument("--pressure", type=number(), metavar="GPA", help="constant pressure (NPT, Martyna-Tobias-Klein)")
+    p.add_argument("--timestep", type=number(above=0), default=0.5, help="fs (default: %(default)s)")
+    p.add_argument("--steps", type=whole(1), required=True, help="number of steps")
     p.add_argument("--record", nargs="*", default=[], metavar="PROPERTY", help="e.g. dipole polarizability velocities")
-    p.add_argument("--every", type=int, default=1, help="steps between records (default: %(default)s)")
-    p.add_argument("--frames-every", type=int, default=10, help="steps between trajectory frames (%(default)s)")
-    p.add_argument("--seed", type=int, default=0, help="of all random numbers (default: %(default)s)")
+    p.add_argument("--every", type=whole(1), default=1, help="steps between records (default: %(default)s)")
+    p.add_argument("--frames-every", type=whole(1), default=10, help="steps between trajectory frames (%(default)s)")
+    p.add_argument("--seed", type=whole(0), default=0, help="of all random numbers (default: %(default)s)")
+    p.add_argument("--redraw", action="store_true", help="draw velocities anew, also where the file has some")
     p.add_argument("--resume", action="store_true", help="continue a stopped run to the last bit, or with more steps")
     add_guards(p)
     add_output(p, "md")
@@ -29,10 +37,12 @@ def run(options: argparse.Namespace) -> None:
 
     if options.pressure is not None and options.thermostat is not None:
         raise InputError("--pressure brings its own thermostat (Martyna-Tobias-Klein); leave --thermostat out")
+    atoms = structure_with_calculator(options)
+    _choose_velocities(atoms, options)
     nve, npt = options.thermostat == "none", options.pressure is not None
     chosen = ("temperature", "timestep", "steps", "record", "every", "seed", "resume", "overwrite")
     result = run_md(
-        structure_with_calculator(options),
+        atoms,
         path=options.output,
         ensemble="npt" if npt else "nve" if nve else "nvt",
         thermostat=None if nve else options.thermostat,
@@ -42,3 +52,13 @@ def run(options: argparse.Namespace) -> None:
         **{name: getattr(options, name) for name in chosen},
     )
     print(result)
+
+
+def _choose_velocities(atoms: Atoms, options: argparse.Namespace) -> None:
+    """Takes the velocities of the file away with --redraw; says which options they leave without effect."""
+    if options.redraw:
+        atoms.arrays.pop("momenta", None)
+    elif options.thermostat == "none" and atoms.get_momenta().any():
+        kelvin = f"{atoms.get_temperature():.0f} K"
+        why = f"the velocities of {options.structure} ({kelvin}) are kept; --redraw draws new ones"
+        without_effect(options, ["temperature", "seed"], why)

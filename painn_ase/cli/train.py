@@ -2,10 +2,12 @@
 
 import argparse
 
+from painn_ase.cli.arguments import source
+
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("train", help="train a model from a TOML file", description=__doc__)
-    p.add_argument("config", help="TOML file; models/ethanol/train.toml is an example")
+    p.add_argument("config", type=source, help="TOML file; models/ethanol/train.toml is an example")
     p.add_argument("--resume", action="store_true", help="continue an interrupted run, to the same result")
     p.set_defaults(run=run)
 

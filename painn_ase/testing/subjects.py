@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -83,12 +87,24 @@ def find_calculator(text: str, structures: list[str] | None = None, **keywords: 
 def _imported(text: str) -> Any:
     module, _, name = text.partition(":")
     try:
-        return getattr(import_module(module), name)()
+        with _working_directory():
+            return getattr(import_module(module), name)()
     except (ImportError, AttributeError, TypeError) as error:
         raise InputError(
             f"check: expected module:name of what makes a calculator when called, such as ase.calculators.emt:EMT; got "
             f"{text!r} ({type(error).__name__}: {error})"
         ) from None
+
+
+@contextmanager
+def _working_directory() -> Iterator[None]:
+    """Has modules of the working directory found, after all others, as `python -m` finds them."""
+    here = os.getcwd()
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
 
 
 def _tetrahedron(symbol: str, edge: float) -> Atoms:

@@ -39,7 +39,7 @@ def test_a_state_dict_with_hyperparameters_needs_no_python(tmp_path):
 
 def test_missing_units_are_asked_for(tmp_path, capsys):
     checkpoint = small_pickle().save(tmp_path / "best_model")
-    assert main(["import", "schnetpack", str(checkpoint), str(tmp_path / "out"), "--energy-unit", "eV"]) == 1
+    assert main(["import", "schnetpack", str(checkpoint), str(tmp_path / "out"), "--energy-unit", "eV"]) == 2
     assert "length_unit" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -58,13 +58,13 @@ def test_help_of_a_dialect_lists_the_options_it_takes(dialect, capsys):
     assert set(OPTIONS[dialect]) == takes
     with pytest.raises(SystemExit):
         main(["import", dialect, "--help"])
-    shown = set(re.findall(r"--([a-z-]+)", capsys.readouterr().out)) - {"help"}
+    shown = set(re.findall(r"--([a-z-]+)", capsys.readouterr().out)) - {"help", "overwrite"}
     assert {name.replace("-", "_") for name in shown} == takes
 
 
 def test_a_refused_checkpoint_leaves_no_folder(tmp_path, capsys):
     (tmp_path / "best_model").write_bytes(b"PK\x03\x04 and nothing else")
     words = ["import", "schnetpack", str(tmp_path / "best_model"), str(tmp_path / "out")]
-    assert main([*words, "--energy-unit", "eV", "--length-unit", "Ang"]) == 1
+    assert main([*words, "--energy-unit", "eV", "--length-unit", "Ang"]) == 2
     assert "damaged" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -102,7 +102,7 @@ def test_command_line_prints_a_table_and_says_by_its_exit_code_what_was_found(ca
     ],
 )
 def test_command_line_refuses_in_one_sentence(words, message, capsys):
-    assert main(["check", *words]) == 1
+    assert main(["check", *words]) == 2
     assert message in capsys.readouterr().err
 
 

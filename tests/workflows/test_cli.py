@@ -43,7 +43,7 @@ def test_md_names_its_files_and_they_exist(capsys):
         assert name in out
         assert Path(name).is_file()
     assert len(ase.io.read("out/run.traj", ":")) == 5
-    assert main(words) == 1  # existing files are not replaced ...
+    assert main(words) == 2  # existing files are not replaced ...
     assert "--overwrite" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0  # ... unless asked
 
@@ -131,9 +131,9 @@ def test_train_from_a_file_gives_a_model_that_runs(capsys):
         (["md", "broken.xyz", "--model", "ethanol", "--steps", "5"], "cannot read"),
     ],
 )
-def test_mistakes_are_one_sentence_and_exit_code_one(words, message, capsys):
+def test_mistakes_are_one_sentence_and_exit_code_two(words, message, capsys):
     Path("broken.xyz").write_text("3\nno structure here\nH 0 0\n", encoding="utf-8")
-    assert main(words) == 1
+    assert main(words) == 2
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error

@@ -160,10 +160,10 @@ def test_a_card_without_measurements_is_only_rendered(folder):
 
 
 def test_wrong_words_are_explained(folder, capsys):
-    assert main(["card", str(folder), "--md", "300"]) == 1
+    assert main(["card", str(folder), "--md", "300"]) == 2
     assert "300:1000" in capsys.readouterr().err
     (folder / "structure.xyz").unlink()
-    assert main(["card", str(folder), "--nve", "1"]) == 1
+    assert main(["card", str(folder), "--nve", "1"]) == 2
     assert "--structure" in capsys.readouterr().err
 
 

@@ -228,12 +228,12 @@ def test_command_line_resumes(tmp_path, capsys):
     out = str(tmp_path / "run")
     words = ["md", "ethanol", "--steps", "20", "--record", "dipole", "--output", out]
     assert main(words) == 0
-    assert main(words) == 1
+    assert main(words) == 2
     assert "--overwrite" in capsys.readouterr().err
     words[3] = "30"
     assert main([*words, "--resume"]) == 0
     words[-1] = str(tmp_path / "whole")
     assert main(words) == 0
     check_same_run(tmp_path / "run", tmp_path / "whole")
-    assert main([*words, "--resume", "--temperature", "310"]) == 1
+    assert main([*words, "--resume", "--temperature", "310"]) == 2
     assert "temperature_K was 300.0, now 310.0" in capsys.readouterr().err

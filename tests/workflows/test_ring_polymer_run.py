@@ -564,7 +564,7 @@ def test_command_line_runs_and_resumes_a_ring_polymer(tmp_path, capsys):
     words += ["--record", "dipole", "--output", out, "--beads-every", "10", "--thermostat", "trpmd"]
     assert main(words) == 0
     assert "Ring polymer of 4 beads" in capsys.readouterr().out
-    assert main(words) == 1
+    assert main(words) == 2
     assert "--overwrite" in capsys.readouterr().err
     words[words.index("--steps") + 1] = "30"
     assert main([*words, "--resume"]) == 0
@@ -576,5 +576,5 @@ def test_command_line_makes_quantum_spectra(tmp_path, capsys):
     words += ["--resolution", "180", "--ir", "--output", str(tmp_path / "out")]
     assert main(words) == 0
     assert "TRPMD with 4 beads" in capsys.readouterr().out
-    assert main([*words, "--no-rotation", "--overwrite"]) == 1
+    assert main([*words, "--no-rotation", "--overwrite"]) == 2
     assert "keeps it turning" in capsys.readouterr().err

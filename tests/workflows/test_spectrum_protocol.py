@@ -387,7 +387,7 @@ def test_command_line_runs_the_protocol_and_reads_a_recorded_run(recorded, tmp_p
     assert "Infrared bands" in capsys.readouterr().out
     assert "harmonic / cm⁻¹" in (tmp_path / "out" / "report.txt").read_text(encoding="utf-8")
     assert (tmp_path / "out" / "harmonic.csv").exists()
-    assert main(["spectrum", "ethanol", "--ir", "--raman", *arguments, "--output", "out"]) == 1
+    assert main(["spectrum", "ethanol", "--ir", "--raman", *arguments, "--output", "out"]) == 2
     assert "--resume" in capsys.readouterr().err
     assert main(["spectrum", "ethanol", "--ir", "--raman", *arguments, "--output", "out", "--resume"]) == 0
     assert main(["spectrum", f"{recorded.path}.h5", "--vdos", "--resolution", "60", "--output", "again"]) == 0
@@ -399,15 +399,22 @@ def test_command_line_runs_the_protocol_and_reads_a_recorded_run(recorded, tmp_p
 @pytest.mark.parametrize(
     "option",
     [
-        *(["--stop-outside"], ["--max-force", "0"], ["--min-distance", "0.6"], ["--max-disagreement", "1"]),
-        *(["--warn-only"], ["--temperature", "400"], ["--beads", "32"], ["--no-rotation"], ["--resume"]),
+        *(["--stop-outside"], ["--max-force", "5"], ["--min-distance", "0.6"], ["--max-disagreement", "1"]),
+        *(
+            ["--warn-only"],
+            ["--temperature", "400"],
+            ["--temperature", "300"],
+            ["--beads", "32"],
+            ["--no-rotation"],
+            ["--resume"],
+        ),
         *(["--model", "water"], ["--ensemble", "water", "water"], ["--charge", "1"], ["--seed", "3"]),
     ],
     ids=lambda words: words[0],
 )
 def test_options_of_dynamics_are_refused_for_a_recorded_run_which_takes_no_step(option, recorded, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["spectrum", f"{recorded.path}.h5", "--vdos", "--resolution", "60", "--output", str(out), *option]) == 1
+    assert main(["spectrum", f"{recorded.path}.h5", "--vdos", "--resolution", "60", "--output", str(out), *option]) == 2
     said = capsys.readouterr().err
     assert f"got {option[0]}. Leave it out" in said
     assert f"{recorded.path.name}.h5" in said

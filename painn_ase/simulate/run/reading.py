@@ -130,9 +130,11 @@ class Run:
         pressure = f", pressure {figures['pressure']:.3f} GPa" if "pressure" in figures else ""
         state = "" if figures["complete"] else f" of {about['steps']} (stopped early)"
         unsure = " (a short run: the error is uncertain)" if figures["temperature_memory"] > LONGEST_MEMORY else ""
+        # at constant energy a temperature says only what the momenta were drawn at
+        kelvin = f", {about['temperature_K']:g} K" if about["ensemble"] != "nve" or "drawn" in about["momenta"] else ""
         lines = [
-            f"{about['ensemble'].upper()} of {about['formula']}, {len(about['symbols'])} atoms, "
-            f"{about['temperature_K']:g} K: {about['coupling']}",
+            f"{about['ensemble'].upper()} of {about['formula']}, {len(about['symbols'])} atoms{kelvin}: "
+            f"{about['coupling']}",
             f"steps        {figures['steps']}{state} of {about['timestep_fs']:g} fs = {figures['time_ps']:g} ps",
             f"momenta      {about['momenta']}; {about['degrees_of_freedom']} degrees of freedom; seed {about['seed']}",
             f"temperature  {figures['temperature']:.1f} ± {figures['temperature_error']:.1f} K{unsure}{pressure}",
