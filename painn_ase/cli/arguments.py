@@ -49,11 +49,11 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As the base class; `given_options` names what was given, `known_options` all options of the verb."""
         options, rest = super().parse_known_args(args, namespace)
-        inner: frozenset[str] = getattr(options, "given_options", frozenset())
+        inner: frozenset[str] = getattr(options, "given_options", frozenset())  # of the verb
         probe = argparse.Namespace(**{action.dest: Unset() for action in self._actions})
         super().parse_known_args(args, probe)
-        given = {name for name, value in vars(probe).items() if not (type(value) is Unset and not value)}
-        options.given_options = frozenset(given | inner) - {"given_options", "known_options"}
+        own = ((action.dest, getattr(probe, action.dest, None)) for action in self._actions)
+        options.given_options = inner | {name for name, value in own if type(value) is not Unset or value}
         known = [word for action in self._actions for word in action.option_strings]
         options.known_options = tuple(dict.fromkeys([*getattr(options, "known_options", ()), *known]))
         return options, rest
@@ -92,8 +92,8 @@ def whole(least: int) -> Callable[[str], int]:
 
 def source(text: str) -> str:
     """A file to read, or the name of a model; ~ stands for the home folder also where the shell did not see it."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("expected a file or a name; got nothing")
+    if not text.strip() or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"expected a file or a name; got {text!r}")
     return os.path.expanduser(text)
 
 

@@ -12,29 +12,45 @@ from ase.io.formats import filetype
 
 from painn_ase.data.arrays import read_hdf5, read_npz
 from painn_ase.errors import InputError
+from painn_ase.files import split_index
+from painn_ase.untrusted import in_short
 
 
 def read_frames(paths: Path | str | Iterable[Path | str]) -> list[Atoms]:
     """All frames of extended XYZ files, ASE databases (.db), NumPy archives (.npz), HDF5 files (.h5, .hdf5) or other
     files that ASE reads, in order.
 
+    FILE@::5 takes every fifth frame, FILE@0 the first: indices and slices as ASE has them.
     Key-value pairs and data of a database row are put into `info`. Raises `InputError` for files that are
     missing, unreadable or empty.
     """
     frames: list[Atoms] = []
-    for path in [paths] if isinstance(paths, str | Path) else paths:
+    for given in [paths] if isinstance(paths, str | Path) else paths:
+        path, index = split_index(str(given))
         if not Path(path).is_file():
-            raise InputError(f"data: expected a file of structures; {str(path)!r} does not exist")
+            raise InputError(f"data: expected a file of structures; {path!r} does not exist")
         try:
             found = _reader(path)(path)
         except InputError:
             raise
         except Exception as error:  # ASE's readers raise whatever the malformed file leads them to
-            raise InputError(f"data: ASE cannot read {str(path)!r}: {type(error).__name__}: {error}") from error
-        if not found:
-            raise InputError(f"data: {str(path)!r} holds no structures")
-        frames += found
+            what = in_short(f"{type(error).__name__}: {error}")
+            raise InputError(f"data: ASE cannot read {path!r}: {what}") from error
+        chosen = _chosen(found, index)
+        if not chosen:
+            raise InputError(f"data: {str(given)!r} holds no structures" + (f" of {len(found)}" if index else ""))
+        frames += chosen
     return frames
+
+
+def _chosen(frames: list[Atoms], index: str) -> list[Atoms]:
+    """The frames that an index or slice of ASE names; all without one."""
+    if not index:
+        return frames
+    if ":" not in index:
+        number = int(index)
+        return [frames[number]] if -len(frames) <= number < len(frames) else []
+    return frames[slice(*(int(part) if part else None for part in index.split(":")))]
 
 
 def _reader(path: Path | str) -> Callable[[Path | str], list[Atoms]]:

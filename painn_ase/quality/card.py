@@ -54,6 +54,7 @@ def measure(model: str | Path, wanted: Measurements, others: Sequence[str | Path
     subject = load_model(folder)
     members = [subject, *(load_model(other) for other in others)]
     driver = subject if len(members) == 1 else members
+    start = _structure(wanted, folder) if wanted.nve or wanted.md else Atoms()
 
     def store() -> None:
         save_model(subject, folder, card=render_card(subject))
@@ -83,7 +84,7 @@ def measure(model: str | Path, wanted: Measurements, others: Sequence[str | Path
             say(f"picture: {harmonic_picture(check, wanted.picture, subject.name)}")
         store()
     if wanted.nve:
-        drift = drift_check(driver, _structure(wanted, folder), ps=wanted.nve, timestep=wanted.timestep)
+        drift = drift_check(driver, start, ps=wanted.nve, timestep=wanted.timestep)
         subject.checks["nve"] = drift.to_dict() | {"members": len(members)}
         say(str(drift))
         store()
@@ -91,7 +92,7 @@ def measure(model: str | Path, wanted: Measurements, others: Sequence[str | Path
         beads = int(more[0]) if more else 1
         run = dynamics_check(
             driver,
-            _structure(wanted, folder),
+            start,
             temperature=temperature,
             ps=ps,
             beads=beads,
