@@ -67,6 +67,11 @@ class PaiNNCalculator(Calculator):
         skin: float = 0.5,
         neighbors: str = "matscipy",
     ) -> None:
+        """Loads the model, or several as an ensemble, and chooses the backend that evaluates it.
+
+        The parameters are described with the class: help(PaiNNCalculator). Raises `InputError` and `ModelError` for a
+        model that does not exist or cannot be evaluated as asked.
+        """
         register_polarizability()
         given: Sequence[str | Path | Model] = [model] if isinstance(model, str | Path | Model) else list(model)
         loaded = [m if isinstance(m, Model) else load_model(m) for m in given]
@@ -87,6 +92,14 @@ class PaiNNCalculator(Calculator):
             "skin": self.neighbor_list.skin,
             "neighbors": neighbors,
         }
+
+    def __repr__(self) -> str:
+        """What is evaluated, how, and what it gives, in one line."""
+        p = self.parameters
+        return (
+            f"PaiNNCalculator({self.model_name!r}, {p['dtype']}, {self.backend.name} backend on {p['device']}: "
+            f"{', '.join(self.implemented_properties)})"
+        )
 
     def _setup(self, name: str, backend: Backend, charge: float | None, skin: float, neighbors: str) -> None:
         self.model_name = name

@@ -12,7 +12,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         description="Completion of verbs, options and choices: source <(painn-ase completion bash), in ~/.bashrc say; "
         "for fish, painn-ase completion fish > ~/.config/fish/completions/painn-ase.fish.",
     )
-    p.add_argument("shell", choices=SHELLS)
+    p.add_argument("shell", choices=SHELLS, help="whose language the script is in")
     p.set_defaults(run=run)
 
 

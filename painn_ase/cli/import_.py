@@ -39,7 +39,9 @@ OPTIONS = {
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("import", help="import a PaiNN checkpoint of another code", description=__doc__)
-    dialects = p.add_subparsers(dest="dialect", required=True, metavar="DIALECT", title="the code that wrote it")
+    dialects = p.add_subparsers(
+        dest="dialect", required=True, metavar="DIALECT", help="the code that wrote the checkpoint"
+    )
     for dialect in DIALECTS:
         code, file = _ABOUT[dialect]
         d = dialects.add_parser(dialect, help=code, description=f"Imports a checkpoint of {code}.")

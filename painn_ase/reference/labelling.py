@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError

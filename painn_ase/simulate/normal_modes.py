@@ -18,6 +18,7 @@ from ase.vibrations import VibrationsData
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
 from painn_ase.rigid import check_masses, distance_from_axis, is_linear
+from painn_ase.shown import Shown
 from painn_ase.simulate.run.capabilities import has_response
 from painn_ase.simulate.run.guards import bad
 from painn_ase.spectra.harmonic import (
@@ -31,8 +32,8 @@ from painn_ase.spectra.harmonic import (
 _COLUMNS = ("mode", "wavenumber / cm⁻¹", "infrared / km/mol", "Raman activity / Å⁴/amu", "depolarisation ratio")
 
 
-@dataclass(frozen=True, eq=False)
-class Vibrations:
+@dataclass(frozen=True, eq=False, repr=False)
+class Vibrations(Shown):
     """Harmonic vibrations of a structure; `vibrations` makes them.
 
     `infrared` and `raman` are None where the model has no dipole or polarizability, and for periodic structures.
@@ -47,6 +48,12 @@ class Vibrations:
     depolarization: np.ndarray | None  # (modes,) ρ of linearly polarised light, 0 to 3/4
     fmax: float  # largest force on a free atom, eV/Å
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        modes, low = self.frequencies, int(np.sum(self.frequencies < 0))
+        span = f", {modes[0]:.1f} to {modes[-1]:.1f} cm⁻¹" if len(modes) else ""
+        imaginary = f", {low} imaginary" if low else ""
+        return f"Vibrations({self.atoms.get_chemical_formula()}, {len(modes)} modes{span}{imaginary})"
 
     @property
     def frequencies(self) -> np.ndarray:

@@ -63,7 +63,7 @@ class Laser:
         return 1e7 / self.wavelength
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RamanSpectra:
     """Raman spectra of an isotropic sample, all in m² sr⁻¹ per cm⁻¹ and per molecule.
 
@@ -78,6 +78,12 @@ class RamanSpectra:
     perpendicular: Spectrum
     unpolarized: Spectrum
     depolarization: Spectrum
+
+    def __repr__(self) -> str:
+        return f"RamanSpectra({', '.join(f.name for f in fields(self))}; unpolarized: {self.unpolarized!r})"
+
+    def _repr_html_(self) -> str:
+        return self.unpolarized._repr_html_()
 
     def band_depolarization(self, low: float, high: float) -> tuple[float, float | None]:
         """I_VH / I_VV of the band between low and high in cm⁻¹, and its standard error (jackknife)."""

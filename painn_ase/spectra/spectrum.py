@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import trapezoid
 
 from painn_ase.errors import InputError, closest
+from painn_ase.shown import curve
 from painn_ase.spectra import files
 from painn_ase.spectra.series import check_positive
 
@@ -29,7 +30,7 @@ _CONVERSIONS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Spectrum:
     """A spectrum over wavenumbers in cm⁻¹, strictly increasing. Every operation returns a new one.
 
@@ -63,6 +64,14 @@ class Spectrum:
                 raise InputError(f"{name}: expected one value for each of {len(axis)} wavenumbers; got {values.shape}")
             object.__setattr__(self, name, values)
         object.__setattr__(self, "metadata", dict(self.metadata))
+
+    def __repr__(self) -> str:
+        first, last = self.wavenumbers[[0, -1]]
+        errors = ", with errors" if self.standard_error is not None else ""
+        return f"Spectrum({self.kind}, {len(self.wavenumbers)} points, {first:g} to {last:g} cm⁻¹, {self.unit}{errors})"
+
+    def _repr_html_(self) -> str:
+        return curve(self.wavenumbers, self.intensity, self.kind, "cm⁻¹", self.unit)
 
     # ---- arithmetic -------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from painn_ase.derivatives import evaluate
 from painn_ase.errors import InputError, MissingPackageError
 from painn_ase.model import Model, check_elements
 from painn_ase.properties import PROPERTIES, TRAINABLE
+from painn_ase.shown import Shown
 from painn_ase.training.data import Batch, batch_indices, collate, make_examples
 from painn_ase.training.loss import errors
 
@@ -55,8 +56,8 @@ class Error:
         return f"{self.name} {self.mae:.3g} {self.unit}"
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Shown):
     """A model compared with labelled frames."""
 
     comparisons: dict[str, Comparison]
@@ -72,6 +73,12 @@ class Evaluation:
         """Errors by group of frames; empty where the frames were not grouped."""
         names = sorted({str(g) for c in self.comparisons.values() for g in c.groups} - {""})
         return {g: _errors({n: c.of(g) for n, c in self.comparisons.items() if g in c.groups}) for g in names}
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self.structures} structures: {', '.join(map(str, self.errors))})"
+
+    def __str__(self) -> str:
+        return self.table()
 
     def table(self) -> str:
         """The errors as a table that reads well as text and as Markdown."""

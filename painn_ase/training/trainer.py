@@ -16,7 +16,7 @@ from typing import Any
 import ase
 import numpy as np
 import torch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from painn_ase import checkpoint as model_files
 from painn_ase.errors import InputError, SimulationError

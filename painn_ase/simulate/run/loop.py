@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from painn_ase.files import claim
 from painn_ase.simulate.run.cut import cut_frames, cut_observables

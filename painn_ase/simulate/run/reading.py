@@ -13,12 +13,13 @@ import h5py
 import numpy as np
 
 from painn_ase.errors import InputError, closest
+from painn_ase.shown import Shown
 from painn_ase.simulate.run.averages import LONGEST_MEMORY, estimate, slope
 from painn_ase.simulate.run.recorder import FORMAT, file
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Shown):
     """A recorded molecular-dynamics run; `run_md` returns one, `Run.load(path)` opens one again.
 
     `metadata` holds the conditions, the structure and the versions. Also a run that is still going, or was killed,
@@ -27,6 +28,13 @@ class Run:
 
     path: Path
     metadata: dict[str, Any]
+
+    def __repr__(self) -> str:
+        about = self.metadata
+        what = (
+            f"{about['ensemble'].upper()} of {about['formula']}, {about['steps']} steps of {about['timestep_fs']:g} fs"
+        )
+        return f"{type(self).__name__}({str(self.path)!r}: {what})"
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ class Recording:
     atoms: Atoms | None = None  # for harmonic modes
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """Spectra with what they rest on; `folder` holds them as files."""
 
@@ -97,6 +98,12 @@ class Report:
     facts: dict[str, str]
     bands: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)  # rows of a table by kind
     harmonic: Vibrations | None = None
+
+    def __repr__(self) -> str:
+        return f"Report({str(self.folder)!r}: {', '.join(self.spectra)})"
+
+    def _repr_html_(self) -> str:
+        return "".join(s._repr_html_() for s in self.spectra.values()) + f"<pre>{escape(str(self))}</pre>"
 
     @property
     def infrared(self) -> Spectrum:
