@@ -23,6 +23,7 @@ BASE = {
     "ipi-driver": ["ethanol", "--patience", "0", "--port", "1"],
     "train": ["train.toml"],
     "evaluate": ["ethanol", "few.extxyz"],
+    "convert": ["few.extxyz", "--label", "energy=energy:eV", "--check"],
     "card": ["mine", "--test", "few.extxyz", "--md", "300:0.001"],
     "import schnetpack": ["best_model", "out", "--energy-unit", "eV", "--length-unit", "Ang"],
     "import curator": ["best_model", "out"],

@@ -217,7 +217,7 @@ def test_the_command_names_what_is_wrong_and_its_exit_code_says_so(tmp_path, mon
     ase.io.write("right.extxyz", ethanol(), format="extxyz")
     assert main(["convert", "right.extxyz", "--check", "--output", "out.extxyz"]) == 0
     assert "nothing looks wrong" in capsys.readouterr().out
-    assert main(["convert", "right.extxyz"]) == 1
+    assert main(["convert", "right.extxyz"]) == 2
     assert "nothing to do" in capsys.readouterr().err
 
 
