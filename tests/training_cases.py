@@ -101,7 +101,7 @@ def make_case(
     seed: int = 0,
     **options,
 ) -> Case:
-    """A random model and labels a little off its predictions; each label is left out with probability `missing`."""
+    """A random model and labels off its predictions by about as much as those are large; each label is left out with probability `missing`."""
     needed = {"dipole": "dipole", "polarizability": "polarizability"}
     heads = heads or {"energy": {}} | {needed[n]: {"epsilon": 0.05} for n in weights if n in needed}
     model = random_model(architecture, seed=seed, heads=heads, **{"epsilon": 0.05, **options})
@@ -113,7 +113,9 @@ def make_case(
         for name, value in evaluate(model, graph, weights).items():
             if name in weights and (rng.uniform() >= missing or not examples):
                 noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
-                labels[name] = value.detach() + SIZES[name] * noise
+                labels[name] = (
+                    value.detach() + SIZES[name] * max(1.0, float(value.detach().square().mean().sqrt())) * noise
+                )
         examples.append(Example(graph, labels))
     return Case(model, examples, weights, kind)
 

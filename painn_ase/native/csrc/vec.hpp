@@ -22,7 +22,7 @@ typedef int32_t ivec __attribute__((vector_size(LANES * 4)));
 
 PAINN_INLINE vec load(const float* p) { return *reinterpret_cast<const vec*>(p); }
 PAINN_INLINE void store(float* p, vec x) { *reinterpret_cast<vec*>(p) = x; }
-PAINN_INLINE vec all(float x) { return vec{} + x; }
+PAINN_INLINE vec all(float x) { return x - vec{}; }  // 0 + x would be an addition: it makes 0 of -0
 
 PAINN_INLINE vec root(vec x) {
 #if PAINN_LANES == 16

@@ -16,14 +16,14 @@ PAINN_INLINE T* at(Rows<T> a, int c, int64_t row) {
 }
 template <class T>
 PAINN_INLINE wide<T> same(T x) {
-    return wide<T>{} + x;
+    return x - wide<T>{};  // 0 + x would be an addition: it makes 0 of -0
 }
 
 template <class T>
 struct Three {  // x, y, z of a vector: rows of a matrix, one after the other
     wide<T> x, y, z;
     PAINN_INLINE static Three of(const T* p) { return {get(p), get(p + BLOCK), get(p + 2 * BLOCK)}; }
-    PAINN_INLINE static Three same(const T* p) { return {wide<T>{} + p[0], wide<T>{} + p[1], wide<T>{} + p[2]}; }
+    PAINN_INLINE static Three same(const T* p) { return {p[0] - wide<T>{}, p[1] - wide<T>{}, p[2] - wide<T>{}}; }
     PAINN_INLINE Three operator*(wide<T> a) const { return {x * a, y * a, z * a}; }
     PAINN_INLINE Three operator+(Three b) const { return {x + b.x, y + b.y, z + b.z}; }
     PAINN_INLINE Three operator-(Three b) const { return {x - b.x, y - b.y, z - b.z}; }

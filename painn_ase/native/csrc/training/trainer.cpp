@@ -7,7 +7,8 @@
 namespace painn::training {
 
 namespace {
-constexpr int64_t GROUP = 16;   // atoms: tiny molecules share the streaming of the weights
+constexpr int64_t GROUP = 27;   // atoms up to which small structures share the streaming of the weights
+constexpr int64_t SHARES = 4;   // groups for each thread, where there are atoms enough: for an even load
 constexpr int64_t WAVE = 1024;  // atoms whose activations are kept until their weight gradients are made
 constexpr int64_t LARGE = 48;   // atoms from which it pays that all threads work on one group
 }  // namespace
@@ -93,11 +94,12 @@ std::vector<std::pair<int64_t, int64_t>> Trainer<T>::waves_of(const Batch& batch
 }
 
 template <class T>
-std::vector<Group> Trainer<T>::groups_of(const Batch& batch, int64_t first, int64_t last) const {
+std::vector<Group> Trainer<T>::groups_of(const Batch& batch, int64_t first, int64_t last, int threads) const {
+    const int64_t atoms = batch.first_atom[last] - batch.first_atom[first], most = std::min(GROUP, atoms / (SHARES * threads));
     std::vector<Group> groups;
     for (int64_t s = first; s < last; s++) {
         const Sample& sample = *batch.samples[s];
-        if (groups.empty() || groups.back().atoms + sample.atoms > GROUP)
+        if (groups.empty() || groups.back().atoms + sample.atoms > most)
             groups.push_back({batch.first_atom[s] - batch.first_atom[first], 0, 0, (int)(s - first), 0});
         Group& group = groups.back();
         group.atoms += sample.atoms, group.pairs += sample.pairs, group.structures++;
@@ -115,7 +117,7 @@ T* Trainer<T>::scratch(int rank, int64_t count) {
 template <class T>
 void Trainer<T>::run_wave(const Network<T>& net, const Mode& mode, const Batch& batch, int64_t first, int64_t last, int threads,
                           const Work& work) {
-    const std::vector<Group> groups = groups_of(batch, first, last);
+    const std::vector<Group> groups = groups_of(batch, first, last, threads);
     int64_t chunk = 0;
     for (int64_t s = first; s < last; s++) chunk = std::max(chunk, batch.samples[s]->largest_chunk);
     for (int r = 0; r < threads; r++) scratch(r, (chunk + 1) * 4 * ROW);

@@ -46,7 +46,7 @@ class Trainer : public AnyTrainer {
     Batch batch_of(const int64_t* members, int64_t count) const;
     Mode mode_of(const Criterion& criterion) const;
     std::vector<std::pair<int64_t, int64_t>> waves_of(const Batch& batch) const;
-    std::vector<Group> groups_of(const Batch& batch, int64_t first, int64_t last) const;
+    std::vector<Group> groups_of(const Batch& batch, int64_t first, int64_t last, int threads) const;
     void run_wave(const Network<T>& net, const Mode& mode, const Batch& batch, int64_t first, int64_t last, int threads,
                   const Work& work);
     void gradients(const Mode& mode, const Batch& batch, int64_t first, int64_t last, bool accumulate, int threads);
