@@ -101,7 +101,8 @@ def make_case(
     seed: int = 0,
     **options,
 ) -> Case:
-    """A random model and labels off its predictions by about as much as those are large; each label is left out with probability `missing`."""
+    """A random model, and labels off its predictions by about as much as those are large; each label is left out with
+    probability `missing`."""
     needed = {"dipole": "dipole", "polarizability": "polarizability"}
     heads = heads or {"energy": {}} | {needed[n]: {"epsilon": 0.05} for n in weights if n in needed}
     model = random_model(architecture, seed=seed, heads=heads, **{"epsilon": 0.05, **options})
