@@ -19,6 +19,7 @@ from painn_ase.coverage import Guard
 from painn_ase.ensemble import SPREAD, Ensemble
 from painn_ase.errors import InputError, SimulationError, closest
 from painn_ase.graph import AtomicGraph
+from painn_ase.isotopes import about_own_centre, centre_shares
 from painn_ase.model import Model, check_elements
 from painn_ase.neighbors import GraphBuilder, VerletList, check_distances, neighbor_list
 from painn_ase.properties import PROPERTIES
@@ -139,6 +140,10 @@ class PaiNNCalculator(Calculator):
     def charge(self, charge: float | None) -> None:
         self.set(charge=charge)
 
+    def centred_charge(self, atoms: Atoms) -> float:
+        """The charge in e that makes the dipole of `atoms` depend on the centre it is measured from; mostly 0."""
+        return self.charge_of(atoms) if "dipole" in self._molecular and not atoms.pbc.any() else 0.0
+
     def charge_of(self, atoms: Atoms) -> float:
         """The total charge in e that `atoms` are evaluated with."""
         return self._builder.charge_of(atoms)
@@ -217,7 +222,7 @@ class PaiNNCalculator(Calculator):
             assert self.atoms is not None
             assert self._graph is not None
             self._refuse_periodic(self.atoms, names)
-            values = exact_response(self.backend, self._graph, names)
+            values = self._about_own_centre(exact_response(self.backend, self._graph, names))
             self._check_finite(values)
             return values
 
@@ -263,6 +268,8 @@ class PaiNNCalculator(Calculator):
             changes.append("pbc")
         if self.charge is None and old.info.get("charge") != atoms.info.get("charge"):
             changes.append("charge")
+        if self.charge_of(atoms) and not np.array_equal(old.get_masses(), atoms.get_masses()):
+            changes.append("masses")  # the dipole of an ion is measured from their centre
         return changes
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
@@ -310,11 +317,11 @@ class PaiNNCalculator(Calculator):
         if wanted:
             values = self.backend.evaluate(self._graph, wanted)
             self._check_finite(values)
-            self.results.update(_in_ase_shape(values))
+            self.results.update(self._about_own_centre(_in_ase_shape(values)))
             if self.guard is not None and "forces" in values:
                 self.guard.new_forces(values["forces"])
         if derived:
-            self.results.update(exact_response(self.backend, self._graph, derived))
+            self.results.update(self._about_own_centre(exact_response(self.backend, self._graph, derived)))
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """JSON-able keywords of this calculator."""
@@ -339,6 +346,13 @@ class PaiNNCalculator(Calculator):
         elif changes or mine is None:
             mine = self.atoms = atoms.copy()
         return mine
+
+    def _about_own_centre(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values, those of an ion's dipole measured from the centre of mass of its own isotopes."""
+        atoms = self.atoms
+        assert atoms is not None
+        charge = self.centred_charge(atoms)
+        return values if charge == 0 else about_own_centre(values, atoms.positions, charge, centre_shares(atoms))
 
     def _look_at(self, graph: AtomicGraph) -> None:
         """Compares atoms or pairs that are new with what the model knows."""

@@ -30,7 +30,8 @@ def response(model: Model, graph: AtomicGraph, names: Iterable[str]) -> dict[str
     polarizability_derivatives: [i, a, b, c] = ∂α_ab/∂r_ic, (atoms, 3, 3, 3) in e²Å/eV, symmetric in a and b
 
     The rows are as exact as the precision of `model`; float64 is advised. Sum rules of molecules hold by
-    construction: rows of H sum to zero over atoms, Z* to the total charge if the dipole head conserves it, ∂α to zero.
+    construction: rows of H sum to zero over atoms, ∂α to zero, and Z* to zero even for ions, since dipoles are measured
+    from the centre of mass; Q m_i/M added to the diagonals gives those in a frame at rest, which sum to the charge Q.
     Raises `InputError` for unknown names, properties the model lacks, batches, and derivatives of what is undefined
     in a periodic cell.
     """

@@ -166,8 +166,14 @@ def vibrations(atoms: Atoms, *, fmax: float = 0.01) -> Vibrations:
         notes.append(f"{imaginary} imaginary mode(s), marked i: a saddle point or an unrelaxed structure")
     bare = atoms.copy()
     bare.calc = None
-    absorbed = None if born is None else infrared_intensities(modes, born[free])
+    absorbed = None if born is None else infrared_intensities(modes, _at_rest(born, atoms)[free])
     return Vibrations(bare, hessian, free, modes, absorbed, raman, ratio, largest, tuple(notes))
+
+
+def _at_rest(born: np.ndarray, atoms: Atoms) -> np.ndarray:
+    """Born charges in a frame at rest: beside fixed atoms the centre of mass, where dipoles are measured from, moves."""
+    shares = atoms.get_masses() / atoms.get_masses().sum()
+    return born + atoms.calc.centred_charge(atoms) * shares[:, None, None] * np.eye(3)
 
 
 def _straight(positions: np.ndarray, masses: np.ndarray) -> str:

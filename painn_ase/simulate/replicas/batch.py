@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from painn_ase.errors import SimulationError
+from painn_ase.isotopes import about_own_centre, centre_shares
 from painn_ase.neighbors import ReplicasBuilder
 from painn_ase.properties import PROPERTIES
 from painn_ase.simulate.run.capabilities import evaluates_batches
@@ -81,6 +82,7 @@ class Batched:
         self._cutoff, skin = calc.neighbor_list.cutoff, calc.neighbor_list.skin
         small = len(atoms) <= FEW_ATOMS and not atoms.pbc.any()
         skin = max(skin, WIDE_SKIN) if small else skin
+        self._charge, self._shares = calc.centred_charge(atoms), centre_shares(atoms)
         self._builder = ReplicasBuilder(atoms, calc.neighbor_list, skin, calc.charge_of(atoms))
         self._alone: np.ndarray | None = None  # atoms without neighbours at the beginning
         self._guard = None if calc.guard is None else calc.guard.twin()
@@ -105,6 +107,8 @@ class Batched:
                 graph.positions.numpy().reshape(copies, atoms, 3),
                 values["forces"] if "forces" in values else np.zeros((0, 3)),
             )
+        if self._charge:
+            values = about_own_centre(values, positions, self._charge, self._shares)
         for name, value in values.items():
             spread = name.endswith(_SPREAD)
             known = PROPERTIES[name.removesuffix(_SPREAD)]
