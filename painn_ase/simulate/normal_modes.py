@@ -171,7 +171,7 @@ def vibrations(atoms: Atoms, *, fmax: float = 0.01) -> Vibrations:
 
 
 def _at_rest(born: np.ndarray, atoms: Atoms) -> np.ndarray:
-    """Born charges in a frame at rest: beside fixed atoms the centre of mass, where dipoles are measured from, moves."""
+    """Born charges in a frame at rest: beside fixed atoms the centre of mass moves, which dipoles are measured from."""
     shares = atoms.get_masses() / atoms.get_masses().sum()
     return born + atoms.calc.centred_charge(atoms) * shares[:, None, None] * np.eye(3)
 

@@ -20,7 +20,7 @@ from painn_ase.simulate.md.coupling import Conditions, Coupling
 from painn_ase.simulate.md.driver import AtomsSnapshot, DriverMotion, lent
 from painn_ase.simulate.md.ensembles import coupling
 from painn_ase.simulate.md.state import place, structure_identity
-from painn_ase.simulate.run.guards import Guards, bad
+from painn_ase.simulate.run.guards import Guards, GuardWarning, bad
 from painn_ase.simulate.run.loop import RecordedRun, RunFiles
 from painn_ase.simulate.run.observables import choose, intervals
 from painn_ase.simulate.run.plain import plainly
@@ -30,6 +30,10 @@ from painn_ase.simulate.run.recorder import Output, file
 from painn_ase.simulate.run.requests import check_output, check_structure
 from painn_ase.simulate.run.restart import Checkpoint, Restart
 from painn_ase.simulate.run.watch import Watch
+
+_LARGEST_SCATTER = 0.3  # of the conserved energy, in that of the kinetic energy
+_ENOUGH = 50  # rows, to tell it from
+_ROUND_OFF = 1e-4  # eV an atom
 
 
 def run_md(
@@ -71,7 +75,9 @@ def run_md(
     structure alone. One with a memory of its own (a list with a skin, as in ASE's EMT) goes on within its round-off,
     and a warning says so. Guards may change.
 
-    As with ASE's drivers, `atoms` end in the final state. A progress bar shows on a terminal, or as `progress` says.
+    Where the energy that a dynamics should conserve scatters as if steps were too long, a `GuardWarning` says so at
+    the end. As with ASE's drivers, `atoms` end in the final state. A progress bar shows on a terminal, or as `progress`
+    says.
 
     Raises `InputError` for impossible requests, before any file is touched; `SimulationError` when a guard stops the
     run: the last good and the offending frame are then in `<path>.failure.traj`; `StorageError` when the disk is full.
@@ -101,9 +107,11 @@ def run_md(
         provided = atoms.calc.implemented_properties
         plan = choose(atoms, wanted, every, conserved=motion.has_conserved_energy(), provided=provided)
         watch = Watch(guards, guards.limit(hottest, freedom.count), motion, path)
-        run = RecordedRun(motion, watch, RunFiles(path, plan, about, output), saved)
-        run.run(steps, before, overwrite or resume, progress)
-    return Run.load(path)
+        recorded = RecordedRun(motion, watch, RunFiles(path, plan, about, output), saved)
+        recorded.run(steps, before, overwrite or resume, progress)
+    run = Run.load(path)
+    _object_to_long_steps(run)
+    return run
 
 
 def _settings(ensemble: str, bath: Coupling, temperature: float, timestep: float, seed: int) -> dict[str, Any]:
@@ -147,6 +155,25 @@ def _facts(
     if before is not None:
         facts["initial_cell_A"] = before.identity["cell"]
     return facts
+
+
+def _object_to_long_steps(run: Run) -> None:
+    """Warns where the error of the time step shows beside the heat that comes and goes.
+
+    Kinetic energy K of f degrees of freedom scatters by √(2/f) ⟨K⟩; the conserved energy of ethanol by 0.06 of that in
+    steps of 1 fs, which are right, and by 0.5 in steps of 2 fs.
+    """
+    if "conserved_energy" not in run.names:
+        return
+    kinetic, freedom = run.observables("kinetic_energy")[1], run.metadata["degrees_of_freedom"]
+    found, thermal = run.summary["energy_scatter"], float(kinetic.mean()) * np.sqrt(2 / freedom)
+    if len(kinetic) >= _ENOUGH and found > max(_LARGEST_SCATTER * thermal, _ROUND_OFF * len(run.metadata["symbols"])):
+        warnings.warn(
+            f"the energy that should be conserved scatters by {1000 * found:.3g} meV, {found / thermal:.2g} times what "
+            f"the kinetic energy does by nature; steps of {run.metadata['timestep_fs']:g} fs are too long here",
+            GuardWarning,
+            stacklevel=3,
+        )
 
 
 def _check_numbers(timestep: float, temperature: float, ensemble: str) -> None:

@@ -99,3 +99,9 @@ def slope(times: ArrayLike, values: ArrayLike) -> float:
         return float("nan")
     t = t - t.mean()
     return float(t @ (y - y.mean()) / (t @ t))
+
+
+def scatter(times: ArrayLike, values: ArrayLike) -> float:
+    """Standard deviation about the least-squares line; NaN for fewer than 3 points."""
+    t, y = np.asarray(times, dtype=float), np.asarray(values, dtype=float)
+    return float(np.std(y - y.mean() - slope(t, y) * (t - t.mean()))) if len(t) > 2 else float("nan")

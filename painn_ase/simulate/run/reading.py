@@ -14,7 +14,7 @@ import numpy as np
 
 from painn_ase.errors import InputError, closest
 from painn_ase.shown import Shown
-from painn_ase.simulate.run.averages import LONGEST_MEMORY, estimate, slope
+from painn_ase.simulate.run.averages import LONGEST_MEMORY, estimate, scatter, slope
 from painn_ase.simulate.run.recorder import FORMAT, file
 
 
@@ -99,8 +99,9 @@ class Run(Shown):
 
         temperature and temperature_error (K, see `averages.estimate`), temperature_memory (its correlation time as a
         share of the run; above 1/50 the error is uncertain), potential_energy and total_energy (eV, means),
-        energy_drift (meV/atom/ps, slope of the conserved energy) and pressure (GPa) where they are recorded, steps,
-        time_ps, complete (False: the run was stopped or still goes on), wall_seconds, steps_per_second, files.
+        energy_drift (meV/atom/ps, slope of the conserved energy), energy_scatter (eV, its standard deviation about that
+        slope) and pressure (GPa) where they are recorded, steps, time_ps, complete (False: the run was stopped or still
+        goes on), wall_seconds, steps_per_second, files.
         """
         with _open(self.file) as data:
             last, seconds = _last_sync(data)
@@ -117,6 +118,7 @@ class Run(Shown):
         if "conserved_energy" in self.names:
             drift = slope(self.observables("conserved_energy")[0], self._mean("conserved_energy"))
             figures["energy_drift"] = drift * 1e6 / len(self.metadata["symbols"])
+            figures["energy_scatter"] = scatter(self.observables("conserved_energy")[0], self._mean("conserved_energy"))
         if "pressure" in self.names:
             figures["pressure"] = float(np.mean(self.observables("pressure")[1]))
         return figures | {
@@ -149,7 +151,10 @@ class Run(Shown):
             f"energies     potential {figures['potential_energy']:.4f}, total {figures['total_energy']:.4f} eV (means)",
         ]
         if "energy_drift" in figures:
-            lines.append(f"drift        {figures['energy_drift']:.3g} meV/atom/ps in the conserved energy")
+            lines.append(
+                f"drift        {figures['energy_drift']:.3g} meV/atom/ps in the conserved energy, which scatters by "
+                f"{1000 * figures['energy_scatter']:.3g} meV about it"
+            )
         lines += [
             f"speed        {figures['steps_per_second']:.0f} steps/s, {figures['wall_seconds']:.1f} s",
             f"observables  {self.file} ({', '.join(self.names)})",
