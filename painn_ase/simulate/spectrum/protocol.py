@@ -14,7 +14,8 @@ class Protocol:
     Each of `trajectories` copies starts from the given structure with momenta of its own, is equilibrated for
     `equilibration` ps by Langevin dynamics (`friction` in fs⁻¹) at `temperature` (K), and then followed for `length`
     ps at constant energy, by velocity Verlet with `timestep` fs. A frame is taken every `every` steps. Translation is
-    removed; a molecule keeps its rotation, which gives bands their P and R branches, unless `rotation` is False.
+    removed; a molecule keeps its rotation, which gives bands their P and R branches, unless `rotation` is False. Linear
+    molecules must keep it: without it their bends swing in one plane and lose half of their intensity.
 
     With more than one of `beads` the copies are ring polymers: nuclei are quantum particles. They are equilibrated by
     PILE-L and followed by thermostatted ring-polymer dynamics (TRPMD, λ = 0.5, centroid free), and the recorded dipole
