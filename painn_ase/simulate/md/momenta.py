@@ -104,11 +104,11 @@ def _count(atoms: Atoms, free: bool, axes: np.ndarray) -> tuple[int, bool]:
     count, turns = int(atoms.get_number_of_degrees_of_freedom()), True
     if free:
         x, p, masses = atoms.get_positions(), atoms.get_momenta(), atoms.get_masses()
-        whole = rigid.kinetic_energy(p, masses) / count
+        one = float(rigid.kinetic_energy(p, masses)) / count
         drift = rigid.translation(p, masses)
-        if _absent(rigid.kinetic_energy(drift, masses), whole, "a total momentum"):
+        if _absent(float(rigid.kinetic_energy(drift, masses)), one, "a total momentum"):
             count -= 3
-        if len(axes) and _absent(_spin_energy(x, p - drift, masses, axes), whole, "an angular momentum"):
+        if len(axes) and _absent(_spin_energy(x, p - drift, masses, axes), one, "an angular momentum"):
             turns = False
             count -= min(len(axes), rigid.rotations(len(atoms)))
     if count < 1:
