@@ -16,7 +16,7 @@ from painn_ase.simulate.md import momenta
 from painn_ase.simulate.md.coupling import Conditions
 from painn_ase.simulate.md.driver import lent
 from painn_ase.simulate.replicas.modes import Ring
-from painn_ase.simulate.replicas.motion import RingPolymers
+from painn_ase.simulate.replicas.motion import Replicas
 from painn_ase.simulate.replicas.thermostat import THERMOSTATS, Thermostat
 from painn_ase.simulate.spectrum.report import Analysis
 from painn_ase.spectra import infrared, infrared_intensities, normal_modes, rigid_motions
@@ -173,7 +173,7 @@ def test_ring_polymers_of_linear_molecules_have_the_temperature_of_all_their_mod
     ring = Ring(beads, atoms.get_masses(), 400.0, 0.5)
     assert ring.freedom == 9 * beads - 3  # translation of the centroid alone: the bath turns the whole
     generators = [np.random.default_rng(k) for k in range(100)]
-    polymers = RingPolymers(ring, Rod(straight("CO2")), atoms.positions, Thermostat(time=10), generators)
+    polymers = Replicas(ring, Rod(straight("CO2")), atoms.positions, Thermostat(time=10), generators)
     polymers.start()
     found = np.empty((500, 100))
     for k in range(500):
@@ -218,7 +218,7 @@ def bend_area(turns, copies=160, steps=4000):
     masses = atoms.get_masses()
     ring = Ring(1, masses, 300.0, 0.5)
     rods = Rod(atoms)
-    polymers = RingPolymers(
+    polymers = Replicas(
         ring, rods, atoms.positions, THERMOSTATS["pile-l"], [np.random.default_rng(k) for k in range(copies)]
     )
     polymers.start()
