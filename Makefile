@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --durations=10
 
-.PHONY: demo test coverage test-slow test-all lint docs torch-cluster clean
+.PHONY: demo test coverage test-slow test-all lint docs torch-cluster lammps clean
 
 demo: $(VENV)/.installed
 	$(BIN)/painn-ase md ethanol --temperature 300 --steps 4000 --output runs/demo --overwrite
@@ -23,7 +23,7 @@ coverage: $(VENV)/.installed-dev
 	$(BIN)/python .ci/least_coverage.py 75
 
 test-slow: $(VENV)/.installed-dev
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not lammps"
 
 test-all: test test-slow
 
@@ -41,6 +41,12 @@ docs: $(VENV)/.installed-dev
 
 torch-cluster: $(VENV)/.installed-dev
 	$(INSTALL) --no-build-isolation torch-cluster
+
+# The engines of others: LAMMPS with its MPI and pair_style painn, OpenMM, torch-sim; and their tests.
+lammps: $(VENV)/.installed-dev
+	$(INSTALL) --editable '.[lammps,openmm,torch-sim]'
+	$(BIN)/painn-ase lammps build
+	$(PYTEST) tests/engines
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "painn_ase needs Python 3.10 or newer; this is " + sys.version'

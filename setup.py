@@ -4,40 +4,24 @@ The kernel is a plain shared library behind a C interface; it needs neither Pyth
 Without a working compiler the installation goes on, and the package runs on its torch backend.
 """
 
-import platform
 from glob import glob
+from runpy import run_path
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 SOURCES = "painn_ase/native/csrc"
-COMMON = ("domain", "engine", "network", "painn", "painn_domain", "rounds", "topology", "workspace")
+RECIPE = run_path("painn_ase/native/recipe.py")
+COMMON, FLAGS = RECIPE["UNITS"], list(RECIPE["FLAGS"])
 TRAINING = ("gradients", "interface", "loss", "network", "samples", "trainer", "update", "workspace")
-# No -ffast-math: linked in, it would change the rounding mode of the whole process, and NaN checks would vanish.
-FLAGS = [
-    "-std=c++17",
-    "-O3",
-    "-Wall",
-    "-Wextra",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-ffp-contract=fast",
-    "-fvisibility=hidden",
-]
-INSTRUCTION_SETS = {
-    "portable": [],
-    "avx2": ["-mavx2", "-mfma"],
-    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma", "-mprefer-vector-width=512"],
-}
-X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 
 class BuildKernel(build_ext):
     """Compiles each instruction set's file with its own flags, and links them into one library."""
 
     def build_extension(self, ext: Extension) -> None:
-        sets = INSTRUCTION_SETS if X86 else {"portable": []}
+        sets = {name: list(flags) for name, flags in RECIPE["instruction_sets"]().items()}
         units = [(f"{SOURCES}/{name}.cpp", []) for name in COMMON]
         units += [(f"{SOURCES}/training/{name}.cpp", []) for name in TRAINING]
         units += [(f"{SOURCES}/kernels_{name}.cpp", flags) for name, flags in sets.items()]
@@ -64,6 +48,8 @@ setup(
     package_dir={"painn_ase.bundled": "models"},
     package_data={
         "painn_ase": ["py.typed"],
+        "painn_ase.native": ["csrc/*"],  # for the pair style of LAMMPS, which is compiled where LAMMPS is
+        "painn_ase.lammps": ["csrc/*"],
         "painn_ase.bundled": ["*/model.json", "*/weights.safetensors", "*/card.md", "*/structure.xyz", "*/*.toml"],
     },
     ext_modules=[

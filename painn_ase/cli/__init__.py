@@ -18,6 +18,7 @@ VERBS = (
     "spectrum",
     "rpmd",
     "ipi_driver",
+    "lammps",
     "convert",
     "train",
     "evaluate",

