@@ -148,7 +148,7 @@ void PairPainn::init_style() {
     for (int k = 1; k < 4; k++)
         if (atom->molecular != Atom::ATOMIC && force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0)
             error->all(FLERR, "pair_style painn needs special_bonds lj/coul 1 1 1: else LAMMPS leaves out bonded pairs");
-    if (neighbor->exclude)
+    if (neighbor->nex_type || neighbor->nex_group || neighbor->nex_mol)
         error->all(FLERR,
                    "pair_style painn needs all pairs: remove neigh_modify exclude (fix setforce or fix move hold atoms)");
     // pairs of owned atoms once, pairs with a ghost in the lists of both owners
