@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from ase import Atoms, units
@@ -79,7 +79,7 @@ def read_dump(
     return frames
 
 
-def observables(dump: str | Path, log: str | Path | None = None, **options) -> dict[str, np.ndarray]:
+def observables(dump: str | Path, log: str | Path | None = None, **options: Any) -> dict[str, np.ndarray]:
     """time (frames,) in fs, positions in Å and velocities in Å/fs (frames, atoms, 3) of a dump; with `log` the columns
     of `read_log` at those steps. `options` as for `read_dump`."""
     frames = read_dump(dump, **options)
