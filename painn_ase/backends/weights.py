@@ -64,7 +64,7 @@ class Tables:
 
 
 def kernel_weights(model: Model, tables: Tables | None = None) -> KernelWeights:
-    """The weights of `model`, which the kernel must support; `tables` are those of the same model, if they are known."""
+    """The weights of `model`, which the kernel must support; `tables` are those of the model, if they are known."""
     painn = model.representation
     assert isinstance(painn, PaiNN)
     tables = Tables.of(model) if tables is None else tables

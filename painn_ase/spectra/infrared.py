@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from painn_ase.errors import InputError
 from painn_ase.spectra.quantum import relative_to_harmonic
-from painn_ase.spectra.series import Series, check_positive, read_series
+from painn_ase.spectra.series import Series, check_positive, read_series, stated
 from painn_ase.spectra.spectrum import INFRARED_UNIT, Spectrum, standard_error
 from painn_ase.spectra.transform import Transform, density
 from painn_ase.units import (
@@ -33,7 +33,7 @@ def infrared(
     every: int | None = None,
     resolution: float = 10.0,
     quantum_correction: str = "harmonic",
-    unit: str = "e·Å",
+    unit: str | None = None,
     transform: Transform | None = None,
 ) -> Spectrum:
     """IR spectrum in km/mol·cm (Napierian molar absorption; its area is in km/mol) from dipoles along a trajectory.
@@ -48,7 +48,7 @@ def infrared(
     every: integration steps between frames; 1 if left out
     resolution: full width at half maximum of a sharp line in cm⁻¹; it fixes the length of the correlation function
     quantum_correction: "harmonic", or "standard", "schofield", "mixed", "none" in its place
-    unit: of the dipoles
+    unit: of the dipoles; without one a warning says that e·Å, ASE's, is assumed
     transform: window and grid of the Fourier transform
 
     Raises `InputError` for wrong shapes, NaN, uneven times, and trajectories too short for the resolution.
@@ -56,7 +56,7 @@ def infrared(
     Thomas et al., Phys. Chem. Chem. Phys. 15, 6608 (2013), doi:10.1039/C3CP44302G.
     """
     series = read_series(dipoles, (3,), name="dipole", timestep=timestep, every=every)
-    scale = factor(unit, DIPOLE, "dipole")
+    scale = factor(stated(unit, "e·Å", "dipole"), DIPOLE, "dipole")
     return _absorption(series, scale, temperature, resolution, quantum_correction, transform, differences=True)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from painn_ase.errors import InputError
 from painn_ase.spectra.quantum import bose_factor, reduced_energy, relative_to_harmonic
-from painn_ase.spectra.series import Series, check_positive, read_series
+from painn_ase.spectra.series import Series, check_positive, read_series, stated
 from painn_ase.spectra.spectrum import RAMAN_UNIT, Spectrum, load_spectra, save_spectra, standard_error
 from painn_ase.spectra.transform import Density, Transform, density
 from painn_ase.units import (
@@ -123,7 +123,7 @@ def raman(
     resolution: float = 10.0,
     laser: Laser | float = 532.0,
     quantum_correction: str = "harmonic",
-    unit: str = "e²Å²/eV",
+    unit: str | None = None,
     transform: Transform | None = None,
 ) -> RamanSpectra:
     """Raman spectra, dσ/dΩ in m² sr⁻¹ per cm⁻¹, from polarizabilities along a trajectory.
@@ -145,7 +145,7 @@ def raman(
     Long, The Raman Effect (2002), doi:10.1002/0470845767; Thomas et al., doi:10.1039/C3CP44302G.
     """
     series = read_series(polarizabilities, (3, 3), name="polarizability", timestep=timestep, every=every)
-    scale = factor(unit, POLARIZABILITY, "polarizability")
+    scale = factor(stated(unit, "e²Å²/eV", "polarizability"), POLARIZABILITY, "polarizability")
     return _scattering(series, scale, temperature, resolution, _laser(laser), quantum_correction, transform, True)
 
 

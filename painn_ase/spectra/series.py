@@ -1,5 +1,6 @@
 """Time series as they come from a simulation, checked once: shape, spacing in time, finite numbers."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,15 @@ def read_series(
     step, every = _integration_step(timestep, frames, every)
     flat = array.reshape(-1, frames, int(np.prod(trailing)))
     return Series(name, flat, step, every, _check_values(flat, name))
+
+
+def stated(unit: str | None, assumed: str, name: str) -> str:
+    """The unit; `assumed` with a warning where none was given: programs print dipoles in Debye, e·Å and e·Bohr."""
+    if unit is not None:
+        return unit
+    text = f"{name}: no unit was given, and {assumed} is assumed, ASE's. Say which it is: unit={assumed!r}, for example"
+    warnings.warn(text, stacklevel=3)
+    return assumed
 
 
 def check_positive(value: float, name: str, unit: str) -> float:

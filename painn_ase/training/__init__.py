@@ -3,7 +3,7 @@
 from painn_ase.data import Label, read_frames
 from painn_ase.training.config import TrainConfig, load_config, parse_config
 from painn_ase.training.evaluate import Evaluation, evaluate_model, parity_plot
-from painn_ase.training.labels import parse_labels, trained_labels
+from painn_ase.training.labels import parse_labels, present_labels, trained_labels
 from painn_ase.training.trainer import Trained, train
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "parity_plot",
     "parse_config",
     "parse_labels",
+    "present_labels",
     "read_frames",
     "train",
     "trained_labels",

@@ -53,7 +53,7 @@ class Data:
     test: tuple[Path, ...] = ()  # evaluated once, at the end
     split: Split = field(default_factory=Split)
     repeat: dict[str, int] = field(default_factory=dict)  # how often an epoch visits the frames of a training file
-    charge: str = "charge"  # key in info of the total charge in e; 0 where it is absent
+    charge: str | float = "charge"  # key in info of the total charge in e, 0 where it is absent; or that of all frames
 
 
 @dataclass(frozen=True)
@@ -261,8 +261,9 @@ def _value(kind: Any, value: Any, where: str, folder: Path) -> Any:
     origin, args = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         return _build(kind, value, where, folder)
-    if origin in (Union, types.UnionType):  # only "X | None" occurs, and TOML has no None
-        return _value(args[0], value, where, folder)
+    if origin in (Union, types.UnionType):  # "X | None", and TOML has no None; or text or a number
+        number = float in args and isinstance(value, int | float)
+        return _value(float if number else args[0], value, where, folder)
     if origin is Literal:
         if value not in args:
             raise _wrong(where, f"one of {', '.join(map(repr, args))}", value, closest(str(value), map(str, args)))

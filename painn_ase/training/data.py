@@ -53,16 +53,16 @@ def make_examples(
     labels: dict[str, Label],
     cutoff: float,
     *,
-    charge: str = "charge",
+    charge: str | float = "charge",
     group: str | None = None,
     molecular: Set[str] = MOLECULAR,
     where: str = "",
 ) -> list[Example]:
     """Examples of `frames` with pairs within `cutoff` Å; `labels` say what is stored where.
 
-    A frame may lack some labels. `charge` is the key in info of the total charge (0 where absent), `group` that
-    of the group a frame belongs to; `molecular` labels are refused in periodic frames (see `Model.molecular`). `where`
-    begins what errors say of a frame: its file.
+    A frame may lack some labels. `charge` is the total charge of all frames in e, or the key in info that holds it (0
+    where absent), `group` the key of the group a frame belongs to; `molecular` labels are refused in periodic frames
+    (see `Model.molecular`). `where` begins what errors say of a frame: its file.
     Periodic directions without a cell vector are treated as not periodic, with one line in the log. Raises
     `InputError` for a key that no frame has, labels of the wrong shape or not finite, empty structures, and atoms on
     top of each other.
@@ -93,7 +93,7 @@ def make_examples(
     return examples
 
 
-def _graph(atoms: Atoms, cutoff: float, charge_key: str, where: str) -> tuple[AtomicGraph, bool]:
+def _graph(atoms: Atoms, cutoff: float, charge: str | float, where: str) -> tuple[AtomicGraph, bool]:
     """The graph of `atoms`, and whether a periodic direction without a cell vector was dropped."""
     if len(atoms) == 0:
         raise InputError(f"{where} has no atoms")
@@ -104,7 +104,7 @@ def _graph(atoms: Atoms, cutoff: float, charge_key: str, where: str) -> tuple[At
         atoms = atoms.copy()
         atoms.pbc &= ~flat
     try:
-        return graph_of(atoms, cutoff, charge=charge_key), bool(flat.any())
+        return graph_of(atoms, cutoff, charge=charge), bool(flat.any())
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
 

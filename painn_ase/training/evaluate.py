@@ -16,7 +16,8 @@ from painn_ase.errors import InputError, MissingPackageError
 from painn_ase.model import Model, check_elements
 from painn_ase.properties import PROPERTIES, TRAINABLE
 from painn_ase.shown import Shown
-from painn_ase.training.data import Batch, batch_indices, collate, make_examples
+from painn_ase.training.data import Batch, Example, batch_indices, collate, make_examples
+from painn_ase.training.labels import trained_charge
 from painn_ase.training.loss import errors
 
 
@@ -62,6 +63,7 @@ class Evaluation(Shown):
 
     comparisons: dict[str, Comparison]
     structures: int
+    outside: tuple[tuple[int, str], ...] | None = None  # frames outside of the model's coverage; None: not known
 
     @property
     def errors(self) -> list[Error]:
@@ -79,6 +81,18 @@ class Evaluation(Shown):
 
     def __str__(self) -> str:
         return self.table()
+
+    def coverage(self) -> str:
+        """A sentence on how many frames lie outside of what the model's training data covered."""
+        if self.outside is None:
+            return "the model does not store what its training data covered"
+        if not self.outside:
+            return f"all {self.structures} frames lie inside of what the training data covered"
+        first, why = self.outside[0]
+        return (
+            f"{len(self.outside)} of {self.structures} frames lie outside of what the training data covered; the first "
+            f"is frame {first}: {why}"
+        )
 
     def table(self) -> str:
         """The errors as a table that reads well as text and as Markdown."""
@@ -104,7 +118,7 @@ def evaluate_model(
     labels: dict[str, Label],
     *,
     batch_size: int = 32,
-    charge: str = "charge",
+    charge: str | float | None = None,
     group: str | None = None,
 ) -> Evaluation:
     """The model's predictions for labelled frames beside the labels.
@@ -113,7 +127,7 @@ def evaluate_model(
     frames: structures with labels
     labels: under which key and in which unit each property is stored
     batch_size: structures in one evaluation
-    charge: key in `info` of the total charge in e
+    charge: total charge in e, or the key in `info` that holds it; by default as in the training
     group: key in `info` by which errors are also given separately
 
     Raises `InputError` for labels the model does not predict, elements it
@@ -125,9 +139,18 @@ def evaluate_model(
         raise InputError(f"model {model.name!r} predicts {have}; there are labels for {', '.join(sorted(missing))}")
     for atoms in frames:
         check_elements(model.name, model.elements, atoms.numbers)
+    charge = trained_charge(model) if charge is None else charge
     examples = make_examples(frames, labels, model.cutoff, charge=charge, group=group, molecular=model.molecular)
     batches = (collate([examples[k] for k in indices]) for indices in batch_indices(examples, batch_size))
-    return Evaluation(compare(model, batches), len(frames))
+    return Evaluation(compare(model, batches), len(frames), _outside(model, examples))
+
+
+def _outside(model: Model, examples: Sequence[Example]) -> tuple[tuple[int, str], ...] | None:
+    """Index of each frame that the model's training data do not cover, and why."""
+    if model.coverage is None:
+        return None
+    sentences = [model.coverage.graph(example.graph) for example in examples]
+    return tuple((index, sentence) for index, sentence in enumerate(sentences) if sentence)
 
 
 def compare(model: Model, batches: Iterable[Batch]) -> dict[str, Comparison]:

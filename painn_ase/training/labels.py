@@ -1,8 +1,11 @@
 """Labels as the command line names them, and as a trained model remembers them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from ase import Atoms
 
 from painn_ase.data import Label
+from painn_ase.data.labels import check_keys, dialects, keys_of, raw_label
 from painn_ase.errors import InputError
 from painn_ase.model import Model
 from painn_ase.training.config import check_labels
@@ -22,6 +25,32 @@ def parse_labels(words: Iterable[str]) -> dict[str, Label]:
         labels[name] = Label(key, unit)
     check_labels(labels)
     return labels
+
+
+def present_labels(labels: dict[str, Label], frames: Sequence[Atoms]) -> tuple[dict[str, Label], str]:
+    """Those of a model's labels that some frame has, and a sentence about the others: empty where there are none.
+
+    Raises `InputError` where no frame has any.
+    """
+    found = {name: label for name, label in labels.items() if any(raw_label(a, label) is not None for a in frames)}
+    absent = [name for name in labels if name not in found]
+    if not found:
+        check_keys(frames, labels)
+    if not absent:
+        return found, ""
+    keys = keys_of(frames)
+    hints = []
+    for name in absent:
+        meant = [key for key in dialects(name, keys) if key not in {k for label in found.values() for k in label.keys}]
+        hints += [f"--label {name}={meant[0]}:UNIT, if {meant[0]!r} is it"] if meant else []
+    said = ", ".join(f"{name} ({labels[name].key!r})" for name in absent)
+    return found, f"not compared, since no frame has it: {said}" + "".join(f"; {hint}" for hint in hints)
+
+
+def trained_charge(model: Model) -> str | float:
+    """Where `model` found the total charge of a frame: the key in info, or the one charge of all frames in e."""
+    stored = model.provenance.get("training", {}).get("data", {}).get("charge", "charge")
+    return stored if isinstance(stored, str | int | float) else "charge"
 
 
 def trained_labels(model: Model) -> dict[str, Label]:

@@ -169,7 +169,7 @@ def test_constant_polarizability_components_give_numbers_without_warnings():
     alphas[:, 0, 0] = DIPOLES[:, 0]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        spectra = raman(alphas, **SETTINGS)
+        spectra = raman(alphas, unit="Å³", **SETTINGS)
     assert np.isfinite(spectra.unpolarized.intensity).all()
 
 
@@ -182,7 +182,7 @@ def test_constant_polarizability_components_give_numbers_without_warnings():
         ({"resolution": 9000}, "too coarse"),
         ({"every": 0}, "every: expected the whole number"),
         ({"every": 1.5}, "every: expected the whole number"),
-        ({"unit": "debye"}, "did you mean 'Debye'"),
+        ({"unit": "debey"}, "did you mean 'Debye'"),
         ({"quantum_correction": "harmonics"}, "did you mean 'harmonic'"),
         ({"transform": Transform(maximum=20000)}, "of the Nyquist"),
         ({"transform": Transform(blocks=50)}, "use at most"),

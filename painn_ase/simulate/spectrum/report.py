@@ -41,6 +41,7 @@ from painn_ase.spectra import (
 from painn_ase.spectra.transform import WINDOWS
 from painn_ase.units import SPEED_OF_LIGHT
 
+_ASE_UNITS = {"dipole": "e·Å", "polarizability": "e²Å²/eV"}  # of series that name none
 _SIGNIFICANCE = 2.0  # standard errors by which a band stands out
 _LARGEST = 60  # atoms; beyond that harmonic modes are too many to tell bands apart by
 
@@ -168,7 +169,9 @@ def _spectrum(kind: str, source: str, recording: Recording, analysis: Analysis) 
         "every": recording.every,
         "temperature": recording.temperature,
         "resolution": analysis.resolution,
-    } | ({"unit": recording.units[source]} if source in recording.units else {})
+    }
+    unit = recording.units.get(source, _ASE_UNITS.get(source))
+    common |= {"unit": unit} if unit else {}
     if kind == "raman":
         return raman(series, laser=analysis.laser, **common)
     if kind == "power":
