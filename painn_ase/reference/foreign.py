@@ -53,7 +53,11 @@ class FromCalculator:
         """Raises `InputError` for labels it does not give, and for charges and spins that it would not see."""
         self._first = frames[0]
         if "polarizability" in self.properties:
-            raise InputError("polarizability: expected a level of theory such as pbe0/def2-svpd; got a calculator")
+            raise InputError(
+                "polarizability: calculators agree on no unit for it, so a level of theory gives it, as in "
+                "label(frames, 'pbe0/def2-svpd', ...) or --level pbe0/def2-svpd; leave it out of the properties of "
+                "models and calculators"
+            )
         calculator = self._calculator(self._first, self.scratch)
         have = calculator.implemented_properties
         check_names(self.properties, [name for name in UNITS if name in have], type(calculator).__name__)

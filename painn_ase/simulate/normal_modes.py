@@ -50,7 +50,7 @@ class Vibrations(Shown):
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        modes, low = self.frequencies, int(np.sum(self.frequencies < 0))
+        modes, low = self.frequencies, len(self.modes.imaginary)
         span = f", {modes[0]:.1f} to {modes[-1]:.1f} cm⁻¹" if len(modes) else ""
         imaginary = f", {low} imaginary" if low else ""
         return f"Vibrations({self.atoms.get_chemical_formula()}, {len(modes)} modes{span}{imaginary})"
@@ -84,8 +84,9 @@ class Vibrations(Shown):
         lines = ["mode   cm⁻¹" + "     km/mol" * (self.infrared is not None)]
         if self.raman is not None:
             lines[0] += "   Å⁴/amu  depol."
+        imaginary = set(self.modes.imaginary.tolist())
         for k, wavenumber in enumerate(self.frequencies):
-            line = f"{k:4d} {abs(wavenumber):8.1f}{'i' if wavenumber < 0 else ' '}"
+            line = f"{k:4d} {abs(wavenumber):8.1f}{'i' if k in imaginary else ' '}"
             if self.infrared is not None:
                 line += f"{self.infrared[k]:9.2f} "
             if self.raman is not None and self.depolarization is not None:
@@ -161,7 +162,7 @@ def vibrations(atoms: Atoms, *, fmax: float = 0.01) -> Vibrations:
         notes.append(_straight(atoms.positions, masses))
     born, slopes = found.get("born_effective_charges"), found.get("polarizability_derivatives")
     raman, ratio = (None, None) if slopes is None else raman_activities(modes, slopes[free])
-    imaginary = int(np.sum(modes.wavenumbers < 0))
+    imaginary = len(modes.imaginary)
     if imaginary:
         notes.append(f"{imaginary} imaginary mode(s), marked i: a saddle point or an unrelaxed structure")
     bare = atoms.copy()

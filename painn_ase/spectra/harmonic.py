@@ -42,6 +42,11 @@ class NormalModes:
     wavenumbers: Array  # (modes,) cm⁻¹; negative numbers stand for imaginary ones, √(-k) of a saddle
     displacements: Array  # (modes, atoms, 3), 1/√amu
 
+    @property
+    def imaginary(self) -> NDArray[np.intp]:
+        """Indices of the imaginary modes. What is 0.0 cm⁻¹ to the digit that is printed is no saddle but round-off."""
+        return np.flatnonzero(np.round(self.wavenumbers, 1) < 0)
+
     def __len__(self) -> int:
         return len(self.wavenumbers)
 

@@ -93,7 +93,7 @@ def test_models_label_with_their_mean_and_the_recipe_knows_their_weights(tmp_pat
     weights = (find_model("ethanol") / "weights.safetensors").read_bytes()
     recipe = json.loads((tmp_path / "out.extxyz.json").read_text())["recipe"]
     assert recipe["sha256 of weights"] == [hashlib.sha256(weights).hexdigest()] * 2
-    with pytest.raises(InputError, match="got a calculator"):
+    with pytest.raises(InputError, match="leave it out of the properties"):
         label(given, Models("ethanol"), tmp_path / "alpha.extxyz", properties=["polarizability"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from tqdm.auto import tqdm
 
-from painn_ase.files import claim
+from painn_ase.files import claim, only_writer
 from painn_ase.simulate.run.cut import cut_frames, cut_observables
 from painn_ase.simulate.run.observables import Plan, needs
 from painn_ase.simulate.run.plain import plain
@@ -135,8 +135,9 @@ class RecordedRun:
 
         A progress bar shows on a terminal (None), or as `progress` says.
         """
-        self._begin(steps, before, overwrite)
-        self._advance_to(steps, progress)
+        with nullcontext() if self._files is None else only_writer(self._files.path):
+            self._begin(steps, before, overwrite)
+            self._advance_to(steps, progress)
 
     def _begin(self, steps: int, before: Restart | None, overwrite: bool) -> None:
         """Makes way for the files, or takes up a saved state and cuts the files back to it."""
