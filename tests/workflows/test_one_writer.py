@@ -50,7 +50,7 @@ def test_every_driver_refuses_a_run_that_another_process_writes(holder, atoms, t
         lambda: run_md(atoms, steps=2, path=path, overwrite=True, progress=False),
         lambda: relax(atoms, path=path, overwrite=True, progress=False),
         lambda: run_rpmd(atoms, beads=2, steps=2, equilibration=0.0, path=path, overwrite=True, progress=False),
-        lambda: simulate_spectra(atoms, path=path, protocol=Protocol(length=5.0, trajectories=1), overwrite=True),
+        lambda: simulate_spectra(atoms, path=tmp_path, protocol=Protocol(length=5.0, trajectories=1), overwrite=True),
     ):
         with pytest.raises(InputError, match="another process is writing this run"):
             drive()
