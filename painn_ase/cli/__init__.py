@@ -8,7 +8,7 @@ from importlib import import_module
 
 from painn_ase import __version__
 from painn_ase.cli.arguments import Parser, UsageError, refuse_existing
-from painn_ase.errors import NotConverged, PainnError, SimulationError, closest
+from painn_ase.errors import NotConverged, PainnError, SimulationError, StorageError, closest
 
 VERBS = (
     "info",
@@ -46,7 +46,7 @@ def parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb. Returns 0 when all went well; 1 when it ran and the outcome is bad (a check failed, a run was
-    stopped by its guards, nothing converged); 2 when it could not be done as asked; 130 after Ctrl-C."""
+    stopped by its guards or a full disk, nothing converged); 2 when it could not be done as asked; 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     top = parser()
     try:
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (PainnError, OSError) as error:  # also a file that may not be read, a folder on a full disk
         print(f"painn-ase {options.verb}: {error}", file=sys.stderr)
-        return 1 if isinstance(error, SimulationError | NotConverged) else 2
+        return 1 if isinstance(error, SimulationError | NotConverged | StorageError) else 2
     except KeyboardInterrupt:
         print(f"painn-ase {options.verb}: interrupted", file=sys.stderr)
         return 130
