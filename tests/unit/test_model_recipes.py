@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.lj import LennardJones
 
 from painn_ase.training import load_config
 
@@ -59,12 +61,59 @@ def test_the_converter_turns_vasp_stress_into_that_of_ase():
         },
         "group": "Vacancy",
     }
-    atoms = script("models/silicon/convert.py").frame(entry)
+    atoms = script("models/silicon/convert.py").frame(entry, ((0, 1), (1, 2), (0, 2)))
     kbar = 0.1 * 6.2415091e-3
     expected = kbar * np.array([[13.0658, 1.4653, -4.5894], [1.4653, 14.9001, -2.4548], [-4.5894, -2.4548, 5.9910]])
     assert atoms.info["REF_stress"] == pytest.approx(expected, abs=1e-7)
     assert atoms.info["REF_energy"] == -334.75283939
     assert atoms.pbc.all()
+
+
+def sheared_entry(axes: tuple[int, int], shear: float, order: list[tuple[int, int]]) -> dict:
+    """A crystal under shear as the set has it, in kbar with pressure positive and shears in `order`."""
+    cell = 10 * np.eye(3)
+    cell[axes] = 10 * shear
+    site = {"species": [{"element": "Mo", "occu": 1}], "xyz": [0.0, 0.0, 0.0]}
+    shears = [-900.0 * shear if pair == axes else 3.0 for pair in order]
+    outputs = {"energy": 0.0, "forces": [[0.0, 0.0, 0.0]], "virial_stress": [1.0, 2.0, 3.0, *shears]}
+    return {
+        "structure": {"lattice": {"matrix": cell.tolist()}, "sites": [site]},
+        "outputs": outputs,
+        "group": "Elastic",
+    }
+
+
+@pytest.mark.parametrize("order", [[(0, 1), (1, 2), (0, 2)], [(0, 1), (0, 2), (1, 2)], [(1, 2), (0, 2), (0, 1)]])
+def test_the_converter_finds_the_order_of_shear_stresses(order):
+    """Silicon's is xy, yz, zx and molybdenum's xy, zx, yz: a crystal resists its own shear."""
+    convert = script("models/silicon/convert.py")
+    entries = [sheared_entry(axes, s, order) for axes in ((1, 2), (0, 2), (0, 1)) for s in (-0.04, 0.02, 0.06)]
+    found = convert.stress_order(entries)
+    assert list(found) == order
+    stress = convert.frame(entries[2], found).info["REF_stress"]
+    assert stress[1, 2] == pytest.approx(54.0 * convert.KBAR)
+    assert stress[0, 1] == stress[0, 2] == pytest.approx(-3.0 * convert.KBAR)
+
+
+def test_the_converter_assumes_no_order_of_shear_stresses():
+    convert = script("models/silicon/convert.py")
+    with pytest.raises(ValueError, match="expected crystals under shear"):
+        convert.stress_order([sheared_entry((1, 2), 0.0, [(0, 1), (1, 2), (0, 2)])])
+
+
+def test_a_primitive_cell_has_the_labels_of_the_elastic_frame():
+    frame = bulk("Ar", "fcc", a=5.3, cubic=True).repeat(2)
+    frame.set_cell(frame.cell.array @ (np.eye(3) + 0.03 * np.eye(3)[[1, 0, 2]]), scale_atoms=True)
+    calculator = LennardJones(sigma=3.4, epsilon=0.01, rc=6.0, smooth=True)
+    frame.calc = calculator
+    frame.arrays["REF_forces"] = frame.get_forces()
+    frame.info |= {"REF_energy": frame.get_potential_energy(), "REF_stress": frame.get_stress(voigt=False)}
+    small = script("models/silicon/prepare.py").reduced(frame)
+    assert len(small) == 1
+    small.calc = calculator
+    assert small.info["REF_energy"] == pytest.approx(small.get_potential_energy())
+    assert small.info["REF_stress"] == pytest.approx(small.get_stress(voigt=False))
+    assert small.arrays["REF_forces"] == pytest.approx(small.get_forces(), abs=1e-9)
 
 
 def test_the_page_of_accuracies_is_made_of_the_stored_results():

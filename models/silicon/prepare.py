@@ -1,0 +1,44 @@
+"""The files that teacher.toml and train.toml read, from Si_training.extxyz of convert.py.
+
+    python models/silicon/prepare.py runs/mlearn
+
+A tenth of the frames, drawn once, is held out for validation. An elastic frame is a supercell of a strained crystal:
+its primitive cell has the same labels at a thirtieth of the cost, and can be visited often.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.io import read, write
+
+from painn_ase.quality import primitive_cell
+
+HELD_OUT, SEED = 0.1, 0
+
+
+def reduced(frame: Atoms) -> Atoms:
+    """The primitive cell of a labelled perfect crystal, with its share of the energy."""
+    small = primitive_cell(frame)
+    small.info["REF_energy"] = frame.info["REF_energy"] * len(small) / len(frame)
+    return small
+
+
+def main(folder: Path) -> None:
+    frames: list[Atoms] = []
+    for atoms in read(folder / "Si_training.extxyz", ":"):
+        atoms.info["REF_stress"] = np.reshape(atoms.info["REF_stress"], (3, 3))
+        frames.append(reduced(atoms) if atoms.info["group"] == "Elastic" else atoms)
+    order = np.random.default_rng(SEED).permutation(len(frames))
+    held = sorted(order[: round(HELD_OUT * len(frames))])
+    kept = sorted(order[len(held) :])
+    elastic = [k for k in kept if frames[k].info["group"] == "Elastic"]
+    parts = {"validation": held, "elastic": elastic, "frames": [k for k in kept if k not in elastic]}
+    for name, members in parts.items():
+        write(folder / f"Si_{name}.extxyz", [frames[k] for k in members], format="extxyz")
+        print(f"Si_{name}.extxyz: {len(members)} structures")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
