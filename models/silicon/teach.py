@@ -50,6 +50,8 @@ def trajectory(frame: Atoms, driver: PaiNNCalculator, rng: np.random.Generator) 
     motion = Langevin(moving, 2 * units.fs, temperature_K=temperature, friction=0.03 / units.fs, rng=rng, fixcm=False)
     for _ in range(3 if rms < 0.7 else 10):
         motion.run(25)
+        if not plausible(moving, moving.get_forces()):
+            return
         yield bare(moving, rng, 0.0, 0.0)
 
 
@@ -64,25 +66,28 @@ def pool(frames: list[Atoms], driver: PaiNNCalculator, rng: np.random.Generator)
             yield from trajectory(frame, driver, rng)
 
 
-def label(atoms: Atoms, teacher: PaiNNCalculator) -> bool:
-    """Attaches the teacher's labels; false for structures that are no silicon."""
+def plausible(atoms: Atoms, forces: np.ndarray) -> bool:
+    """Whether no atoms are closer and no force is larger than silicon allows."""
     distances = atoms.get_all_distances(mic=True) + 9 * np.eye(len(atoms))
-    if len(atoms) > 2 and distances.min() < CLOSEST:
-        return False
+    return (len(atoms) <= 2 or distances.min() > CLOSEST) and bool(np.abs(forces).max() < LARGEST)
+
+
+def labelled(atoms: Atoms, teacher: PaiNNCalculator) -> Atoms:
+    """The structure with the teacher's energy, forces and stress."""
     copy = atoms.copy()
     copy.calc = teacher
     atoms.arrays["REF_forces"] = copy.get_forces()
     atoms.info |= {"REF_energy": copy.get_potential_energy(), "REF_stress": copy.get_stress(voigt=False)}
-    return bool(np.abs(atoms.arrays["REF_forces"]).max() < LARGEST)
+    return atoms
 
 
 def main(teacher: str, folder: Path, seeds: list[int]) -> None:
     driver, judge = PaiNNCalculator("silicon"), PaiNNCalculator(teacher)
     frames = read(folder / "Si_frames.extxyz", ":")
     drawn = [atoms for seed in seeds for atoms in pool(frames, driver, np.random.default_rng(seed))]
-    labelled = [atoms for atoms in drawn if label(atoms, judge)]
-    write(folder / "Si_taught.extxyz", labelled, format="extxyz")
-    print(f"Si_taught.extxyz: {len(labelled)} of {len(drawn)} structures")
+    taught = [atoms for atoms in (labelled(a, judge) for a in drawn) if plausible(atoms, atoms.arrays["REF_forces"])]
+    write(folder / "Si_taught.extxyz", taught, format="extxyz")
+    print(f"Si_taught.extxyz: {len(taught)} of {len(drawn)} structures")
 
 
 if __name__ == "__main__":
