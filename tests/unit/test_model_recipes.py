@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 
@@ -99,6 +100,17 @@ def test_the_converter_assumes_no_order_of_shear_stresses():
     convert = script("models/silicon/convert.py")
     with pytest.raises(ValueError, match="expected crystals under shear"):
         convert.stress_order([sheared_entry((1, 2), 0.0, [(0, 1), (1, 2), (0, 2)])])
+
+
+def test_shear_stresses_of_frames_of_motion_are_put_in_order():
+    prepare = script("models/silicon/prepare.py")
+    given = np.array([[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]])  # yz 4, xz 5, xy 6
+    for group, yz, xz in (("Elastic", 4.0, 5.0), ("Vacancy", 5.0, 4.0), ("AIMD-NVT", 5.0, 4.0)):
+        stress = prepare.ordered(Atoms(info={"group": group, "REF_stress": given.ravel()})).info["REF_stress"]
+        assert stress == pytest.approx(stress.T)
+        assert np.diag(stress) == pytest.approx([1, 2, 3])
+        assert (stress[1, 2], stress[0, 2], stress[0, 1]) == (yz, xz, 6.0)
+    assert given[1, 2] == 4.0
 
 
 def test_a_primitive_cell_has_the_labels_of_the_elastic_frame():
