@@ -5,7 +5,7 @@ import argparse
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("lammps", help="run models in LAMMPS, across MPI ranks", description=__doc__)
-    parts = p.add_subparsers(dest="part", required=True, metavar="PART")
+    parts = p.add_subparsers(dest="part", required=True, metavar="PART", help="pack, build or input")
     pack = parts.add_parser("pack", help="write a model's file for pair_style painn")
     pack.add_argument("model", help="bundled name or model folder")
     pack.add_argument("file", help="to write, as in model.painn")
