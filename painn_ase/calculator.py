@@ -21,7 +21,7 @@ from painn_ase.errors import InputError, SimulationError, closest
 from painn_ase.graph import AtomicGraph
 from painn_ase.isotopes import about_own_centre, centre_shares
 from painn_ase.model import Model, check_elements
-from painn_ase.neighbors import GraphBuilder, VerletList, check_distances, neighbor_list
+from painn_ase.neighbors import GraphBuilder, VerletList, check_distances, excess_multiplicity, neighbor_list
 from painn_ase.properties import PROPERTIES
 from painn_ase.response import RESPONSES
 from painn_ase.threads import Lock
@@ -114,6 +114,7 @@ class PaiNNCalculator(Calculator):
         molecular = frozenset().union(*(member.model.molecular for member in members))
         self._molecular = molecular | {name for name, source in RESPONSES.items() if source in molecular}
         self._graph: AtomicGraph | None = None  # of the cached results
+        self._looked_state: tuple[Any, ...] = ()  # charge and spin that the guard was told of
         self._lock = Lock()
 
     def clone(self) -> "PaiNNCalculator":
@@ -152,8 +153,7 @@ class PaiNNCalculator(Calculator):
     def outside(self) -> str | None:
         """How the present structure lies outside of what the training data covered, or None.
 
-        None, too, for models that do not store it (`guard` is None). Between rebuilds of the neighbour list, while no
-        atom moves by more than half the skin, the geometry is not looked at again; forces always are.
+        None, too, for models that do not store it (`guard` is None). Geometry, forces, total charge and spin count.
         """
         return None if self.guard is None else self.guard.outside
 
@@ -266,10 +266,13 @@ class PaiNNCalculator(Calculator):
             changes.append("cell")
         if not _same(old.pbc, atoms.pbc):
             changes.append("pbc")
-        if self.charge is None and old.info.get("charge") != atoms.info.get("charge"):
+        mine, its = old.info, atoms.info
+        if self.charge is None and mine.get("charge") != its.get("charge"):
             changes.append("charge")
         if self.charge_of(atoms) and not np.array_equal(old.get_masses(), atoms.get_masses()):
             changes.append("masses")  # the dipole of an ion is measured from their centre
+        if mine.get("multiplicity") != its.get("multiplicity") or mine.get("spin") != its.get("spin"):
+            changes.append("multiplicity")
         return changes
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
@@ -304,7 +307,9 @@ class PaiNNCalculator(Calculator):
             self.results, previous, self._graph = {}, self._graph, None
             graph = self._builder.build(atoms)
             if previous is None or graph.numbers is not previous.numbers:
-                self._look_at(graph)
+                check_elements(self.model_name, self.backend.elements, atoms.numbers)
+            if self.guard is not None:
+                self._look_at(atoms, graph)
             self._graph = graph
         self._refuse_undefined(atoms, properties)
         wanted = {"energy", "energies", "forces"}.intersection(self.backend.properties)
@@ -354,14 +359,18 @@ class PaiNNCalculator(Calculator):
         charge = self.centred_charge(atoms)
         return values if charge == 0 else about_own_centre(values, atoms.positions, charge, centre_shares(atoms))
 
-    def _look_at(self, graph: AtomicGraph) -> None:
-        """Compares atoms or pairs that are new with what the model knows."""
-        check_elements(self.model_name, self.backend.elements, graph.numbers.numpy())
-        if self.guard is not None:
-            assert self._builder.pairs is not None
-            self.guard.new_pairs(
-                graph.numbers.numpy(), self._builder.pairs, graph.positions.numpy(), graph.cells[0].numpy()
-            )
+    def _look_at(self, atoms: Atoms, graph: AtomicGraph) -> None:
+        """Tells the guard of what is evaluated next."""
+        assert self.guard is not None
+        assert self._builder.pairs is not None
+        charge, info = self._builder.charge_of(atoms), atoms.info
+        state = charge, info.get("multiplicity"), info.get("spin")
+        if state != self._looked_state:
+            self.guard.new_structure(charge, excess_multiplicity(atoms, charge))
+            self._looked_state = state
+        self.guard.new_geometry(
+            graph.numbers.numpy(), self._builder.pairs, graph.positions.numpy(), graph.cells.numpy()[0]
+        )
 
     def _refuse_undefined(self, atoms: Atoms, properties: Iterable[str]) -> None:
         for asked in properties:

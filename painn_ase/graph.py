@@ -70,6 +70,15 @@ class AtomicGraph:
             shifts=self.shifts[keep],
         )
 
+    def moved(self, positions: Tensor, cells: Tensor) -> "AtomicGraph":
+        """The graph with other positions (atoms, 3) and cells (structures, 3, 3) in Å; all else is the same object.
+
+        As `dataclasses.replace`, at a tenth of its time, for every step of a simulation.
+        """
+        graph = object.__new__(AtomicGraph)
+        graph.__dict__.update(self.__dict__, positions=positions, cells=cells)
+        return graph
+
     def to(self, device: torch.device | str) -> "AtomicGraph":
         """The same graph on another device."""
         return AtomicGraph(**{name: value.to(device) for name, value in vars(self).items()})

@@ -31,6 +31,8 @@ class Model(nn.Module):
         super().__init__()
         self.representation = representation
         self.heads = nn.ModuleDict(heads)
+        for head in heads.values():
+            head.cutoff = representation.cutoff  # type: ignore[assignment]
         self.elements = tuple(sorted(int(z) for z in elements))
         self.name = "unnamed"
         self.provenance: dict[str, Any] = {}

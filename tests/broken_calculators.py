@@ -306,6 +306,16 @@ class SharingClones(Sound):
         results["energy"] = self.memory["energy"]
 
 
+class CentredAsOne(Sound):
+    """Charges that differ, and a dipole from the centre of all atoms, as of heads that know no fragments."""
+
+    implemented_properties: ClassVar = [*Sound.implemented_properties, "dipole"]
+
+    def change(self, atoms, results):
+        charges = atoms.get_masses() / 100 + np.linalg.norm(results["forces"], axis=1)
+        results["dipole"] = charges @ (atoms.positions - atoms.positions.mean(axis=0))
+
+
 class NoFreeEnergy(Sound):
     implemented_properties: ClassVar = ["energy", "energies", "forces", "stress"]
 
@@ -348,6 +358,7 @@ MISTAKES = {
     "raw positions": (RawPositions, "unwrapped atoms"),
     "left-handed stress": (mistake(left_handed), "left-handed cell"),
     "cell of molecules": (mistake(open_cell), "cell where not periodic"),
+    "one centre for all": (CentredAsOne, "molecules far apart"),
     "constant energy": (mistake(intensive), "supercell"),
     "flat forces": (mistake(ragged), "shapes and types"),
     "forces in float32": (mistake(single), "shapes and types"),

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from painn_ase.backends.weights import KINDS, HeadWeights, Tables, kernel_weights
 from painn_ase.errors import InputError, SimulationError
+from painn_ase.heads.frame import WHICH_FRAGMENT
 from painn_ase.model import Model
 from painn_ase.native import library as c
 from painn_ase.representations import PaiNN
@@ -77,13 +78,11 @@ class Kernel:
     def run(self, positions: Tensor, cells: Tensor, charges: Tensor, threads: int, outputs: c.Outputs) -> None:
         """Evaluates the network at `positions` and fills `outputs`."""
         pointers = positions.data_ptr(), cells.data_ptr(), charges.data_ptr()
-        if self._library.painn_run(self._handle, *pointers, threads, outputs):
-            self._fail()
+        self._check(self._library.painn_run(self._handle, *pointers, threads, outputs))
 
     def read(self, threads: int, outputs: c.Outputs) -> None:
         """Fills dipole, charges and polarizability from the features of the last run."""
-        if self._library.painn_read(self._handle, threads, outputs):
-            self._fail()
+        self._check(self._library.painn_read(self._handle, threads, outputs))
 
     def set_topology(self, topology: c.Topology) -> None:
         """Tells the kernel of new atoms or pairs; it copies what it needs."""
@@ -106,12 +105,17 @@ class Kernel:
 
     def _call(self, name: str, *arguments: object) -> None:
         pointers = [_pointer(a) if isinstance(a, np.ndarray) else a for a in arguments]
-        if getattr(self._library, name)(self._handle, *pointers):
-            self._fail()
+        self._check(getattr(self._library, name)(self._handle, *pointers))
 
-    def _fail(self) -> None:
+    def _check(self, failure: int) -> None:
+        if failure == 0:
+            return
         reason = self._library.painn_error(self._handle).decode()
-        raise MemoryError(reason) if reason == "out of memory" else SimulationError(f"native kernel: {reason}")
+        if failure == c.NO_MEMORY:
+            raise MemoryError(reason)
+        if failure == c.UNDEFINED:
+            raise InputError(WHICH_FRAGMENT)
+        raise SimulationError(f"native kernel: {reason}")
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None):

@@ -29,6 +29,7 @@ class Coverage:
     force: float | None  # eV/Å, length of the largest force label; None without such labels
     environments: dict[int, Environments]  # by atomic number
     structures: int  # that were looked at
+    charges: tuple[float, ...] | None = None  # e, total charges seen, ascending; None where nobody wrote them down
 
     @classmethod
     def of(cls, graphs: Sequence[AtomicGraph], forces: Iterable[np.ndarray], cutoff: float) -> Coverage:
@@ -53,7 +54,8 @@ class Coverage:
             environments[z] = Environments.of(rows)
         closest = {pair: float(rounded(d)) for pair, d in sorted(closest.items())}
         force = None if largest is None else float(rounded(largest))
-        return cls(float(cutoff), closest, force, environments, len(graphs))
+        charges = tuple(sorted({float(q) for graph in graphs for q in graph.charges}))
+        return cls(float(cutoff), closest, force, environments, len(graphs), charges)
 
     def geometry(self, numbers: np.ndarray, centers: np.ndarray, neighbors: np.ndarray, distances: Array) -> str | None:
         """A sentence about what of a geometry the training data did not cover, or None.
@@ -86,6 +88,20 @@ class Coverage:
         return (
             f"the force on atom {worst} is {sizes[worst]:.3g} eV/Å; the largest in the training data {self.force:.3g}"
         )
+
+    def state(self, charge: float, spin: float | None) -> str | None:
+        """A sentence about a total charge in e or a spin that the training data did not hold, or None.
+
+        `spin` is what the structure says its multiplicity exceeds the lowest of its electrons by; no data hold any.
+        """
+        if self.charges is None and charge != 0.0:
+            return f"the total charge is {charge:+g} e; the model does not say which charges its training data had"
+        if self.charges is not None and all(abs(charge - known) > 1e-6 for known in self.charges):
+            known = ", ".join(f"{q:+g}" if q else "0" for q in self.charges)
+            return f"the total charge is {charge:+g} e; structures in the training data have {known}"
+        if spin:
+            return f"the multiplicity is {spin:g} above the lowest; no term of the model depends on it"
+        return None
 
     def score(self, graph: AtomicGraph) -> Array:
         """(atoms,) distance of each environment from the nearest prototype of its element, 1 where the data end.
@@ -151,6 +167,7 @@ class Coverage:
             "cutoff": self.cutoff,
             "closest": {f"{chemical_symbols[a]}-{chemical_symbols[b]}": d for (a, b), d in self.closest.items()},
             "force": self.force,
+            "charges": None if self.charges is None else list(self.charges),
             "environments": {chemical_symbols[z]: e.to_dict() for z, e in self.environments.items()},
         }
 
@@ -169,7 +186,9 @@ class Coverage:
                 atomic_numbers[symbol]: Environments.from_dict(e, count) for symbol, e in table["environments"].items()
             }
             force = None if table["force"] is None else float(table["force"])
-            return cls(float(cutoff), closest, force, environments, int(table["structures"]))
+            given = table.get("charges")  # absent from the files of older versions
+            charges = None if given is None else tuple(sorted(float(q) for q in given))
+            return cls(float(cutoff), closest, force, environments, int(table["structures"]), charges)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(f"the model's record of its training data's coverage is damaged: {error!r}") from None
 

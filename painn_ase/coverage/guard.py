@@ -21,12 +21,15 @@ class CoverageWarning(UserWarning):
 class Guard:
     """Compares what a calculator evaluates with what its models' training data covered, and warns once.
 
-    `outside` is a sentence about the structure last looked at, or None. Forces are looked at in every evaluation, at a
-    microsecond. A geometry costs some fifty and is looked at when its pairs are new: always if the structure jumped
-    (the list of pairs before served a single evaluation), else at most once in `EVERY` evaluations, for dynamics.
+    `outside` is a sentence about the present structure, or None: the geometry is looked at when it is asked for. For
+    the warning it is looked at whenever an atom has moved by more than `LATE` since the last look, so that is how far
+    beyond the limit an atom may be before the warning. A look costs some 60 µs for a small molecule, 1 % of the time of
+    dynamics with the kernel; whether one is due, 3 µs. Forces are looked at in every evaluation, at a microsecond, the
+    total charge and the spin when they are new.
     """
 
-    EVERY = 50
+    LATE = 0.1  # Å
+    EVERY = 50  # evaluations in which each of many copies is looked at once
 
     def __init__(self, name: str, coverages: Sequence[Coverage]) -> None:
         unique: list[Coverage] = []
@@ -36,50 +39,77 @@ class Guard:
         self.coverages = tuple(unique)
         self._name = name
         self._said = [False]  # shared with twins
+        self._forget()
+
+    def _forget(self) -> None:
+        self._state: str | None = None  # of charge and spin
         self._geometry: str | None = None
         self._force: str | None = None
-        self._since_pairs, self._since_look = 0, 0  # evaluations
+        # numbers, pairs, positions and cell, which nobody changes: of the present structure ...
+        self._present: tuple[np.ndarray, Pairs, Array, Array] | None = None
+        self._looked: tuple[np.ndarray, Pairs, Array, Array] | None = None  # ... and of that `_geometry` is about
 
     @property
     def outside(self) -> str | None:
-        return self._geometry or self._force
+        if self._state is None and self._looked is not self._present:
+            self._look()
+        return self._state or self._geometry or self._force
 
     @property
     def state(self) -> list[Any]:
-        """What the guard knows of the structures it has seen; JSON-able, for `restore`."""
-        return [self._geometry, self._force, self._since_pairs, self._since_look]
+        """What the guard found of the structure it has seen last; JSON-able, for `restore`."""
+        return [self._geometry, self._force]
 
     def restore(self, state: Sequence[Any]) -> None:
-        """Takes up an earlier `state`."""
-        self._geometry, self._force, self._since_pairs, self._since_look = state
+        """Takes up an earlier `state`, of the structure that was evaluated last."""
+        self._geometry, self._force = state
+        self._looked = self._present
 
     def twin(self) -> Guard:
         """A guard with a state of its own that stays silent once this one has warned, and the other way round."""
         twin = copy(self)
-        twin._geometry = twin._force = None
-        twin._since_pairs = twin._since_look = 0
+        twin._forget()
         return twin
 
-    def new_pairs(self, numbers: np.ndarray, pairs: Pairs, positions: Array, cell: Array) -> None:
-        """Takes a geometry whose pairs were just found."""
-        jumped, self._since_pairs = self._since_pairs <= 1, 0
-        if not jumped and self._since_look < self.EVERY:
+    def new_structure(self, charge: float, spin: float | None) -> None:
+        """Takes the total charge in e and the multiplicity, if one was given, of what is evaluated next."""
+        found = (coverage.state(charge, spin) for coverage in self.coverages)
+        self._state = next((sentence for sentence in found if sentence), None)
+        self._warn(self._state)
+
+    def new_geometry(self, numbers: np.ndarray, pairs: Pairs, positions: Array, cell: Array) -> None:
+        """Takes the geometry of an evaluation: numbers, pairs, and the positions and cell in Å they belong to."""
+        self._present = numbers, pairs, positions, cell
+        if self._said[0]:  # nothing to warn of any more; `outside` looks when it is asked
             return
-        self._since_look = 0
-        vectors = pairs.vectors(positions, cell)
-        distances = np.sqrt(np.einsum("pi,pi->p", vectors, vectors))
-        found = (c.geometry(numbers, pairs.centers, pairs.neighbors, distances) for c in self.coverages)
-        self._geometry = next((sentence for sentence in found if sentence), None)
+        if self._looked is not None:
+            before, cell_before = self._looked[2:]
+            if len(before) == len(positions) and (cell == cell_before).all():
+                moved = positions - before
+                if np.vdot(moved, moved) < self.LATE**2:  # then no single one is farther
+                    return
+                if np.einsum("ai,ai->a", moved, moved).max() < self.LATE**2:
+                    return
+        self._look()
         self._warn(self._geometry)
 
     def new_forces(self, forces: np.ndarray) -> None:
         """Takes the forces of an evaluation."""
-        self._since_pairs += 1
-        self._since_look += 1
         self._force = None
         for coverage in self.coverages:
             self._force = self._force or coverage.forces(forces)
         self._warn(self._force)
+
+    def _look(self) -> None:
+        """Compares the present geometry with the data."""
+        self._looked, self._geometry = self._present, None
+        if self._present is None:
+            return
+        numbers, pairs, positions, cell = self._present
+        vectors = pairs.vectors(positions, cell)
+        distances = np.sqrt(np.einsum("pi,pi->p", vectors, vectors))
+        found = (c.geometry(numbers, pairs.centers, pairs.neighbors, distances) for c in self.coverages)
+        self._geometry = next((sentence for sentence in found if sentence), None)
 
     def _warn(self, sentence: str | None) -> None:
         if sentence is None or self._said[0]:

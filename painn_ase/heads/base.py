@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from math import inf
 
 import torch
 from ase.data import atomic_masses
@@ -26,6 +27,7 @@ class Head(nn.Module, ABC):
     scale: Tensor  # () float64
     references: Tensor  # (100,) float64
     masses: Tensor  # (100,) float64, of molecular heads: those whose centre they measure from
+    cutoff: float = inf  # Å, of the representation whose features it reads, set by `Model`
 
     def __init__(self) -> None:
         super().__init__()

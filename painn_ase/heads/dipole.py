@@ -6,13 +6,16 @@ from torch import Tensor
 
 from painn_ase.graph import AtomicGraph
 from painn_ase.heads.base import Head
-from painn_ase.heads.frame import positions_from_center_of_mass
+from painn_ase.heads.frame import fragments
 from painn_ase.nn.layers import GatedEquivariantNetwork, halving, mlp
 from painn_ase.representations.base import AtomFeatures
 
 
 class DipoleHead(Head):
     """μ = Σ_i [μ_atom(v_i) + q(s_i) r_i] in e·Å, r_i measured from the centre of mass (PaiNN paper, eq. 11).
+
+    Fragments that do not touch have a centre each and are neutral each, so that their dipoles add up; the dipole of an
+    ion in several fragments is refused, see `Fragments`.
 
     features: F of the representation
     hidden: sizes between the gated blocks or dense layers, (F/2,) by default
@@ -56,15 +59,16 @@ class DipoleHead(Head):
         self.network = mlp(sizes, activation) if gated is None else gated
 
     def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
-        positions = positions_from_center_of_mass(graph, self.masses, "the dipole moment")
+        parts = fragments(graph, self.cutoff, "the dipole moment")
+        parts.refuse_ions(graph.charges)
+        positions = parts.from_centers(graph.positions, self.masses[graph.numbers])
         if self.atomic_dipoles:
             charges, dipoles = self.network(features.scalars, features.vectors)
         else:
             charges, dipoles = self.network(features.scalars).squeeze(-1), None
         charges = charges.double() * self.scale + self.references[graph.numbers]  # (atoms,)
         if self.charge_correction:
-            excess = (graph.sum_atoms(charges) - graph.charges * self.charge_unit) / graph.counts
-            charges = charges - excess[graph.structures]
+            charges = parts.neutralized(charges, graph.charges * self.charge_unit)
         terms = charges[:, None] * positions  # (atoms, 3)
         if dipoles is not None:
             return {"dipole": graph.sum_atoms(terms + dipoles.double() * self.scale)}

@@ -6,7 +6,7 @@ from torch import Tensor
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 from painn_ase.heads.base import GatedHead, Head
-from painn_ase.heads.frame import positions_from_center_of_mass
+from painn_ase.heads.frame import fragments
 from painn_ase.nn.equivariant import safe_norm, scaled
 from painn_ase.nn.layers import linear, mlp
 from painn_ase.representations.base import AtomFeatures
@@ -15,14 +15,16 @@ from painn_ase.representations.base import AtomFeatures
 class PolarizabilityHead(GatedHead):
     """α = Σ_i [α₀(s_i) I + ν(v_i)⊗r_i + r_i⊗ν(v_i)] in e²Å²/eV (PaiNN paper, eq. 12), symmetric by construction.
 
-    r_i is measured from the centre of mass; `references` add to α₀ per element.
+    r_i is measured from the centre of mass, of each fragment where there are several that do not touch: their
+    polarizabilities add up. `references` add to α₀ per element.
     """
 
     molecular = True
     provides = ("polarizability",)
 
     def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
-        r = positions_from_center_of_mass(graph, self.masses, "the polarizability")
+        parts = fragments(graph, self.cutoff, "the polarizability")
+        r = parts.from_centers(graph.positions, self.masses[graph.numbers])
         isotropic, nu = self.network(features.scalars, features.vectors)  # (atoms,), (atoms, 3)
         isotropic = isotropic.double() * self.scale + self.references[graph.numbers]
         outer = (nu.double() * self.scale)[:, :, None] * r[:, None, :]  # ν⊗r, (atoms, 3, 3)

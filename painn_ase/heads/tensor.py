@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 from painn_ase.heads.base import Head
-from painn_ase.heads.frame import positions_from_center_of_mass
+from painn_ase.heads.frame import fragments, whole
 from painn_ase.nn.cartesian import stf, symmetrized
 from painn_ase.nn.layers import GatedEquivariantNetwork, halving, linear
 from painn_ase.representations.base import AtomFeatures
@@ -132,7 +132,9 @@ class QuadrupoleHead(Head):
     r_i is measured from the centre of mass, to which the quadrupole of an ion or of a molecule with a dipole refers;
     so translations change nothing, and periodic structures are refused. T is a `TensorReadout` of order 2, the
     charges q_i sum to the total charge, stf is the symmetric traceless part. As in the dipole, charges and atomic
-    dipoles have no meaning of their own.
+    dipoles have no meaning of their own. Fragments that do not touch are neutral each (ions of several are refused, see
+    `Fragments`), so that the shift of origin makes the whole of the parts: Θ = Σ_f [Θ_f + 3 stf(μ_f d_f)] with d_f from
+    the common centre of mass to that of fragment f.
 
     features: F of the representation
     rank: number of terms in the sum over products of vectors
@@ -154,10 +156,12 @@ class QuadrupoleHead(Head):
         self.network = GatedEquivariantNetwork(halving(features, 1), activation, epsilon)
 
     def forward(self, features: AtomFeatures, graph: AtomicGraph) -> dict[str, Tensor]:
-        r = positions_from_center_of_mass(graph, self.masses, "the quadrupole moment")
+        parts = fragments(graph, self.cutoff, "the quadrupole moment")
+        parts.refuse_ions(graph.charges)
+        r = whole(graph).from_centers(graph.positions, self.masses[graph.numbers])
         charges, dipoles = self.network(features.scalars, features.vectors)  # (atoms,), (atoms, 3)
         charges = charges.double() * self.scale + self.references[graph.numbers]
-        charges = charges - ((graph.sum_atoms(charges) - graph.charges) / graph.counts)[graph.structures]
+        charges = parts.neutralized(charges, graph.charges)
         arms = charges[:, None] * r + 2.0 * dipoles.double() * self.scale
         atomic = self.readout(features).double() * self.scale + 1.5 * arms[:, :, None] * r[:, None, :]
         return {"quadrupole": symmetric(stf(graph.sum_atoms(atomic), 2), ((0, 1),), 2)}

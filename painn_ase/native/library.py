@@ -21,8 +21,8 @@ INSTRUCTION_SET_VARIABLE = "PAINN_ASE_INSTRUCTION_SET"
 # which matrix painn_set_linear is given, and kinds of heads
 CONTEXT_1, CONTEXT_2, MIX, UPDATE_1, UPDATE_2 = range(5)
 ENERGY, CHARGES, DIPOLE, POLARIZABILITY, CELL_DIPOLE = range(5)
-# results of painn_message_form, painn_matrix and painn_pointwise
-NO_SUCH_SET, NO_MEMORY, NO_SUCH_ATOM = 1, 2, 3
+# why a function of the library did nothing
+NO_SUCH_SET, NO_MEMORY, NO_SUCH_ATOM, FAILED, UNDEFINED = range(1, 6)
 # what crosses the border of a domain: what atoms say, and what was answered to them
 NODES, HEARD = range(2)
 # what painn_pointwise computes
@@ -129,8 +129,22 @@ class Outputs(Structure):
     )
 
 
+_STRUCTS: dict[str, type[Structure]] = {
+    "PainnSizes": Sizes,
+    "PainnHeadSpec": HeadSpec,
+    "PainnTopology": Topology,
+    "PainnForm": Form,
+    "PainnMatrix": Matrix,
+    "PainnPointwise": Pointwise,
+    "PainnOutputs": Outputs,
+    "PainnTrainingSizes": training.Sizes,
+    "PainnSample": training.Sample,
+    "PainnLoss": training.Loss,
+    "PainnUpdate": training.Update,
+}
 _SIGNATURES: dict[str, tuple] = {
     "painn_abi": (c_int32,),
+    "painn_struct_size": (c_int64, c_char_p),
     "painn_instruction_set": (c_char_p, c_char_p),
     "painn_vector_rate": (c_double, c_char_p),
     "painn_message_form": (c_int32, POINTER(Form), c_char_p),
@@ -212,6 +226,13 @@ def _load(path: str) -> ctypes.CDLL:
     for name, (result, *arguments) in _SIGNATURES.items():
         function = getattr(loaded, name)
         function.restype, function.argtypes = result, arguments
+    for name, struct in _STRUCTS.items():
+        here, there = ctypes.sizeof(struct), loaded.painn_struct_size(name.encode())
+        if here != there:
+            raise PainnError(
+                f"the native kernel {path} and painn_ase differ about {name} ({there} and {here} bytes); "
+                "install painn_ase again"
+            )
     return loaded
 
 

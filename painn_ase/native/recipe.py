@@ -2,7 +2,7 @@
 
 import platform
 
-UNITS = ("domain", "engine", "network", "painn", "painn_domain", "rounds", "topology", "workspace")
+UNITS = ("domain", "engine", "fragments", "network", "painn", "painn_domain", "rounds", "topology", "workspace")
 # No -ffast-math: linked in, it would change the rounding mode of the whole process, and NaN checks would vanish.
 FLAGS = (
     "-std=c++17",

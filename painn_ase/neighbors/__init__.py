@@ -5,7 +5,7 @@ from collections.abc import Callable
 from painn_ase.errors import choice
 from painn_ase.neighbors.base import NeighborList, Pairs
 from painn_ase.neighbors.brute_force import BruteForceNeighborList
-from painn_ase.neighbors.builder import GraphBuilder, graph_of, total_charge
+from painn_ase.neighbors.builder import GraphBuilder, excess_multiplicity, graph_of, total_charge
 from painn_ase.neighbors.geometry import check_distances
 from painn_ase.neighbors.matscipy import MatscipyNeighborList
 from painn_ase.neighbors.replicas import ReplicasBuilder
@@ -36,6 +36,7 @@ __all__ = [
     "ReplicasBuilder",
     "VerletList",
     "check_distances",
+    "excess_multiplicity",
     "graph_of",
     "neighbor_list",
     "total_charge",

@@ -1,6 +1,5 @@
 """From Atoms to the graph that networks work on: pairs, image jumps and the total charge, in one place."""
 
-from dataclasses import replace
 from math import isfinite
 from numbers import Real
 from typing import Any
@@ -26,12 +25,24 @@ def total_charge(atoms: Atoms, charge: float | str = "charge") -> float:
     return checked_charge(atoms.info[charge], f"atoms.info[{charge!r}]") if charge in atoms.info else 0.0
 
 
-def checked_charge(given: Any, where: str) -> float:
-    """`given` as a float in e; `InputError` that names `where` it came from if it is not a finite number."""
+def checked_charge(given: Any, where: str, expected: str = "total charge: expected a number in e") -> float:
+    """`given` as a float; `InputError` that names `where` it came from if it is not a finite number."""
     value = given.item() if isinstance(given, np.generic | np.ndarray) and given.size == 1 else given
     if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
-        raise InputError(f"total charge: expected a number in e in {where}; got {given!r}")
+        raise InputError(f"{expected} in {where}; got {given!r}")
     return float(value)
+
+
+def excess_multiplicity(atoms: Atoms, charge: float) -> float | None:
+    """What the multiplicity that `atoms` state exceeds the lowest of their electrons by; None if they state none.
+
+    It is `info["multiplicity"]`, else `info["spin"]`, 2S + 1 as well, or zero. Raises `InputError` for no number.
+    """
+    key = next((key for key in ("multiplicity", "spin") if atoms.info.get(key) is not None), None)
+    if key is None:
+        return None
+    stated = checked_charge(atoms.info[key], f"atoms.info[{key!r}]", "multiplicity: expected a number")
+    return max(0.0, stated - 1.0 - (int(atoms.numbers.sum()) - round(charge)) % 2)
 
 
 def graph_of(
@@ -51,7 +62,9 @@ def graph_of(
 
 def periodic_part(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
     """A copy of `cell` (3, 3) with zeros for the vectors that are not periodic, whatever they were."""
-    return np.where(pbc[:, None], cell, 0.0)
+    if pbc.all():
+        return cell.copy()
+    return np.where(pbc[:, None], cell, 0.0) if pbc.any() else np.zeros((3, 3))
 
 
 class GraphBuilder:
@@ -66,6 +79,7 @@ class GraphBuilder:
         self.charge = None if charge is None else checked_charge(charge, "the keyword charge")
         self.pairs: Pairs | None = None  # of the last graph
         self._last: AtomicGraph | None = None
+        self._last_numbers = np.empty(0, dtype=int)
         self._last_charge = 0.0
 
     def charge_of(self, atoms: Atoms) -> float:
@@ -79,10 +93,11 @@ class GraphBuilder:
         near = self.verlet.update(atoms.positions, cell, atoms.pbc)
         cell = periodic_part(cell, atoms.pbc)
         kept = last is not None and near.pairs is self.pairs and charge == self._last_charge
-        if kept and last is not None and np.array_equal(last.numbers.numpy(), numbers):
-            graph = replace(last, positions=torch.from_numpy(near.positions), cells=torch.from_numpy(cell[None]))
+        if kept and last is not None and (self._last_numbers == numbers).all():
+            graph = last.moved(torch.from_numpy(near.positions), torch.from_numpy(cell[None]))
         else:
             graph = _graph(atoms, near.positions, cell, near.pairs, charge)
+            self._last_numbers = graph.numbers.numpy()
         self.pairs, self._last, self._last_charge = near.pairs, graph, charge
         return graph
 

@@ -35,6 +35,7 @@ _EVERY: dict[str, OfOne] = {
     "left-handed cell": symmetries.follows(symmetries.left_handed),
     "cell where not periodic": symmetries.follows(symmetries.other_open_cell),
     "supercell": symmetries.follows(symmetries.supercell),
+    "molecules far apart": symmetries.far_apart,
     "shapes and types": interface.shapes,
 }
 _FIRST: dict[str, OfOne] = {

@@ -162,6 +162,26 @@ def supercell(atoms: Atoms, rng: np.random.Generator) -> Twin | str:
     )  # atomic stresses: per cell, or per atom
 
 
+def far_apart(subject: Subject, case: Case) -> Outcome:
+    """Dipole and polarizability of a molecule and a distorted one 1000 Å away are the sums of theirs."""
+    one = case.atoms
+    names = [name for name in subject.available(case) if name in ("dipole", "polarizability")]
+    if one.pbc.any() or one.info.get("charge", 0) or 2 * len(one) > LARGEST or not names:
+        return not_applicable("no neutral molecule" if names else "neither dipole nor polarizability")
+    rng = np.random.default_rng(3)
+    other = one.copy()
+    other.positions += 0.05 * rng.normal(size=other.positions.shape)  # of equal ones, what is missing may cancel
+    far = other.copy()
+    far.positions += FAR * _rotation(rng)[0]
+    noise, rounding = subject.noise(case), np.finfo(float).eps * FAR
+    outcomes = []
+    for name in names:
+        expected = subject.value(name, one) + subject.value(name, other)
+        difference = float(np.abs(subject.value(name, one + far) - expected).max())
+        outcomes.append(measured(difference, 3 * noise[name].tolerance(rounding), UNITS[name], name))
+    return max(outcomes, key=lambda outcome: outcome.excess)
+
+
 def _of_charge(atoms: Atoms) -> tuple[str, ...]:
     """The dipole moment of a charged structure depends on its place."""
     return ("dipole",) if atoms.info.get("charge", 0) or atoms.pbc.any() else ()

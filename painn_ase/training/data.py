@@ -15,6 +15,7 @@ from painn_ase.data import Label, geometry
 from painn_ase.data.labels import check_keys, check_molecular, label_value, periodicity, raw_label
 from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph
+from painn_ase.heads.frame import fragments
 from painn_ase.neighbors import graph_of
 from painn_ase.properties import PROPERTIES
 
@@ -81,6 +82,8 @@ def make_examples(
                 found[name] = torch.from_numpy(label_value(name, label, raw, atoms, here))
                 if name in molecular:
                     check_molecular(atoms, name, f"{here}, label {name} ({label.key!r})")
+                    if name in ("dipole", "quadrupole") and float(graph.charges[0]) != 0.0:
+                        _check_whole(graph, cutoff, f"{here}, label {name} ({label.key!r})")
         if group is not None and group not in atoms.info:
             raise InputError(
                 f"{here}: info has no {group!r}, which names its group; it has "
@@ -91,6 +94,14 @@ def make_examples(
     if flattened:
         logger.info("%d frames claim to be periodic along a zero cell vector: treated as not periodic", flattened)
     return examples
+
+
+def _check_whole(graph: AtomicGraph, cutoff: float, where: str) -> None:
+    """Raises `InputError` for an ion in several fragments, whose dipole no head can learn."""
+    try:
+        fragments(graph, cutoff, "its dipole").refuse_ions(graph.charges)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def _graph(atoms: Atoms, cutoff: float, charge: str | float, where: str) -> tuple[AtomicGraph, bool]:

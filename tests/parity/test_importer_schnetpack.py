@@ -14,6 +14,7 @@ from painn_ase.backends import TorchBackend
 from painn_ase.derivatives import evaluate
 from painn_ase.ensemble import Ensemble
 from painn_ase.graph import batch
+from painn_ase.heads.frame import Fragments
 from painn_ase.importers import convert, schnetpack
 from painn_ase.units import BOHR, DEBYE, HARTREE, KCAL_PER_MOL, POLARIZABILITY_VOLUME
 
@@ -118,10 +119,7 @@ def state_of(arrays):
 @pytest.fixture
 def raw_origin(monkeypatch):
     """SchNetPack evaluates its tensor heads at the coordinates as given."""
-    for head in ("dipole", "polarizability"):
-        monkeypatch.setattr(
-            f"painn_ase.heads.{head}.positions_from_center_of_mass", lambda graph, masses, what: graph.positions
-        )
+    monkeypatch.setattr(Fragments, "from_centers", lambda self, positions, masses: positions)
 
 
 def import_state(heads, folder, **units):

@@ -1,5 +1,6 @@
 """The calculator says when a structure leaves what its model was trained on: once aloud, and always when asked."""
 
+import json
 import warnings
 
 import numpy as np
@@ -85,20 +86,102 @@ def test_forces_are_looked_at_in_every_evaluation():
     assert "the force on atom" in calculator.outside
 
 
-def test_in_dynamics_a_geometry_is_looked_at_within_fifty_evaluations_of_new_pairs():
-    guard = Guard("m", [covered_model().coverage])
-    looked = []
-    guard._warn = lambda sentence: None
-    atoms = torn()
-    pairs = neighbor_list("matscipy")(atoms.positions, np.eye(3), False, 4.0)
-    for step in range(200):
-        if step % 5 == 0:  # a rebuild after every fifth evaluation, as in dynamics
-            guard._geometry = None
-            guard.new_pairs(atoms.numbers, pairs, atoms.positions, np.eye(3))
-            if guard.outside:
-                looked.append(step)
+@pytest.mark.parametrize("step", [0.05, 0.01])
+def test_a_smooth_path_is_followed_like_a_row_of_single_structures(step):
+    """A pulled hydrogen was noticed 2 Å late, and `outside` was that of a structure long gone."""
+    calculator, fresh = PaiNNCalculator(covered_model()), PaiNNCalculator(covered_model())
+    fresh.guard._said[0] = True
+    atoms = molecule("CH3CH2OH")
+    start, first, warned = atoms.get_distance(2, 3), None, []
+    for k in range(round(1.0 / step)):
+        atoms.set_distance(2, 3, start + step * k, fix=0)
+        one = fresh.clone()
+        energy(atoms, one)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            energy(atoms, calculator)
+        assert calculator.outside == one.outside
+        first = k if one.outside and first is None else first
+        if caught:
+            warned.append(k)
+    assert first is not None
+    assert first > 0
+    assert len(warned) == 1
+    assert 0 <= (warned[0] - first) * step <= Guard.LATE
+
+
+def test_outside_speaks_of_the_present_structure_whenever_it_is_asked():
+    """Also where nothing is left to warn of, and after moves too small to look for a warning."""
+    calculator = PaiNNCalculator(covered_model())
+    with pytest.warns(CoverageWarning):
+        energy(torn(), calculator)
+    rng, atoms = np.random.default_rng(0), molecule("CH3CH2OH")
+    for _ in range(20):
+        atoms.positions += 0.02 * rng.normal(size=(9, 3))
+        energy(atoms, calculator)
+        alone = calculator.clone()
+        energy(atoms, alone)
+        assert calculator.outside == alone.outside
+
+
+def test_vibrations_within_the_data_cost_few_looks():
+    """Hydrogen atoms of ethanol move by 0.014 Å in half a femtosecond at 300 K; a look is a seventh of a force call."""
+    guard = Guard("m", [covered_model(size=0.1).coverage])
+    looked, look = [], guard._look
+    guard._look = lambda: (looked.append(1), look())
+    atoms = molecule("CH3CH2OH")
+    rng, pairs = np.random.default_rng(0), neighbor_list("matscipy")(atoms.positions, np.eye(3), False, 5.0)
+    amplitudes, phases = rng.normal(size=(9, 3)), rng.uniform(0, 2 * np.pi, (9, 3))
+    amplitudes *= 0.05 / np.abs(amplitudes).max()
+    for step in range(400):
+        x = atoms.positions + amplitudes * np.sin(2 * np.pi * step / 22 + phases)  # 3000 cm⁻¹
+        guard.new_geometry(atoms.numbers, pairs, x, np.eye(3))
         guard.new_forces(np.zeros((9, 3)))
-    assert looked == [0, 50, 100, 150]
+    assert guard.outside is None
+    assert len(looked) < 60
+
+
+@pytest.mark.parametrize("charge", [1, -1, 100, 0.5])
+def test_a_charge_that_the_data_lack_is_warned_of(charge):
+    """An ion got the neutral molecule's energy and forces without a word."""
+    atoms = molecule("CH3CH2OH")
+    atoms.info["charge"] = charge
+    calculator = PaiNNCalculator(covered_model())
+    with pytest.warns(CoverageWarning, match=r"the total charge is .* e; structures in the training data have 0"):
+        energy(atoms, calculator)
+    assert "total charge" in calculator.outside
+    atoms.info["charge"] = 0
+    energy(atoms, calculator)
+    assert calculator.outside is None
+    with pytest.warns(CoverageWarning, match="total charge"):
+        energy(molecule("CH3CH2OH"), PaiNNCalculator(covered_model(), charge=charge))
+
+
+def test_a_charge_of_the_data_is_inside_and_their_absence_is_not():
+    graphs = []
+    for q in (0.0, -1.0):
+        atoms = molecule("CH3CH2OH")
+        atoms.info["charge"] = q
+        graphs.append(graph_of(atoms, 4.0))
+    coverage = Coverage.of(graphs, [], 4.0)
+    assert coverage.charges == (-1.0, 0.0)
+    assert coverage.state(-1.0, None) is None
+    assert "have -1, 0" in coverage.state(1.0, None)
+    again = Coverage.from_dict(json.loads(json.dumps(coverage.to_dict())), 4.0)
+    assert again.charges == coverage.charges
+    old = {name: value for name, value in coverage.to_dict().items() if name != "charges"}
+    assert "does not say which charges" in Coverage.from_dict(old, 4.0).state(1.0, None)
+
+
+@pytest.mark.parametrize("key", ["multiplicity", "spin"])
+def test_a_spin_that_no_term_depends_on_is_warned_of(key):
+    atoms, calculator = molecule("CH3CH2OH"), PaiNNCalculator(covered_model())
+    atoms.info[key] = 1
+    energy(atoms, calculator)
+    assert calculator.outside is None
+    atoms.info[key] = 3
+    with pytest.warns(CoverageWarning, match="multiplicity is 2 above the lowest"):
+        energy(atoms, calculator)
 
 
 def test_a_structure_that_jumps_is_always_looked_at():

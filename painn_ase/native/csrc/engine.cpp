@@ -162,34 +162,39 @@ void Engine::run_head(const Head& head, int threads) {
     });
 }
 
-// R_i - R_com of each structure, (atoms, 3), in the kernel's order.
-std::vector<double> Engine::from_center(const double* masses) const {
-    std::vector<double> centers(4 * topology_.structures, 0.0), r(3 * topology_.atoms);
+// R_i - R_com of each fragment, (atoms, 3), in the kernel's order.
+std::vector<double> Engine::from_center(const Fragments& parts, const double* masses) const {
+    std::vector<double> centers(4 * parts.size(), 0.0), r(3 * topology_.atoms);
     for (int64_t i = 0; i < topology_.atoms; i++) {
         const double mass = masses[topology_.number[i]];
-        double* center = centers.data() + 4 * topology_.owner[i];
+        double* center = centers.data() + 4 * parts.of[i];
         for (int d = 0; d < 3; d++) center[d] += mass * positions_[3 * topology_.order[i] + d];
         center[3] += mass;
     }
     for (int64_t i = 0; i < topology_.atoms; i++) {
-        const double* center = centers.data() + 4 * topology_.owner[i];
+        const double* center = centers.data() + 4 * parts.of[i];
         for (int d = 0; d < 3; d++) r[3 * i + d] = positions_[3 * topology_.order[i] + d] - center[d] / center[3];
     }
     return r;
 }
 
-// μ = Σ_i [q_i r_i + μ_i]; the charges are shifted to sum to the structure's charge if the head says so.
+// μ = Σ_i [q_i r_i + μ_i]; if the head says so, the charges of each fragment are shifted to sum to zero, or to the charge of
+// a structure that is one fragment.
 void Engine::sum_dipole(const Head& head, double* dipole, double* charges) const {
-    const std::vector<double> r = from_center(head.masses);
-    std::vector<double> q(topology_.atoms), excess(topology_.structures, 0.0);
+    const Fragments parts = fragments(topology_, positions_.data(), weights.net.cutoff);
+    for (int64_t f = 0; f < parts.size(); f++)
+        if (charges_[parts.owner[f]] != 0 && parts.counts[f] != topology_.counts[parts.owner[f]])
+            throw std::domain_error("a charged structure in fragments that do not touch");
+    const std::vector<double> r = from_center(parts, head.masses);
+    std::vector<double> q(topology_.atoms), excess(parts.size(), 0.0);
     for (int64_t i = 0; i < topology_.atoms; i++) {
         q[i] = head.scale * outputs_[4 * i] + head.references[topology_.number[i]];
-        excess[topology_.owner[i]] += q[i];
+        excess[parts.of[i]] += q[i];
     }
     if (dipole) std::fill(dipole, dipole + 3 * topology_.structures, 0.0);
     for (int64_t i = 0; i < topology_.atoms; i++) {
-        const int64_t s = topology_.owner[i];
-        if (head.flag) q[i] -= (excess[s] - charges_[s]) / (double)topology_.counts[s];
+        const int64_t s = topology_.owner[i], f = parts.of[i];
+        if (head.flag) q[i] -= (excess[f] - charges_[s]) / (double)parts.counts[f];
         if (charges) charges[topology_.order[i]] = q[i];
         for (int d = 0; d < 3 && dipole; d++) {
             const double own = head.blocks ? head.scale * outputs_[4 * i + 1 + d] : 0.0;
@@ -200,7 +205,7 @@ void Engine::sum_dipole(const Head& head, double* dipole, double* charges) const
 
 // α = Σ_i [α₀ I + ν⊗r + r⊗ν]
 void Engine::sum_polarizability(const Head& head, double* polarizability) const {
-    const std::vector<double> r = from_center(head.masses);
+    const std::vector<double> r = from_center(fragments(topology_, positions_.data(), weights.net.cutoff), head.masses);
     std::fill(polarizability, polarizability + 9 * topology_.structures, 0.0);
     for (int64_t i = 0; i < topology_.atoms; i++) {
         double* alpha = polarizability + 9 * (int64_t)topology_.owner[i];

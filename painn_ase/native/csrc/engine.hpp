@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "fragments.hpp"
 #include "network.hpp"
 #include "rounds.hpp"
 #include "topology.hpp"
@@ -27,7 +28,7 @@ class Engine {
     void collect_energies(const Task& task, const Head& head);
     Pass features(const Group& group);
     void run_head(const Head& head, int threads);
-    std::vector<double> from_center(const double* masses) const;
+    std::vector<double> from_center(const Fragments& parts, const double* masses) const;
     void sum_energy(const PainnOutputs& out) const;
     void sum_stress(double* stress) const;
     void sum_dipole(const Head& head, double* dipole, double* charges) const;

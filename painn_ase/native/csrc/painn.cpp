@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -42,10 +43,13 @@ int guarded(PainnModel* model, Work work) {
         return 0;
     } catch (const std::bad_alloc&) {
         model->engine.error = "out of memory";
-        return 2;
+        return PAINN_NO_MEMORY;
+    } catch (const std::domain_error& e) {
+        model->engine.error = e.what();
+        return PAINN_UNDEFINED;
     } catch (const std::exception& e) {
         model->engine.error = e.what();
-        return 1;
+        return PAINN_FAILED;
     }
 }
 
@@ -54,6 +58,23 @@ int guarded(PainnModel* model, Work work) {
 extern "C" {
 
 int32_t painn_abi(void) { return PAINN_ABI; }
+
+int64_t painn_struct_size(const char* name) {
+    static const struct {
+        const char* name;
+        int64_t size;
+    } structs[] = {
+        {"PainnSizes", sizeof(PainnSizes)},         {"PainnHeadSpec", sizeof(PainnHeadSpec)},
+        {"PainnTopology", sizeof(PainnTopology)},   {"PainnOutputs", sizeof(PainnOutputs)},
+        {"PainnForm", sizeof(PainnForm)},           {"PainnMatrix", sizeof(PainnMatrix)},
+        {"PainnPointwise", sizeof(PainnPointwise)}, {"PainnTrainingSizes", sizeof(PainnTrainingSizes)},
+        {"PainnSample", sizeof(PainnSample)},       {"PainnLoss", sizeof(PainnLoss)},
+        {"PainnUpdate", sizeof(PainnUpdate)},
+    };
+    for (const auto& one : structs)
+        if (std::strcmp(one.name, name) == 0) return one.size;
+    return 0;
+}
 
 const char* painn_instruction_set(const char* wanted) {
     const Kernels* kernels = choose(wanted);

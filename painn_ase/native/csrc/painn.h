@@ -107,8 +107,14 @@ PAINN_API const char* painn_instruction_set(const char* wanted);
 /* Multiply-adds per second of one core of that instruction set, operands from the first-level cache. */
 PAINN_API double painn_vector_rate(const char* instruction_set);
 
-/* For torch's automatic differentiation. On a nonzero result nothing was done. */
-enum PainnFailure { PAINN_NO_SUCH_SET = 1, PAINN_NO_MEMORY, PAINN_NO_SUCH_ATOM };
+/* sizeof the struct of that name ("PainnSizes"), or 0 if there is none: what the Python side's copy must have, too. */
+PAINN_API int64_t painn_struct_size(const char* name);
+
+/* What functions return that return an int: 0, or why nothing was done. PAINN_UNDEFINED: what was asked for has no meaning for
+   this structure. Of functions of a model, `painn_error` has the sentence. */
+enum PainnFailure { PAINN_NO_SUCH_SET = 1, PAINN_NO_MEMORY, PAINN_NO_SUCH_ATOM, PAINN_FAILED, PAINN_UNDEFINED };
+
+/* For torch's automatic differentiation. */
 PAINN_API int32_t painn_message_form(const PainnForm* form, const char* instruction_set);
 
 PAINN_API int32_t painn_matrix(const PainnMatrix* matrix, const char* instruction_set);

@@ -14,7 +14,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from painn_ase.errors import SimulationError
 from painn_ase.isotopes import about_own_centre, centre_shares
-from painn_ase.neighbors import ReplicasBuilder
+from painn_ase.neighbors import ReplicasBuilder, excess_multiplicity
 from painn_ase.properties import PROPERTIES
 from painn_ase.simulate.run.capabilities import evaluates_batches
 
@@ -86,6 +86,9 @@ class Batched:
         self._builder = ReplicasBuilder(atoms, calc.neighbor_list, skin, calc.charge_of(atoms))
         self._alone: np.ndarray | None = None  # atoms without neighbours at the beginning
         self._guard = None if calc.guard is None else calc.guard.twin()
+        if self._guard is not None:
+            charge = calc.charge_of(atoms)
+            self._guard.new_structure(charge, excess_multiplicity(atoms, charge))
         self._evaluations = 0
         if memory:
             self._builder.recall(memory)
@@ -123,7 +126,7 @@ class Batched:
         assert self._guard is not None
         if self._evaluations % self._guard.EVERY == 0:
             k = self._evaluations // self._guard.EVERY % len(positions)
-            self._guard.new_pairs(self._numbers, self._builder.pairs[k], positions[k], self._builder.cells[k])
+            self._guard.new_geometry(self._numbers, self._builder.pairs[k], positions[k], self._builder.cells[k])
         self._evaluations += 1
         self._guard.new_forces(forces)
 

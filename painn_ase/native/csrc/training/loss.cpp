@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 namespace painn::training {
 
@@ -31,24 +32,26 @@ class Molecule {  // one structure as a head beside the energy sees it
         : head_(p.net->heads[head]),
           sample_(sample),
           read_(p.heads[head].read + 4 * p.first_atom[s]),
-          seed_(p.heads[head].seed + 4 * p.first_atom[s]) {
-        double mass = 0;
+          seed_(p.heads[head].seed + 4 * p.first_atom[s]),
+          centers_(4 * sample.fragment_atoms.size(), 0.0) {
         for (int64_t i = 0; i < sample.atoms; i++) {
             const double m = head_.masses[sample.numbers[i]];
-            for (int d = 0; d < 3; d++) center_[d] += m * sample.positions[3 * i + d];
-            mass += m;
+            double* center = centers_.data() + 4 * sample.fragment[i];
+            for (int d = 0; d < 3; d++) center[d] += m * sample.positions[3 * i + d];
+            center[3] += m;
         }
-        for (double& c : center_) c /= mass;
+        for (size_t f = 0; f < sample.fragment_atoms.size(); f++)
+            for (int d = 0; d < 3; d++) centers_[4 * f + d] /= centers_[4 * f + 3];
     }
 
     void dipole(double* mu) const {
         std::memset(mu, 0, 3 * sizeof(double));
-        double excess = 0;
-        for (int64_t i = 0; i < sample_.atoms; i++) excess += charge(i);
-        excess = head_.correct ? (excess - sample_.charge) / (double)sample_.atoms : 0;
+        std::vector<double> excess = means([&](int64_t i) { return charge(i); });
+        // several fragments of an ion are refused with the data
+        if (head_.correct) excess[0] -= sample_.charge / (double)sample_.fragment_atoms[0];
         for (int64_t i = 0; i < sample_.atoms; i++)
             for (int d = 0; d < 3; d++) {
-                if (head_.kind != CELL_DIPOLE) mu[d] += (charge(i) - excess) * arm(i, d);
+                if (head_.kind != CELL_DIPOLE) mu[d] += (charge(i) - excess[sample_.fragment[i]]) * arm(i, d);
                 if (head_.kind != CHARGES) mu[d] += head_.scale * (double)read_[4 * i + 1 + d];
             }
     }
@@ -65,11 +68,9 @@ class Molecule {  // one structure as a head beside the energy sees it
     }
 
     void seed_dipole(const double* lambda) const {
-        double mean = 0;
-        for (int64_t i = 0; i < sample_.atoms; i++) mean += along(i, lambda);
-        mean = head_.correct ? mean / (double)sample_.atoms : 0;
+        const std::vector<double> mean = means([&](int64_t i) { return along(i, lambda); });
         for (int64_t i = 0; i < sample_.atoms; i++) {
-            seed_[4 * i] = head_.kind == CELL_DIPOLE ? 0 : (T)(head_.scale * (along(i, lambda) - mean));
+            seed_[4 * i] = head_.kind == CELL_DIPOLE ? 0 : (T)(head_.scale * (along(i, lambda) - mean[sample_.fragment[i]]));
             for (int d = 0; d < 3; d++) seed_[4 * i + 1 + d] = (T)(head_.scale * lambda[d]);
         }
     }
@@ -87,16 +88,25 @@ class Molecule {  // one structure as a head beside the energy sees it
 
   private:
     double charge(int64_t i) const { return head_.scale * (double)read_[4 * i] + head_.references[sample_.numbers[i]]; }
-    double arm(int64_t i, int d) const { return sample_.positions[3 * i + d] - center_[d]; }
+    double arm(int64_t i, int d) const { return sample_.positions[3 * i + d] - centers_[4 * sample_.fragment[i] + d]; }
     double along(int64_t i, const double* lambda) const {
         return lambda[0] * arm(i, 0) + lambda[1] * arm(i, 1) + lambda[2] * arm(i, 2);
+    }
+
+    // Of each fragment the mean over its atoms, if the head conserves charges; else zeros.
+    template <class Value>
+    std::vector<double> means(Value value) const {
+        std::vector<double> found(sample_.fragment_atoms.size(), 0.0);
+        for (int64_t i = 0; i < sample_.atoms && head_.correct; i++)
+            found[sample_.fragment[i]] += value(i) / (double)sample_.fragment_atoms[sample_.fragment[i]];
+        return found;
     }
 
     const OtherHead<T>& head_;
     const Sample& sample_;
     const T* read_;
     T* seed_;
-    double center_[3] = {};
+    std::vector<double> centers_;  // (fragments, 4), the mass last
 };
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "../joined.hpp"
+
 namespace painn::training {
 
 namespace {
@@ -22,6 +24,11 @@ std::string Sample::set(const PainnSample& given, int elements) {
         row[i + 1]++;
     }
     for (int64_t i = 0; i < atoms; i++) row[i + 1] += row[i];
+    Joined joined(atoms);
+    for (int64_t k = 0; k < pairs; k++) joined.join((int32_t)given.centers[k], (int32_t)given.neighbors[k]);
+    fragment = joined.sets();
+    fragment_atoms.assign(1 + *std::max_element(fragment.begin(), fragment.end()), 0);
+    for (const int32_t f : fragment) fragment_atoms[f]++;
     numbers.assign(given.numbers, given.numbers + atoms);
     centers.assign(given.centers, given.centers + pairs);
     neighbors.assign(given.neighbors, given.neighbors + pairs);
