@@ -53,6 +53,7 @@ class Guard:
     def outside(self) -> str | None:
         if self._state is None and self._looked is not self._present:
             self._look()
+            self._warn(self._geometry)
         return self._state or self._geometry or self._force
 
     @property
@@ -84,10 +85,11 @@ class Guard:
             return
         if self._looked is not None:
             before, cell_before = self._looked[2:]
-            if len(before) == len(positions) and (cell == cell_before).all():
+            if len(before) == len(positions) and cell.tobytes() == cell_before.tobytes():
                 moved = positions - before
                 if np.vdot(moved, moved) < self.LATE**2:  # then no single one is farther
                     return
+                moved -= moved.sum(axis=0) / len(moved)  # nothing depends on the place of the whole
                 if np.einsum("ai,ai->a", moved, moved).max() < self.LATE**2:
                     return
         self._look()

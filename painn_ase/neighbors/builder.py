@@ -81,6 +81,7 @@ class GraphBuilder:
         self._last: AtomicGraph | None = None
         self._last_numbers = np.empty(0, dtype=int)
         self._last_charge = 0.0
+        self._periodic = False
 
     def charge_of(self, atoms: Atoms) -> float:
         """The total charge in e that the graph of `atoms` gets."""
@@ -91,12 +92,14 @@ class GraphBuilder:
         last, self._last = self._last, None
         charge, numbers, cell = self.charge_of(atoms), atoms.arrays["numbers"], atoms.cell.array
         near = self.verlet.update(atoms.positions, cell, atoms.pbc)
-        cell = periodic_part(cell, atoms.pbc)
         kept = last is not None and near.pairs is self.pairs and charge == self._last_charge
         if kept and last is not None and (self._last_numbers == numbers).all():
-            graph = last.moved(torch.from_numpy(near.positions), torch.from_numpy(cell[None]))
+            # boundary conditions are those of before, as the pairs are; no cell is zero before and now
+            cells = torch.from_numpy(periodic_part(cell, atoms.pbc)[None]) if self._periodic else last.cells
+            graph = last.moved(torch.from_numpy(near.positions), cells)
         else:
-            graph = _graph(atoms, near.positions, cell, near.pairs, charge)
+            graph = _graph(atoms, near.positions, periodic_part(cell, atoms.pbc), near.pairs, charge)
+            self._periodic = bool(atoms.pbc.any())
             self._last_numbers = graph.numbers.numpy()
         self.pairs, self._last, self._last_charge = near.pairs, graph, charge
         return graph

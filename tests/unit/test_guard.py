@@ -100,7 +100,7 @@ def test_a_smooth_path_is_followed_like_a_row_of_single_structures(step):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             energy(atoms, calculator)
-        assert calculator.outside == one.outside
+            assert calculator.outside == one.outside
         first = k if one.outside and first is None else first
         if caught:
             warned.append(k)
