@@ -41,12 +41,16 @@ SYSTEMS = {
 
 
 def structures(kind: str, seed: int = 0) -> list[tuple[Atoms, float]]:
-    """Structures and their total charges: 'molecules', 'cells' (with self-images), 'slabs'."""
+    """Structures and their total charges: 'molecules', 'cells' (with self-images), 'slabs', 'apart'."""
     if kind == "cells":
         cells = [bulk("Si", cubic=True), bulk("Si"), bulk("Si") * (1, 1, 2)]
         return [(_rattled(cell, seed + k), 0.0) for k, cell in enumerate(cells)]
     if kind == "slabs":
         return [(_rattled(_slab(), seed), 0.0), (_rattled(_slab(), seed + 1), 0.0)]
+    if kind == "apart":  # fragments that do not touch, beside a whole molecule
+        far = molecule("CH4")
+        far.positions += 20.0
+        return [(_rattled(molecule("CH3CH2OH") + far, seed), 0.0), (_rattled(molecule("H2O"), seed + 1), 1.0)]
     return [(_rattled(molecule(name), seed + k), charge) for k, (name, charge) in enumerate(SYSTEMS[kind])]
 
 

@@ -62,6 +62,8 @@ CASES = {
         "molecules", BOTH, "squared", 0.3, "bessel-cosine",
         {"energy": {"mean": True, "mean_references": True, "linear": True}},
     ),
+    "fragments": ("apart", ALL),
+    "charges of fragments": ("apart", ALL, "absolute", 0.0, "bessel-cosine", CHARGES),
     "charges": ("molecules", ALL, "squared", 0.3, "bessel-cosine", CHARGES),
     "charges alone, uncorrected": (
         "molecules", {"dipole": 1.0}, "absolute", 0.0, "bessel-cosine",
