@@ -23,9 +23,9 @@ class Guard:
 
     `outside` is a sentence about the present structure, or None: the geometry is looked at when it is asked for. For
     the warning it is looked at whenever an atom has moved by more than `LATE` since the last look, so that is how far
-    beyond the limit an atom may be before the warning. A look at ethanol costs half a force call of the kernel, in
-    dynamics at 300 K some 3 % of the time; whether one is due, 3 µs. Forces are looked at in every evaluation, at a microsecond, the
-    total charge and the spin when they are new.
+    beyond the limit an atom may be before the warning. A look at ethanol costs half a force call of the kernel, some
+    3 % of the time of dynamics at 300 K; whether one is due, 3 µs. Forces are looked at in every evaluation, at a
+    microsecond, the total charge and the spin when they are new.
     """
 
     LATE = 0.15  # Å
