@@ -77,7 +77,7 @@ def test_input_of_a_committee(tmp_path, monkeypatch):
     assert "pair_coeff * * C H O" in text
     assert "c_std[1]" in text
     assert "fix motion all nvt temp 300 300 0.1" in text
-    assert main(arguments) == 1  # what exists is not replaced unasked
+    assert main(arguments) == 2  # what exists is not replaced unasked
 
 
 def test_pressure_is_in_gigapascals_and_needs_a_crystal(tmp_path):
