@@ -1,15 +1,17 @@
 """Turns the package's docstrings, which are plain text, into what Sphinx reads.
 
 A docstring is made of paragraphs. Lines "name: meaning, unit, shape" about the object's parameters become its list of
-parameters, "Raises `Error` ..." the list of errors, indented blocks are code, `words` in backticks are code, and every
-other character stands for itself.
+parameters, which comments behind the fields of a data class complete. "Raises `Error` ..." begins a paragraph, indented
+blocks are code, `words` in backticks are code, and every other character stands for itself.
 """
 
+import dataclasses
 import inspect
 import re
 from typing import Any
 
 _PARAMETER = re.compile(r"(\*{0,2}\w+(?:, \*{0,2}\w+)*): (.*)")
+_FIELD = re.compile(r"    (\w+): .*?  # (.*)")
 _SPECIAL = re.compile(r"([\\*|_])")
 
 
@@ -32,7 +34,7 @@ def fields_of(block: list[str], names: set[str]) -> list[str] | None:
             entries[-1][1] += " " + line.strip()
         else:
             return None
-    return [f":param {name}: {text_of(meaning)}" for name, meaning in entries]
+    return [f":param {text_of(name)}: {text_of(meaning)}" for name, meaning in entries]
 
 
 def parameters_of(what: str, thing: Any) -> set[str]:
@@ -42,6 +44,14 @@ def parameters_of(what: str, thing: Any) -> set[str]:
     except (TypeError, ValueError):
         names = set()
     return names | set(getattr(thing, "__annotations__", {})) if what == "class" else names
+
+
+def comments_of(thing: Any) -> dict[str, str]:
+    """The comment behind each field of a data class: `energy: float  # eV`."""
+    if not dataclasses.is_dataclass(thing):
+        return {}
+    found = (_FIELD.match(line) for line in inspect.getsource(thing).splitlines())
+    return {match[1]: match[2] for match in found if match}
 
 
 def _listing(block: list[str]) -> list[str]:
@@ -68,6 +78,11 @@ def process(app: Any, what: str, name: str, thing: Any, options: Any, lines: lis
         else:
             close()
     close()
+    listed = {line.split(":")[1].removeprefix("param ") for line in out if line.startswith(":param ")}
+    comments = (
+        {field: text for field, text in comments_of(thing).items() if field not in listed} if what == "class" else {}
+    )
+    out += [f":param {field}: {text_of(text)}" for field, text in comments.items()] + [""] * bool(comments)
     lines[:] = out
 
 

@@ -7,6 +7,7 @@ UNITS = ("domain", "engine", "fragments", "network", "painn", "painn_domain", "r
 FLAGS = (
     "-std=c++17",
     "-O3",
+    "-g0",  # Python asks for symbols of its own build, ten times the library
     "-Wall",
     "-Wextra",
     "-fno-math-errno",

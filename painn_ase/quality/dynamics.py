@@ -80,9 +80,16 @@ def dynamics_check(
 ) -> Dynamics:
     """`ps` ps of Langevin dynamics at `temperature` K or, with `beads`, of thermostatted ring-polymer dynamics.
 
-    Steps of `timestep` fs (default: 0.5; with beads 0.25), looked at every `every` steps (default: 20; with beads 80,
-    and every bead counts as a frame). `atoms` are copied and should be near their minimum, for their bonds set the
-    lengths: a bond is a pair closer than 1.3 times the sum of covalent radii at the start, and broken when longer
+    model: a model or a committee
+    atoms: near their minimum, for their bonds set the lengths; copied
+    temperature: in K
+    ps: length of the run in ps
+    beads: number of beads; one is classical
+    timestep: in fs; by default 0.5, with beads 0.25
+    every: steps between looks; by default 20, with beads 80, and every bead counts as a frame
+    seed: of the random numbers
+
+    A bond is a pair closer than 1.3 times the sum of covalent radii at the start, and broken when longer
     than 1.5 times that. A guard that ends the run is a result, not an error.
     """
     timestep = timestep or (0.25 if beads > 1 else 0.5)

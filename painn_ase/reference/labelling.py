@@ -32,7 +32,7 @@ from painn_ase.reference.pool import outcomes
 class Labelled:
     """The outcome of `label`."""
 
-    path: Path
+    path: Path  # of the labelled frames
     frames: int  # in the input
     computed: int  # labelled now
     found: int  # labelled before
@@ -56,11 +56,17 @@ def label(
 ) -> Labelled:
     """What came of labelling `frames` with the `properties`; the labels are in `output`, extended XYZ.
 
-    `by` is a level of theory ("pbe0/def2-svpd" or a `Level`), computed with PySCF; `Models` that were trained, whose
-    mean it is; or a function that makes an ASE calculator (one at the top of a module if `processes` > 1), from
-    nothing, from the structure (`make(atoms)`), or from the structure and a folder (`make(atoms, directory)`). Each
-    process has `threads` threads; each structure a folder of its own, the calculator's `directory`, within
-    `<output>.scratch`.
+    frames: the structures
+    by: a level of theory ("pbe0/def2-svpd" or a `Level`), computed with PySCF; `Models` that were trained, whose mean
+        it is; or a function that makes an ASE calculator (one at the top of a module if `processes` > 1), from nothing,
+        from the structure (`make(atoms)`), or from the structure and a folder (`make(atoms, directory)`)
+    output: extended XYZ file of the labelled frames
+    properties: what to compute
+    processes: frames labelled at a time
+    threads: of each process
+    overwrite: begin anew where `output` exists
+
+    Each structure has a folder of its own, the calculator's `directory`, within `<output>.scratch`.
 
     Every frame goes to the output as soon as it is done, and the output is put into the order of the input at the
     end. Called again with the same recipe, for instance after a kill or with more frames, it computes only what is

@@ -25,12 +25,12 @@ class Level:
     """
 
     functional: str  # as PySCF names it; "hf" is Hartree-Fock
-    basis: str
-    density_fitting: bool = True
+    basis: str  # as PySCF names it
+    density_fitting: bool = True  # of Coulomb and exchange
     grid: int = 3  # PySCF's grid level, 0 (coarse) to 9
     scf_tolerance: float = 1e-9  # Hartree
-    response_grid: int = 0
-    response_tolerance: float = 1e-6
+    response_grid: int = 0  # grid level of the response kernel
+    response_tolerance: float = 1e-6  # of the coupled-perturbed equations
     compact_basis: bool = False  # allow polarizabilities without diffuse functions
 
     @classmethod

@@ -46,9 +46,15 @@ def sample(
 ) -> list[Atoms]:
     """Geometries around `conformers` as `plan` says, made with the calculators that `driver` attaches.
 
-    `driver` is `gfn2_xtb`, or lambda atoms: PaiNNCalculator("ethanol"). Each conformer is first relaxed with it.
+    conformers: the structures to start from
+    driver: makes the calculator of a structure: `gfn2_xtb`, or lambda atoms: PaiNNCalculator("ethanol"); each conformer
+        is first relaxed with it
+    plan: how many frames of which kind
+    seed: every part draws from its own random numbers, so more of one leaves the others as they were
+    name: of the driver, in info["source"]
+
     Frames with colliding atoms are left out (`far_apart`). info["source"] reads like "gfn2_md_800K_min0"; charge and
-    multiplicity are kept. Every part draws from its own random numbers: more of one leaves the others as they were.
+    multiplicity are kept.
 
     Raises `InputError` for a plan that asks for nothing, and if a relaxation or what it needs fails.
     """
@@ -104,7 +110,16 @@ def sample_md(
 ) -> list[Atoms]:
     """`count` frames of Langevin dynamics with the attached calculator at `temperature` (K), one per `every` steps.
 
-    `timestep` in fs; friction 0.01/fs; the first `equilibrate` steps are left out. Isotopes move with their masses, and
+    atoms: the structure with its calculator
+    temperature: in K
+    count: number of frames
+    rng: random numbers
+    every: steps between frames
+    timestep: in fs
+    equilibrate: steps that are left out at the start
+    source: info["source"] of the frames
+
+    The friction is 0.01/fs. Isotopes move with their masses, and
     constraints are obeyed. Without constraints the drift of the centre of mass is taken out of the frames.
     """
     _check(atoms, count)
@@ -163,6 +178,14 @@ def sample_modes(
 ) -> list[Atoms]:
     """`count` frames with the quantum-harmonic distribution of positions at `temperature` (K, 0 for zero point).
 
+    atoms: the minimum
+    modes: its normal modes
+    temperature: in K
+    count: number of frames
+    rng: random numbers
+    above: softer modes (cm⁻¹) stay at rest
+    source: info["source"] of the frames
+
     Each mode above `above` cm⁻¹ gets a normal coordinate with variance ħ/(2ω)·coth(ħω/2k_BT), the position marginal
     of its Wigner function (Hillery et al., Phys. Rep. 106, 121 (1984), doi:10.1016/0370-1573(84)90160-1). Softer
     modes are no harmonic motions (torsions) and stay; molecular dynamics samples them.
@@ -187,6 +210,12 @@ def scan_modes(
     atoms: Atoms, modes: NormalModes, *, points: int, reach: float = 3.0, source: str = "scan"
 ) -> list[Atoms]:
     """Frames along each mode, 2·`points` per mode: ± equal steps up to `reach` zero-point widths.
+
+    atoms: the minimum
+    modes: its normal modes
+    points: steps to either side
+    reach: of the last step, in zero-point widths
+    source: info["source"] of the frames
 
     Displacements are straight lines; soft modes (below 100 cm⁻¹) count as 100 cm⁻¹, whose lines still make sense.
     """

@@ -29,10 +29,14 @@ def select(
 ) -> list[Atoms]:
     """`count` of the frames, the most useful first.
 
-    With two or more `models`: those the models disagree most about; their largest `forces_std` goes into
-    info["forces_std"], and frames above `ceiling` (eV/Å) are left out as broken geometries. With one: those whose
-    features in that model are farthest from each other and from the `known` frames. With none: the same by sorted
-    distances.
+    frames: proposals
+    count: how many to choose
+    models: two or more: choose the frames they disagree most about; one: those whose features in that model are
+        farthest from each other and from the `known` frames; none: the same by sorted distances
+    known: frames that are labelled already
+    ceiling: with two or more models, frames with a larger `forces_std` (eV/Å) are left out as broken geometries
+
+    With two or more models the largest `forces_std` of a frame goes into info["forces_std"].
     """
     if count < 1 or not frames:
         raise InputError(f"select: expected frames and a count >= 1; got {len(frames)} frames and {count}")

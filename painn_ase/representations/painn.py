@@ -137,13 +137,24 @@ VECTORS = {"full": 3, "local": 2, "none": 1}
 class PaiNN(Representation):
     """Scalars (atoms, F) and vectors (atoms, 3, F) after T rounds of message and update.
 
-    `interactions` is T. The filters W(d) = (Linear φ(d)) fc(d) carry the cutoff function after their bias, so
-    every message vanishes at the cutoff. `shared_filters` and `shared_interactions` use one set of weights in
-    all rounds. `epsilon` keeps |V| differentiable at V = 0. `mixing_bias` adds a constant to each component of V and
-    U, as some networks elsewhere were trained: such a network is NOT invariant under rotations. `repulsion` are the
-    options of a fixed pair potential beside the network. `cross_product` adds a term to the updates (see `Update`) and
-    `tensor_features` makes features of rank 2 (see `TensorMessage`). Ablations: `vectors` "local" does without x_vv, so
-    that directions do not travel, "none" without vectors, `scalar_product` = False without a_sv. Defaults: the paper's.
+    The filters W(d) = (Linear φ(d)) fc(d) carry the cutoff function after their bias, so every message vanishes at the
+    cutoff. Defaults are the paper's.
+
+    features: F
+    interactions: T
+    cutoff: in Å
+    radial, cutoff_function: their kinds and options, as in a configuration
+    shared_filters, shared_interactions: one set of weights in all rounds
+    activation: name of the activation function
+    epsilon: under the root of |V|, which it keeps differentiable at V = 0
+    embeddings: rows of the table of elements
+    mixing_bias: add a constant to each component of V and U, as some networks elsewhere were trained: such a network is
+        NOT invariant under rotations
+    repulsion: options of a fixed pair potential beside the network
+    vectors: ablation: "local" does without x_vv, so that directions do not travel, "none" without vectors
+    scalar_product: ablation: False does without a_sv
+    cross_product: add a term to the updates (see `Update`)
+    tensor_features: make features of rank 2 (see `TensorMessage`)
     """
 
     def __init__(

@@ -47,7 +47,7 @@ class Vibrations(Shown):
     raman: np.ndarray | None  # (modes,) activity in Å⁴/amu
     depolarization: np.ndarray | None  # (modes,) ρ of linearly polarised light, 0 to 3/4
     fmax: float  # largest force on a free atom, eV/Å
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what the reader should know
 
     def __repr__(self) -> str:
         modes, low = self.frequencies, len(self.modes.imaginary)

@@ -67,8 +67,11 @@ class Laser:
 class RamanSpectra:
     """Raman spectra of an isotropic sample, all in m² sr⁻¹ per cm⁻¹ and per molecule.
 
-    isotropic: K R_iso; anisotropic: K R_ani, without its factors 4/45 and 3/45
-    parallel: I_VV = K (R_iso + 4/45 R_ani); perpendicular: I_VH = K 3/45 R_ani; unpolarized: their sum
+    isotropic: K R_iso
+    anisotropic: K R_ani, without its factors 4/45 and 3/45
+    parallel: I_VV = K (R_iso + 4/45 R_ani)
+    perpendicular: I_VH = K 3/45 R_ani
+    unpolarized: the sum of these two
     depolarization: I_VH / I_VV, between 0 and 3/4; NaN where I_VV is below 1 % of its strongest band, for there is none
     """
 

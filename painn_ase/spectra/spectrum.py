@@ -34,7 +34,12 @@ _CONVERSIONS = {
 class Spectrum:
     """A spectrum over wavenumbers in cm⁻¹, strictly increasing. Every operation returns a new one.
 
-    standard_error: one standard deviation of `intensity`, or None where nothing is known about it.
+    wavenumbers: in cm⁻¹, (points,)
+    intensity: in `unit`, (points,)
+    standard_error: one standard deviation of `intensity`, or None where nothing is known about it
+    unit: of the intensity
+    kind: what it is, such as "infrared"
+    metadata: how it was made
     samples: (samples, points) independent estimates whose mean is `intensity` and whose spread is the error. They
         carry how the errors at neighbouring wavenumbers belong together, which bands, areas and broadening need;
         without them those errors are the upper bound that holds for any correlation.

@@ -14,13 +14,13 @@ Status = Literal["pass", "fail", "not applicable"]
 class Outcome:
     """What one check found for one structure: a measured figure that must not exceed its tolerance, or a verdict."""
 
-    check: str
-    status: Status
+    check: str  # name
+    status: Status  # pass, fail, or not applicable
     why: str = ""  # what was measured, what is wrong, or why the check does not apply
-    figure: float | None = None
-    tolerance: float | None = None
-    unit: str = ""
-    structure: str = ""
+    figure: float | None = None  # in `unit`
+    tolerance: float | None = None  # in `unit`
+    unit: str = ""  # of figure and tolerance
+    structure: str = ""  # formula
 
     @property
     def excess(self) -> float:

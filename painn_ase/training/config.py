@@ -123,12 +123,12 @@ class Run:
 class TrainConfig:
     """All of a training run; `load_config` reads it from a TOML file."""
 
-    data: Data
-    run: Run
-    model: Architecture = field(default_factory=Architecture)
-    loss: LossWeights = field(default_factory=LossWeights)
-    optimizer: Optimizer = field(default_factory=Optimizer)
-    schedule: Schedule = field(default_factory=Schedule)
+    data: Data  # files, labels and units
+    run: Run  # output, length, batches, device
+    model: Architecture = field(default_factory=Architecture)  # representation and heads
+    loss: LossWeights = field(default_factory=LossWeights)  # of each property
+    optimizer: Optimizer = field(default_factory=Optimizer)  # AdamW
+    schedule: Schedule = field(default_factory=Schedule)  # of the learning rate
     about: dict[str, str] = field(default_factory=dict)  # what the card should say: level of theory, licence, citation
 
     @property

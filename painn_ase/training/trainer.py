@@ -45,10 +45,10 @@ _FREE_KEYS = ("output", "threads", "early_stopping", "checkpoint_epochs", "check
 class Trained:
     """The best model of a run (lowest validation score of the averaged weights) and what it is worth."""
 
-    model: Model
+    model: Model  # with the averaged weights of the best epoch
     folder: Path  # of the saved model
-    epochs: int
-    best_epoch: int
+    epochs: int  # that were trained
+    best_epoch: int  # lowest validation score
     finished: bool  # False after an interrupt: --resume continues
     evaluations: dict[str, Evaluation]  # 'validation' and, where there is one, 'test'
 

@@ -25,11 +25,11 @@ from painn_ase.simulate.run.watch import Watch
 class Relaxation:
     """The outcome of `relax`; the atoms themselves hold the final structure."""
 
-    converged: bool
-    steps: int
+    converged: bool  # whether fmax was reached
+    steps: int  # that were taken
     energy: float  # eV
     fmax: float  # eV/Å, largest force on an atom, or generalised force on the cell where that is relaxed
-    trajectory: Path | None
+    trajectory: Path | None  # of all steps
 
     def __str__(self) -> str:
         state = "converged" if self.converged else "NOT converged"
@@ -53,13 +53,21 @@ def relax(
 ) -> Relaxation:
     """The outcome of moving the atoms downhill until no force exceeds `fmax` (eV/Å), or for `steps` steps.
 
-    With `cell` the cell relaxes too (ASE's `FrechetCellFilter`, at zero pressure); that needs stress and a cell
-    periodic along all three vectors. `optimizer` is "FIRE", "BFGS" or "LBFGS". With `path` every step goes to
-    `<path>.traj`. The atoms end in the final structure; missing convergence is reported in the result, not raised.
+    atoms: the structure with its calculator; it ends in the final state
+    fmax: largest force in eV/Å that counts as converged
+    steps: at most so many
+    cell: relax the cell too (ASE's `FrechetCellFilter`, at zero pressure); that needs stress and a cell periodic along
+        all three vectors
+    optimizer: "FIRE", "BFGS" or "LBFGS"
+    path: every step goes to `<path>.traj`, and a state to `<path>.restart.npz`
+    overwrite: replace existing output files
+    guards: what the relaxation must not do
+    resume: continue a relaxation that was stopped or killed, or that is to take more `steps` or reach a smaller `fmax`,
+        to the last bit (see `run_md`)
+    checkpoint: seconds between saved states
+    progress: whether a progress bar shows; by default on a terminal
 
-    A state is then saved every `checkpoint` seconds, and at the end, in `<path>.restart.npz`. The same request with
-    `resume` continues a relaxation that was stopped or killed, or that is to take more `steps` or reach a smaller
-    `fmax`, with the numbers of one that never stopped, to the last bit (see `run_md`).
+    Missing convergence is reported in the result, not raised.
 
     Raises `InputError` for impossible requests; `SimulationError` if forces stop being finite or a guard objects: the
     atoms are then back in the last good structure, and with `path` that and the offending one are in

@@ -58,26 +58,38 @@ def run_md(
 ) -> Run:
     """The recorded run of `steps` steps of `timestep` fs, driven by ASE's own integrators.
 
-    `ensemble` is "nve" (velocity Verlet), "nvt" with `thermostat` "langevin" (default), "bussi", "nose-hoover" or one
-    of `Langevin`, `Bussi`, `NoseHooverChain` with its parameters, or "npt" with `barostat=MTK(pressure=...)`.
-    `temperature` (K) is that of the bath and of the initial momenta, which are drawn from `seed` unless the atoms
-    already have some; with "nve" and 0 K the atoms start at rest.
+    atoms: the structure with its calculator; as with ASE's drivers, it ends in the final state
+    steps: number of steps
+    path: output files begin with this
+    ensemble: "nve" (velocity Verlet), "nvt", or "npt"
+    temperature: of the bath and of the initial momenta in K; these are drawn unless the atoms already have some, and
+        with "nve" and 0 K the atoms start at rest
+    timestep: in fs
+    thermostat: with "nvt": "langevin" (default), "bussi", "nose-hoover", or one of `Langevin`, `Bussi`,
+        `NoseHooverChain` with its parameters
+    barostat: with "npt": `MTK(pressure=...)`
+    record: what to record beside energies, temperature and cell: positions, velocities and any property of the
+        calculator, as names or as {name: interval in steps}
+    every: steps between records
+    seed: of the initial momenta and the thermostat
+    overwrite: replace existing output files
+    output: which files, how often frames, syncs and flushes
+    guards: what the run must not do; they may change when a run is resumed
+    resume: continue a run that was stopped or killed, or finished with fewer `steps`
+    checkpoint: seconds between states saved in `<path>.restart.npz`
+    progress: whether a progress bar shows; by default on a terminal
 
     Every `every` steps, the start included, the file `<path>.h5` takes step, time (fs), potential, kinetic, total and
     (where defined) conserved energy (eV), temperature (K), and for periodic cells cell, volume, stress and pressure.
-    `record` adds positions, velocities and any property of the calculator, as names or as {name: interval in steps}.
     All come from the one evaluation of the step if the calculator delivers them with the forces. Frames go to
     `<path>.traj`. What was written before the last sync survives a kill; `Run.load(path)` reads it.
 
-    A state is saved every `checkpoint` seconds, and at the end, in `<path>.restart.npz`. The same request with `resume`
-    continues a run that was stopped or killed, or finished with fewer `steps`, as if it had never stopped: to the last
-    bit, on the same machine with as many threads, with `PaiNNCalculator` and calculators whose results depend on the
-    structure alone. One with a memory of its own (a list with a skin, as in ASE's EMT) goes on within its round-off,
-    and a warning says so. Guards may change.
+    A resumed run is the one that never stopped, to the last bit, on the same machine with as many threads, with
+    `PaiNNCalculator` and calculators whose results depend on the structure alone. A calculator with a memory of its own
+    (a list with a skin, as in ASE's EMT) goes on within its round-off, and a warning says so.
 
     Where the energy that a dynamics should conserve scatters as if steps were too long, a `GuardWarning` says so at
-    the end. As with ASE's drivers, `atoms` end in the final state. A progress bar shows on a terminal, or as `progress`
-    says.
+    the end.
 
     Raises `InputError` for impossible requests, before any file is touched; `SimulationError` when a guard stops the
     run: the last good and the offending frame are then in `<path>.failure.traj`; `StorageError` when the disk is full.

@@ -57,23 +57,35 @@ def run_rpmd(
 ) -> RingPolymerRun:
     """The recorded run of `steps` steps of `timestep` fs of a ring polymer; all beads in one evaluation per step.
 
-    `thermostat` is "pile-l" or "pile-g" (canonical sampling), "trpmd" (free centroid, damped internal modes: for
-    spectra), "none" (RPMD) or a `Thermostat`. All beads start at the positions of the atoms with momenta drawn from
-    `seed`, and `equilibration` ps of "pile-l" go before step 0. The centre of mass is at rest unless atoms are fixed
-    (`FixAtoms`; other constraints are refused). `propagator` is "exact" or "cayley" (see `Ring`).
+    atoms: the structure with its calculator, where all beads start; it does not move
+    beads: number of copies in the ring
+    steps: number of steps
+    path: output files begin with this
+    temperature: in K
+    timestep: in fs
+    thermostat: "pile-l" or "pile-g" (canonical sampling), "trpmd" (free centroid, damped internal modes: for spectra),
+        "none" (RPMD) or a `Thermostat`
+    equilibration: ps of "pile-l" before step 0
+    propagator: of the free ring, "exact" or "cayley" (see `Ring`)
+    record: what to record beside the estimators: any property of the calculator, averaged over the beads (dipole and
+        polarizability give the Kubo-transformed correlations that `painn_ase.spectra` wants), positions and velocities
+        of the centroid, bead_positions, and heat_capacity (two more evaluations each time), as names or
+        {name: interval in steps}
+    every: steps between records
+    save_beads: which frames of beads are written
+    seed: of the initial momenta and the thermostat
+    resume: continue a run that was stopped or killed, or finished with fewer `steps`, to the last bit
+    overwrite: replace existing output files
+    output: which files, how often frames, syncs and flushes
+    guards: they look at every bead at every step, the first and the equilibration included; the temperature they limit
+        is that of all modes, and frames they keep are of one bead, in `<path>.flagged.traj`; they may change when a run
+        is resumed
+    checkpoint: seconds between states saved in `<path>.restart.npz`
+    progress: whether a progress bar shows; by default on a terminal
 
     Every `every` steps `<path>.h5` takes the estimators of `RingPolymerRun.averages`, conserved energy and temperature.
-    `record` adds any property of the calculator, averaged over the beads (dipole and polarizability give the
-    Kubo-transformed correlations that `painn_ase.spectra` wants), positions and velocities of the centroid,
-    bead_positions, and heat_capacity (two more evaluations each time), as names or {name: interval in steps}. Centroid
-    frames go to `<path>.traj`, those of beads where `save_beads` says.
-
-    A state is saved every `checkpoint` seconds in `<path>.restart.npz`; `resume` continues a run that was stopped or
-    killed, or finished with fewer `steps`, with the same numbers to the last bit. The `atoms` do not move.
-
-    The `guards` look at every bead at every step, the first and the equilibration included; the temperature they limit
-    is that of all modes, and frames they keep are of one bead, in `<path>.flagged.traj` (see `Guards`). They may change
-    when a run is resumed.
+    Centroid frames go to `<path>.traj`. The centre of mass is at rest unless atoms are fixed (`FixAtoms`; other
+    constraints are refused).
 
     Raises `InputError` for impossible requests, before any file is touched, and `SimulationError` when a guard stops
     the run: the last good and the offending frame of the bead are then in `<path>.failure.traj`.

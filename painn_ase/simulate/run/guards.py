@@ -23,15 +23,18 @@ class GuardWarning(UserWarning):
 class Guards:
     """What a run must not do. Forces and energies that are not finite always stop it.
 
-    `max_temperature` in K; by default 5000 K or, if larger, (10 + 60/f) times the temperature of the run, f degrees
-    of freedom: out of reach of thermal fluctuation even for f = 1. `max_force` in eV/Å, by default unlimited.
-    `stop_outside` objects to leaving what the model's training data covered (`PaiNNCalculator.outside`): pairs closer
-    than any in them, forces far above, unknown environments. `min_distance` in Å is for pairs of any elements and
-    with any calculator. `max_disagreement` in eV/Å is for committees: the largest `forces_std` of an atom.
+    max_temperature: in K; by default 5000 K or, if larger, (10 + 60/f) times the temperature of the run, f degrees of
+        freedom: out of reach of thermal fluctuation even for f = 1
+    max_force: on an atom in eV/Å; by default unlimited
+    stop_outside: object to leaving what the model's training data covered (`PaiNNCalculator.outside`): pairs closer
+        than any in them, forces far above, unknown environments
+    min_distance: in Å, of pairs of any elements and with any calculator
+    max_disagreement: in eV/Å, of a committee: the largest `forces_std` of an atom
+    action: what an objection does: "stop" ends the run; "warn" says it (`GuardWarning`) and goes on; a function is
+        called with a copy of the frame, results attached, and the sentence, to label it, say, and the run goes on
+        unless it raises
 
-    `action` says what an objection does: "stop" ends the run; "warn" says it (`GuardWarning`) and goes on; a function
-    is called with a copy of the frame, results attached, and the sentence, to label it, say, and the run goes on
-    unless it raises. The last two happen when an excursion begins, not at each of its steps, and their frames are
+    The last two actions happen when an excursion begins, not at each of its steps, and their frames are
     appended to `<path>.flagged.traj`.
     """
 

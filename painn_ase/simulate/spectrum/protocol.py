@@ -11,13 +11,22 @@ from painn_ase.errors import InputError, positive, whole
 class Protocol:
     """How the trajectories are made.
 
-    Each of `trajectories` copies starts from the given structure with momenta of its own, is equilibrated for
-    `equilibration` ps by Langevin dynamics (`friction` in fs⁻¹) at `temperature` (K), and then followed for `length`
-    ps at constant energy, by velocity Verlet with `timestep` fs. A frame is taken every `every` steps. Translation is
-    removed; a molecule keeps its rotation, which gives bands their P and R branches, unless `rotation` is False. Linear
-    molecules must keep it: without it their bends swing in one plane and lose half of their intensity.
+    Each copy starts from the given structure with momenta of its own, is equilibrated by Langevin dynamics, and then
+    followed at constant energy by velocity Verlet. Translation is removed.
 
-    With more than one of `beads` the copies are ring polymers: nuclei are quantum particles. They are equilibrated by
+    temperature: of the equilibration in K
+    trajectories: number of copies
+    length: of each trajectory in ps
+    equilibration: before it, in ps
+    timestep: in fs
+    every: steps between frames
+    friction: of the equilibration in fs⁻¹
+    rotation: whether a molecule keeps its rotation, which gives bands their P and R branches; linear
+        molecules must, for without it their bends swing in one plane and lose half of their intensity
+    seed: of all random numbers
+    beads: of a ring polymer; one is classical
+
+    With several beads the copies are ring polymers: nuclei are quantum particles. They are equilibrated by
     PILE-L and followed by thermostatted ring-polymer dynamics (TRPMD, λ = 0.5, centroid free), and the recorded dipole
     and polarizability are means over the beads, whose correlations are Kubo-transformed.
     """

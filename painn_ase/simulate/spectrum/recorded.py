@@ -35,8 +35,14 @@ def spectra_of_run(
 ) -> Report:
     """The report on the spectra of a recorded run (`run_md`), written to the folder `path`.
 
-    Needs "dipole" (or "born_effective_charges" and "velocities") for "infrared", "polarizability" for "raman",
-    "velocities" for "power"; by default all that were recorded. Errors come from blocks of the one trajectory.
+    run: the run, or the path its files begin with
+    path: folder of the report
+    spectra: some of "infrared" (needs "dipole", or "born_effective_charges" and "velocities"), "raman" (needs
+        "polarizability") and "power" (needs "velocities"); by default all whose series were recorded
+    analysis: resolution, laser, harmonic modes
+    overwrite: replace an existing report
+
+    Errors come from blocks of the one trajectory.
     """
     run = run if isinstance(run, Run) else Run.load(run)
     plan = _recorded(run, tuple(spectra))

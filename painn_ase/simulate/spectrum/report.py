@@ -86,7 +86,7 @@ class Recording:
     every: int  # steps between frames
     temperature: float  # K, kinetic
     masses: np.ndarray  # amu
-    facts: dict[str, str]
+    facts: dict[str, str]  # temperature, drift, resolution and so on
     atoms: Atoms | None = None  # for harmonic modes
 
 
@@ -94,11 +94,11 @@ class Recording:
 class Report:
     """Spectra with what they rest on; `folder` holds them as files."""
 
-    folder: Path
+    folder: Path  # of its files
     spectra: dict[str, Spectrum | RamanSpectra]  # by kind: infrared, raman, power
     facts: dict[str, str]
     bands: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)  # rows of a table by kind
-    harmonic: Vibrations | None = None
+    harmonic: Vibrations | None = None  # of the relaxed structure
 
     def __repr__(self) -> str:
         return f"Report({str(self.folder)!r}: {', '.join(self.spectra)})"

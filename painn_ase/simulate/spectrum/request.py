@@ -54,18 +54,26 @@ def simulate_spectra(
 ) -> Report:
     """The report on the spectra of a structure from independent trajectories; everything goes to the folder `path`.
 
-    `spectra` are some of "infrared" (from the dipole, or from Born charges and velocities where the calculator has
-    no dipole of the structure), "raman" (from the polarizability) and "power" (the vibrational density of states,
-    from the velocities); by default all that the calculator can provide. With several `beads` in the protocol nuclei
-    are quantum particles. All trajectories and beads advance together, in one evaluation per step with a
+    atoms: the structure with its calculator
+    path: folder of the report and its files
+    spectra: some of "infrared" (from the dipole, or from Born charges and velocities where the calculator has no dipole
+        of the structure), "raman" (from the polarizability) and "power" (the vibrational density of states, from the
+        velocities); by default all that the calculator can provide
+    protocol: temperature, number and length of trajectories, time step; with several beads nuclei are quantum particles
+    analysis: resolution, laser, harmonic modes
+    resume: continue a run that was stopped or killed, to the same numbers; resuming a finished run repeats only the
+        analysis, with another `analysis` if you like
+    overwrite: replace an existing report
+    progress: whether a progress bar shows; by default on a terminal
+    checkpoint: seconds between saved states
+    guards: they look at every copy at every step, equilibration included
+
+    All trajectories and beads advance together, in one evaluation per step with a
     `PaiNNCalculator`; with any other ASE calculator one after the other. What the spectra are made from is recorded in
     `run.h5`, rows with an axis of trajectories; `Run.load(path / "run")` reads it.
 
-    Every `checkpoint` seconds the state is saved; `resume` continues a run that was stopped or killed, to the same
-    numbers. Resuming a finished run repeats only the analysis, with another `analysis` if you like.
     Raises `InputError` for impossible requests, before anything is computed, and `SimulationError` when one of the
-    `guards` stops a trajectory; they look at every copy at every step, equilibration included. Steps of the
-    equilibration are counted below zero.
+    `guards` stops a trajectory. Steps of the equilibration are counted below zero.
     """
     _check_atoms(atoms)
     guards.check(atoms.calc)
