@@ -52,6 +52,7 @@ class AtomsSnapshot(Snapshot):
     step: int
     time: float
     atoms: Atoms
+    masses: np.ndarray  # (atoms, 1) in amu
     count: int = 1  # degrees of freedom
     conserve: Callable[[float], float | None] | None = None  # total energy -> the energy that the dynamics conserves
     user: User | None = None
@@ -62,7 +63,7 @@ class AtomsSnapshot(Snapshot):
 
     @cached_property
     def kinetic(self) -> float:
-        return float(np.sum(self.atoms.get_momenta() ** 2 / self.atoms.get_masses()[:, None])) / 2
+        return float(np.sum(self.atoms.get_momenta() ** 2 / self.masses)) / 2
 
     @cached_property
     def temperature(self) -> float:
@@ -155,7 +156,7 @@ class DriverMotion(OneStructure):
 
     def _at(self, step: int) -> AtomsSnapshot:
         count, time = self._conditions.freedom, step * self._conditions.timestep
-        return AtomsSnapshot(step, time, self.atoms, count, self._conserved, self._user)
+        return AtomsSnapshot(step, time, self.atoms, self._driver.masses, count, self._conserved, self._user)
 
     def _conserved(self, total: float) -> float | None:
         return self._bath.conserved_energy(self._driver, total)

@@ -33,7 +33,7 @@ class OptimizerMotion(OneStructure):
         self.atoms: Atoms = next(iter(target.iterimages()))
         self.label = type(driver).__name__
         self.converged = False
-        self._driver, self._target = driver, target
+        self._driver, self._target, self._masses = driver, target, self.atoms.get_masses()[:, None]
         self._moves = driver.irun(fmax=fmax, steps=np.iinfo(np.int64).max)
 
     def advance(self, step: int, due: Collection[str]) -> AtomsSnapshot:
@@ -42,7 +42,7 @@ class OptimizerMotion(OneStructure):
         good = np.isfinite(self.atoms.get_forces()).all()  # of others the watch says which atoms have them
         if good and not np.isfinite(self.largest_force()):
             raise SimulationError("the generalised forces on the cell are not finite")
-        return AtomsSnapshot(step, 0.0, self.atoms)
+        return AtomsSnapshot(step, 0.0, self.atoms, self._masses)
 
     def largest_force(self) -> float:
         """On an atom, or generalised on the cell, in eV/Å."""

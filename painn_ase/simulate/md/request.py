@@ -112,7 +112,7 @@ def run_md(
 
     with lent(atoms, freedom.hold_centre) as user:
         atoms.calc.get_property("forces", atoms)
-        first = AtomsSnapshot(0, 0.0, atoms, freedom.count).temperature
+        first = AtomsSnapshot(0, 0.0, atoms, atoms.get_masses()[:, None], freedom.count).temperature
         hottest = max(temperature, first) if before is None else before.values["first_temperature"]
         conditions = Conditions(temperature, timestep, freedom.count, bath_rng)
         motion = DriverMotion(atoms, bath, conditions, freedom, hottest, user)

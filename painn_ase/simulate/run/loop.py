@@ -125,6 +125,7 @@ class RecordedRun:
         self, motion: Motion, watch: Watch, files: RunFiles | None, saved: Checkpoint | None, first: int = 0
     ) -> None:
         self.motion, self.watch, self._files, self._saved = motion, watch, files, saved
+        self._asked = [] if files is None else [(o, interval) for o, interval in files.plan if o.needs]
         self._first = first
         self._step = first - 1  # the last step there is
         self._sizes: list[int] | None = None  # of further files, when the run was saved
@@ -185,7 +186,7 @@ class RecordedRun:
         return snapshot
 
     def _due(self, step: int) -> set[str]:
-        return (needs(self._files.plan, step) if self._files else set()) | self.watch.needs
+        return needs(self._asked, step) | self.watch.needs
 
     def _open(self, stack: ExitStack, first: Snapshot | None) -> None:
         if self._files is not None:

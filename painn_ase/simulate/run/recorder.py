@@ -168,6 +168,7 @@ class _Rows:
         self.bytes = 0
         self._plan = plan
         self._rows: dict[str, list[np.ndarray]] = {observable.name: [] for observable, _ in plan}
+        self._types = {observable.name: np.dtype(observable.dtype) for observable, _ in plan}
         self._begin = monotonic()
         self._last = -1
         self._path = path
@@ -219,7 +220,7 @@ class _Rows:
         """The observables due at this step."""
         for observable, interval in self._plan:
             if snapshot.step % interval == 0:
-                row = np.array(observable.read(snapshot), dtype=observable.dtype)
+                row = np.array(observable.read(snapshot), dtype=self._types[observable.name])
                 self._rows[observable.name].append(row)
                 self.bytes += row.nbytes + _OBJECT
         self._last = snapshot.step

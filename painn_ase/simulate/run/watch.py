@@ -104,10 +104,8 @@ class Watch:
     def inspect(self, snapshot: Snapshot) -> None:
         """Raises `SimulationError` if a guard stops the run; otherwise remembers the frames as the last good ones."""
         forces, energies = snapshot.of_copies("forces"), snapshot.of_copies("energy")
-        for k in _where(~np.isfinite(forces).all(axis=(1, 2))):
-            raise _Objection(f"forces are not finite (atoms {bad(forces[k])})", k)
-        for k in _where(~np.isfinite(energies)):
-            raise _Objection(f"the potential energy is {energies[k]}", k)
+        if not (np.isfinite(forces).all() and np.isfinite(energies).all()):
+            raise _not_finite(forces, energies)
         objections = {f"{name} {k}": (sentence, k) for name, k, sentence in self._objections(snapshot, forces)}
         if objections and self._guards.action == "stop":
             raise _Objection(*next(iter(objections.values())))
@@ -118,10 +116,13 @@ class Watch:
 
     def _objections(self, snapshot: Snapshot, forces: np.ndarray) -> Iterator[tuple[str, int, str]]:
         """Which guards object, about which copies, and why."""
-        guards, temperatures = self._guards, np.atleast_1d(snapshot.temperature)
-        beads = len(forces) // len(temperatures)
-        for k in _where(~(temperatures <= self._hottest)):
-            yield "temperature", k * beads, too_hot(temperatures[k], self._hottest, "of the ring " * (beads > 1))
+        guards, temperatures = self._guards, snapshot.temperature
+        fine = temperatures <= self._hottest
+        if not (fine if isinstance(fine, bool) else fine.all()):
+            temperatures = np.atleast_1d(temperatures)
+            beads = len(forces) // len(temperatures)
+            for k in _where(~(temperatures <= self._hottest)):
+                yield "temperature", k * beads, too_hot(temperatures[k], self._hottest, "of the ring " * (beads > 1))
         if guards.max_force is not None:
             squares = np.einsum("cai,cai->ca", forces, forces).max(axis=1)
             for k in _where(squares > guards.max_force**2):
@@ -201,6 +202,14 @@ def bare(atoms: Atoms) -> Atoms:
     image = atoms.copy()
     image.set_constraint()
     return image
+
+
+def _not_finite(forces: np.ndarray, energies: np.ndarray) -> _Objection:
+    """What is said of the first copy whose numbers mean nothing."""
+    for k in _where(~np.isfinite(forces).all(axis=(1, 2))):
+        return _Objection(f"forces are not finite (atoms {bad(forces[k])})", k)
+    k = _where(~np.isfinite(energies))[0]
+    return _Objection(f"the potential energy is {energies[k]}", k)
 
 
 def _where(mask: np.ndarray) -> list[int]:
