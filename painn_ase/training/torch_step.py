@@ -36,9 +36,10 @@ class TorchStep:
         self.examples = train
         self.held = [collate([validation[k] for k in indices]) for indices in batch_indices(validation, batch_size)]
 
-    def step(self, indices: np.ndarray, learning_rate: float, number: int) -> float:
-        """Makes step `number` (from 1) on the examples `indices` and returns their loss."""
-        return float(self.step_on(collate([self.examples[k] for k in indices]).to(self.device), learning_rate, number))
+    def step(self, indices: np.ndarray, learning_rate: float, number: int) -> Tensor:
+        """Makes step `number` (from 1) on the examples `indices` and returns their loss on the model's device, because
+        asking a GPU for the value would wait for it."""
+        return self.step_on(collate([self.examples[k] for k in indices]).to(self.device), learning_rate, number)
 
     def step_on(self, batch: Batch, learning_rate: float, number: int) -> Tensor:
         """The same with a batch that has been put together."""

@@ -150,7 +150,7 @@ class _Run:
         """Trains for one epoch, validates, and returns the row of the log and the validation set's predictions."""
         start = time.monotonic()
         rng = np.random.default_rng([self.config.run.seed, self.at.epoch])
-        total = 0.0
+        total: Any = 0.0  # a tensor where torch makes the steps
         batches = list(batch_indices(self.examples, self.config.run.batch_size, rng))
         for indices in batches:
             total += self.way.step(indices, self._learning_rate(), self.at.step + 1)
@@ -162,7 +162,7 @@ class _Run:
             "epoch": self.at.epoch + 1,
             "step": self.at.step,
             "learning_rate": last_rate,
-            "train_loss": total / len(batches),
+            "train_loss": float(total) / len(batches),
             "validation_loss": self.loss.of(errors),
             "validation_score": self.loss.score(errors),
         }

@@ -69,7 +69,7 @@ def test_steps_are_those_of_the_torch_trainer(missing):
     rng = np.random.default_rng(0)
     for number in range(1, 13):
         indices = rng.choice(len(case.examples), 2, replace=False)
-        losses = [way.step(indices, 1e-3, number) for way in (by_torch, compiled)]
+        losses = [float(way.step(indices, 1e-3, number)) for way in (by_torch, compiled)]
         assert losses[1] == pytest.approx(losses[0], rel=1e-9)
     for (name, expected), found in zip(by_torch.model.named_parameters(), compiled.model.parameters(), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-9, msg=name)
@@ -91,7 +91,7 @@ def test_moments_of_either_way_serve_the_other():
             ours.copy_(theirs)
     compiled.restore(by_torch.moments())
     losses = [way.step(np.array([1, 2]), 1e-3, 4) for way in (by_torch, compiled)]
-    losses = [way.step(np.array([1, 2]), 1e-3, 5) for way in (by_torch, compiled)]
+    losses = [float(way.step(np.array([1, 2]), 1e-3, 5)) for way in (by_torch, compiled)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-9)
     assert set(compiled.moments()) == set(by_torch.moments())
 

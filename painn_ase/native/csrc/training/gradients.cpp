@@ -118,21 +118,14 @@ void filter_block(const Network<T>& net, int filter, int block, const Wave<T>& w
         }
 }
 
-}  // namespace
-
+// Tasks of the messages and updates. `late` are those that read the sums by element.
 template <class T>
-void Trainer<T>::gradients(const Mode& mode, const Batch& batch, int64_t first, int64_t last, bool accumulate, int threads) {
-    const Network<T>& net = weights_.net;
-    const int64_t n = batch.first_atom[last] - batch.first_atom[first];
-    const int32_t* species = batch.species.data() + batch.first_atom[first];
-    const int elements = (int)batch.elements.size(), F = net.F;
-    T* out = memory_.gradient;
-    Tasks<T> tasks(kernels_, mode.tangents, accumulate);
-    std::vector<GradientTask<T>> early, late;  // late: those that read the sums by element
+void network_tasks(const Network<T>& net, const Mode& mode, const Wave<T>& wave, int64_t n, Tasks<T>& tasks,
+                   std::vector<GradientTask<T>>& early, std::vector<GradientTask<T>>& late) {
     for (int set = 0; set < net.n_sets; set++) {
         typename Tasks<T>::List mix, update_1, update_2, gated, context_1, context_2;
         for (int t = set; t < net.T_; t += net.n_sets) {
-            const Layer<T>& q = wave_.layers[t];
+            const Layer<T>& q = wave.layers[t];
             tasks.pair(mix, q.h_M, q.v1, q.b_M, q.t_v1, 3 * n);
             tasks.pair(update_1, q.h_hu, q.j, q.b_hu, q.t_j, n);
             tasks.pair(update_2, q.h_a, q.z_u, q.b_a, q.t_zu, n);
@@ -141,8 +134,8 @@ void Trainer<T>::gradients(const Mode& mode, const Batch& batch, int64_t first, 
                 tasks.pair(context_2, q.h_x, q.z_c, q.b_x, q.t_zc, n);
                 tasks.pair(context_1, q.h_hc, q.s, q.b_hc, q.t_s, n);
             } else {
-                context_2.push_back({wave_.table.h_x, wave_.table.z, elements, true});
-                context_1.push_back({wave_.table.h_h, wave_.table.s, elements, true});
+                context_2.push_back({wave.table.h_x, wave.table.z, wave.table.count, true});
+                context_1.push_back({wave.table.h_h, wave.table.s, wave.table.count, true});
             }
         }
         const Interaction<T>& w = net.sets[set];
@@ -151,59 +144,85 @@ void Trainer<T>::gradients(const Mode& mode, const Batch& batch, int64_t first, 
         if (gated.size() == update_2.size()) {
             tasks.add(early, w.update_2, update_2);
         } else {  // nobody reads the last vectors, nor makes their hats
-            tasks.add(early, w.update_2, update_2, 0, F);
-            tasks.add(early, w.update_2, gated, F, F);
-            tasks.add(early, w.update_2, update_2, 2 * F, F);
+            tasks.add(early, w.update_2, update_2, 0, net.F);
+            tasks.add(early, w.update_2, gated, net.F, net.F);
+            tasks.add(early, w.update_2, update_2, 2 * net.F, net.F);
         }
         tasks.add(set ? early : late, w.context_2, context_2);
         tasks.add(set ? early : late, w.context_1, context_1);
     }
-    if (mode.energy) tasks.readout(early, net.energy, wave_.hidden, wave_.s, wave_.t_s, n);
-    Tasks<T> plain(kernels_, false, accumulate);
+}
+
+// Tasks of the heads beside the energy, which have no tangents.
+template <class T>
+void head_tasks(const Network<T>& net, const Mode& mode, const Wave<T>& wave, int64_t n, Tasks<T>& tasks,
+                std::vector<GradientTask<T>>& early) {
     for (int h = 0; h < net.n_heads; h++) {
         if (!mode.heads[h]) continue;
-        plain.readout(early, net.heads[h].readout, wave_.head_hidden[h], wave_.s, {}, n);
+        tasks.readout(early, net.heads[h].readout, wave.head_hidden[h], wave.s, {}, n);
         for (int k = 0; k < net.heads[h].depth; k++) {
-            const GatedState<T>& q = wave_.head_blocks[h][k];
-            plain.add(early, net.heads[h].blocks[k].mix, {{q.h_M, q.v, 3 * n, true}});
-            plain.add(early, net.heads[h].blocks[k].gate_1, {{q.h_h, q.j, n, true}});
-            plain.add(early, net.heads[h].blocks[k].gate_2, {{q.h_g, q.z, n, true}});
+            const GatedState<T>& q = wave.head_blocks[h][k];
+            tasks.add(early, net.heads[h].blocks[k].mix, {{q.h_M, q.v, 3 * n, true}});
+            tasks.add(early, net.heads[h].blocks[k].gate_1, {{q.h_h, q.j, n, true}});
+            tasks.add(early, net.heads[h].blocks[k].gate_2, {{q.h_g, q.z, n, true}});
         }
     }
+}
+
+// Hats of the first context and of the embedding, from the atoms of each element.
+template <class T>
+void element_gradients(const Kernels<T>& kernels, const Network<T>& net, const Wave<T>& wave, const int32_t* species, int64_t n,
+                       bool accumulate, T* gradient) {
+    const int blocks = net.blocks, elements = wave.table.count;
+    sum_by_element(wave.layers[0].h_x, wave.table.h_x, 2 * blocks, species, n, elements);
+    for (int b = 2 * blocks; b < 3 * blocks; b++) std::fill_n(wave.table.h_x.from(0, b).data, elements * BLOCK, T(0));
+    sum_by_element(wave.h_s0, wave.table.h_s, blocks, species, n, elements);
+    kernels.table_hat(net, wave.table);
+    T* embedding = gradient + net.embedding;
+    if (!accumulate) std::fill_n(embedding, (int64_t)net.elements * net.F, T(0));
+    for (int e = 0; e < elements; e++)
+        for (int c = 0; c < net.F; c++)
+            embedding[(int64_t)wave.table.numbers[e] * net.F + c] += wave.table.h_s.from(e, c / BLOCK).data[c % BLOCK];
+}
+
+// Rows of the readouts of all heads.
+template <class T>
+void last_rows(const Network<T>& net, const Mode& mode, const Wave<T>& wave, const std::vector<int>& structure, bool accumulate,
+               T* gradient) {
+    const int64_t n = (int64_t)structure.size();
+    if (mode.energy)
+        readout_rows(net, net.energy, wave.hidden, wave, mode.tangents, n, accumulate, gradient,
+                     [&](int64_t i) { return wave.factor[structure[i]]; });
+    for (int h = 0; h < net.n_heads; h++)
+        if (mode.heads[h] && net.heads[h].kind == CHARGES)
+            readout_rows(net, net.heads[h].readout, wave.head_hidden[h], wave, false, n, accumulate, gradient,
+                         [&](int64_t i) { return wave.seed[h][4 * i]; });
+}
+
+}  // namespace
+
+template <class T>
+void Trainer<T>::gradients(const Mode& mode, const Batch& batch, int64_t first, int64_t last, bool accumulate, int threads) {
+    const Network<T>& net = weights_.net;
+    const int64_t start = batch.first_atom[first], n = batch.first_atom[last] - start;
+    T* out = memory_.gradient;
+    Tasks<T> tasks(kernels_, mode.tangents, accumulate), plain(kernels_, false, accumulate);
+    std::vector<GradientTask<T>> early, late;
+    network_tasks(net, mode, wave_, n, tasks, early, late);
+    if (mode.energy) tasks.readout(early, net.energy, wave_.hidden, wave_.s, wave_.t_s, n);
+    head_tasks(net, mode, wave_, n, plain, early);
     int64_t padded_matrix = 0;
     for (const Dense<T>* layer : weights_.layers)
         if (!layer->whole()) padded_matrix = std::max(padded_matrix, (int64_t)layer->inputs * layer->outputs);
     for (int r = 0; r < threads; r++) scratch(r, padded_matrix);
-
-    const auto by_element = [&] {
-        const int blocks = net.blocks;
-        sum_by_element(wave_.layers[0].h_x, wave_.table.h_x, 2 * blocks, species, n, elements);
-        for (int b = 2 * blocks; b < 3 * blocks; b++) std::fill_n(wave_.table.h_x.from(0, b).data, elements * BLOCK, T(0));
-        sum_by_element(wave_.h_s0, wave_.table.h_s, blocks, species, n, elements);
-        kernels_.table_hat(net, wave_.table);
-        T* embedding = out + net.embedding;
-        if (!accumulate) std::fill_n(embedding, (int64_t)net.elements * F, T(0));
-        for (int e = 0; e < elements; e++)
-            for (int c = 0; c < F; c++)
-                embedding[(int64_t)batch.elements[e] * F + c] += wave_.table.h_s.from(e, c / BLOCK).data[c % BLOCK];
-    };
-    const auto last_rows = [&] {
-        std::vector<int> structure(n);
-        for (int64_t s = first; s < last; s++)
-            std::fill(structure.begin() + (batch.first_atom[s] - batch.first_atom[first]),
-                      structure.begin() + (batch.first_atom[s + 1] - batch.first_atom[first]), (int)(s - first));
-        if (mode.energy)
-            readout_rows(net, net.energy, wave_.hidden, wave_, mode.tangents, n, accumulate, out,
-                         [&](int64_t i) { return wave_.factor[structure[i]]; });
-        for (int h = 0; h < net.n_heads; h++)
-            if (mode.heads[h] && net.heads[h].kind == CHARGES)
-                readout_rows(net, net.heads[h].readout, wave_.head_hidden[h], wave_, false, n, accumulate, out,
-                             [&](int64_t i) { return wave_.seed[h][4 * i]; });
-    };
+    std::vector<int> structure(n);
+    for (int64_t s = first; s < last; s++)
+        std::fill(structure.begin() + (batch.first_atom[s] - start), structure.begin() + (batch.first_atom[s + 1] - start),
+                  (int)(s - first));
     const size_t filters = (size_t)net.n_filters * net.blocks;
     each_task(threads, 2 + filters + early.size(), [&](size_t k, int rank) {
-        if (k == 0) return by_element();
-        if (k == 1) return last_rows();
+        if (k == 0) return element_gradients(kernels_, net, wave_, batch.species.data() + start, n, accumulate, out);
+        if (k == 1) return last_rows(net, mode, wave_, structure, accumulate, out);
         if ((k -= 2) < filters)
             return filter_block(net, (int)(k / net.blocks), (int)(k % net.blocks), wave_, (int)(last - first), accumulate, out);
         kernels_.gradient(early[k - filters], out, scratch_[rank].data());
