@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from ase import Atoms
 
+from painn_ase.calculator import PaiNNCalculator
+from painn_ase.coverage import CoverageWarning
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.quality.crystal import crystal_check
 from painn_ase.quality.curvature import curvature_check
@@ -23,7 +26,12 @@ def measure_at_rest(model: Subject, structure: Atoms | None, say: Callable = pri
     A crystal that does not relax, or whose ions leave their places under strain, is an outcome and stored as such. What
     cannot be measured is told to `say` in a sentence.
     """
-    calculator = calculator_of(model, "float64")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CoverageWarning)
+        return _measured(calculator_of(model, "float64"), structure, say)
+
+
+def _measured(calculator: PaiNNCalculator, structure: Atoms | None, say: Callable) -> dict[str, Any]:
     if structure is None or "forces" not in calculator.implemented_properties:
         say("nothing at rest was measured: no example structure with forces; name one with --structure")
         return {}
