@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from painn_ase.backends.weights import KINDS, HeadWeights, Tables, kernel_weights
+from painn_ase.backends.weights import HeadWeights, Tables, kernel_weights
 from painn_ase.errors import InputError, SimulationError
+from painn_ase.heads import DipoleHead, EnergyHead, PolarizabilityHead
 from painn_ase.heads.frame import WHICH_FRAGMENT
 from painn_ase.model import Model
 from painn_ase.native import library as c
@@ -15,7 +16,29 @@ from painn_ase.representations import PaiNN
 
 MAX_FEATURES = 256
 _MAX_LAYERS = 16
-_AS_PUBLISHED = {"vectors": "full", "scalar_product": True, "cross_product": False, "tensor_features": False}
+ANY = object()
+# Every option of a network and of heads that the kernel computes, and the value it knows, where it is not any: what is
+# not here it refuses.
+_PAINN: dict[str, Any] = {
+    **dict.fromkeys(("features", "interactions", "cutoff", "radial", "cutoff_function", "epsilon", "embeddings"), ANY),
+    **dict.fromkeys(("shared_filters", "shared_interactions"), ANY),
+    "activation": "silu",
+    "mixing_bias": False,
+    "repulsion": None,
+    "vectors": "full",
+    "scalar_product": True,
+    "cross_product": False,
+    "tensor_features": False,
+}
+_HEADS: dict[type, dict[str, Any]] = {
+    EnergyHead: {"hidden": ANY, "activation": "silu", "mean": ANY, "mean_references": False, "linear": False},
+    DipoleHead: {
+        **dict.fromkeys(("hidden", "atomic_dipoles", "charge_correction", "epsilon"), ANY),
+        "activation": "silu",
+        "charge_unit": 1.0,
+    },
+    PolarizabilityHead: {"hidden": ANY, "activation": "silu", "epsilon": ANY},
+}
 
 
 def unsupported(model: Model) -> str | None:
@@ -26,27 +49,24 @@ def unsupported(model: Model) -> str | None:
     features = representation.features
     if features % 16 or not 16 <= features <= MAX_FEATURES:
         return f"the kernel needs features in multiples of 16 up to {MAX_FEATURES}; this model has {features}"
-    if representation.config["activation"] != "silu":
-        return f"the kernel knows the activation 'silu'; this model has {representation.config['activation']!r}"
-    if representation.config["mixing_bias"]:
-        return "the kernel mixes vectors without biases; this imported model has them"
-    if representation.config["repulsion"]:
-        return "the kernel does not know the pair repulsion of this imported model"
-    for option, published in _AS_PUBLISHED.items():
-        if representation.config[option] != published:
-            return f"the kernel knows PaiNN as published; this model has {option} = {representation.config[option]!r}"
+    reason = _unknown("PaiNN", representation.config, _PAINN)
     heads: Any = model.heads
     for name, head in heads.items():
-        if type(head) not in KINDS:
+        if type(head) not in _HEADS:
             return f"the kernel does not know the head {name!r}"
-        if head.config["activation"] != "silu":
-            return f"the kernel knows the activation 'silu'; head {name!r} has {head.config['activation']!r}"
-        if head.config.get("mean_references", False) or head.config.get("charge_unit", 1.0) != 1.0:
-            return f"the kernel does not know averaged references and charges in other units than e; head {name!r} does"
-        if head.config.get("linear", False):
-            return f"the kernel knows heads without a linear term; head {name!r} has one"
+        reason = reason or _unknown(f"head {name!r}", head.config, _HEADS[type(head)])
         if len(head.config["hidden"]) >= _MAX_LAYERS:
             return f"the kernel knows heads of up to {_MAX_LAYERS - 1} hidden layers"
+    return reason
+
+
+def _unknown(what: str, config: dict[str, Any], handled: dict[str, Any]) -> str | None:
+    """The first option of `config` that is not `handled`, or has another value; None if there is none."""
+    for option, value in config.items():
+        if option not in handled:
+            return f"the kernel does not know the option {option!r} of {what}"
+        if handled[option] is not ANY and value != handled[option]:
+            return f"the kernel knows {what} with {option} = {handled[option]!r}; this model has {option} = {value!r}"
     return None
 
 

@@ -5,10 +5,15 @@ from matscipy.neighbours import neighbour_list
 from numpy.typing import ArrayLike
 
 from painn_ase.neighbors.base import Pairs
-from painn_ase.neighbors.geometry import check_distances, checked
+from painn_ase.neighbors.brute_force import BruteForceNeighborList
+from painn_ase.neighbors.geometry import Geometry, check_distances, checked
 
 MOST_BINS = 100
 """Along a direction that is not periodic. Atoms beyond the last bin are put into it: slower, never wrong."""
+
+
+FEW_ATOMS = 300
+"""In a periodic cell of more than `MOST_BINS`³ bins, which are emptied one by one, trying all pairs is faster."""
 
 
 class MatscipyNeighborList:
@@ -18,6 +23,8 @@ class MatscipyNeighborList:
 
     def __call__(self, positions: np.ndarray, cell: np.ndarray, pbc: ArrayLike, cutoff: float) -> Pairs:
         geometry = checked(positions, cell, pbc, cutoff)
+        if len(geometry.positions) <= FEW_ATOMS and _bins(geometry, cutoff) > MOST_BINS**3:
+            return BruteForceNeighborList()(geometry.positions, geometry.cell, geometry.pbc, cutoff)
         origin, box = _box(geometry.positions, geometry.cell, geometry.pbc, cutoff)
         centers, neighbors, shifts = neighbour_list(
             "ijS", positions=geometry.positions, cell=box, cell_origin=origin, pbc=geometry.pbc, cutoff=float(cutoff)
@@ -25,6 +32,12 @@ class MatscipyNeighborList:
         pairs = Pairs(centers.astype(np.int64), neighbors.astype(np.int64), shifts.astype(np.int64))
         check_distances(pairs, geometry.positions, geometry.cell)
         return pairs
+
+
+def _bins(geometry: Geometry, cutoff: float) -> float:
+    """How many bins the cell is divided into along its periodic vectors."""
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(geometry.cell), axis=0)  # Å, between faces of the cell
+    return float(np.prod(np.maximum(heights[geometry.pbc] / cutoff, 1.0)))
 
 
 def _box(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:

@@ -241,3 +241,17 @@ def test_energy_is_conserved_without_a_thermostat():
     time = np.arange(len(energies)) * 1e-3  # ps
     drift = np.polyfit(time, energies, 1)[0] / len(atoms)
     assert abs(drift) <= 1e-4  # eV/atom/ps
+
+
+def test_the_kernel_refuses_an_option_it_has_not_heard_of():
+    """A network learns a new option, and nobody thinks of the kernel: it must not compute as if there were none."""
+    model = random_model(heads={"energy": {}, "dipole": {}})
+    assert NativeBackend.supports(model) is None
+    for part in (model.representation, model.heads["dipole"]):
+        part.config["novelty"] = True
+        assert "does not know the option 'novelty'" in NativeBackend.supports(model)
+        del part.config["novelty"]
+    for head in ("mean_references", "linear"):
+        model.heads["energy"].config[head] = True
+        assert head in NativeBackend.supports(model)
+        model.heads["energy"].config[head] = False
