@@ -144,7 +144,7 @@ def reader(folder: Path) -> Path:
     stub = "namespace painn { struct Kernels; const Kernels* kernels_portable(); const Kernels* kernels_avx2() "
     stub += "{ return kernels_portable(); } const Kernels* kernels_avx512() { return kernels_portable(); } }"
     (folder / "stub.cpp").write_text(stub)
-    flags = ["-std=c++17", "-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-pthread"]
+    flags = ["-std=c++17", "-O0", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-pthread"]
     command = [compiler, *flags, f"-I{KERNEL}", f"-I{HERE}", *map(str, sources), str(folder / "stub.cpp")]
     done = subprocess.run([*command, "-o", str(folder / "reader")], capture_output=True, text=True)
     if "cannot find" in done.stderr:
