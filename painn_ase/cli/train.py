@@ -21,5 +21,5 @@ def run(options: argparse.Namespace) -> None:
     save_model(trained.model, trained.folder, card=render_card(trained.model))
     for part, evaluation in trained.evaluations.items():
         print(f"\n{part} ({evaluation.structures} structures)\n{evaluation.table()}")
-    state = "finished" if trained.finished else "interrupted; --resume continues"
+    state = "finished" if trained.finished else "interrupted or out of time; --resume continues"
     print(f"\n{state} after {trained.epochs} epochs, best epoch {trained.best_epoch}; model: {trained.folder}")

@@ -96,7 +96,9 @@ def _worked_out(kind: Kind, a: np.ndarray, b: np.ndarray) -> Pairs:
     return Pairs(a[keep], b[keep], distance[keep], (energy[b] - energy[a])[keep], work[keep], terms, strain[keep])
 
 
-def _superposed(positions: np.ndarray, forces: np.ndarray, a: np.ndarray, b: np.ndarray):
+def _superposed(
+    positions: np.ndarray, forces: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Positions and forces of frames `b` turned onto frames `a`, both about their centres (Kabsch 1976)."""
     onto = positions[a] - positions[a].mean(axis=1, keepdims=True)
     from_ = positions[b] - positions[b].mean(axis=1, keepdims=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
-from tqdm.auto import tqdm
 
 from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.files import claim
+from painn_ase.progress import Meter
 from painn_ase.reference.foreign import FromCalculator
 from painn_ase.reference.journal import Journal, rounded
 from painn_ase.reference.labellers import UNITS, KohnSham, Labeller, Models
@@ -112,13 +111,13 @@ def _fill(
     missing = {key: index for index, key in reversed(list(enumerate(keys))) if key not in journal.done}
     todo = sorted(missing.values())
     failed: dict[int, str] = {}
-    with tqdm(total=len(todo), unit="frame", desc="label", disable=None, file=sys.stderr) as bar:
+    with Meter(len(todo), "frame", "label") as shown:
         for index, outcome in outcomes(labeller, [(i, structures[i]) for i in todo], processes, threads):
             if isinstance(outcome, str):
                 failed[index] = outcome
             else:
                 journal.append(_annotated(structures[index], outcome))
-            bar.update()
+            shown.update()
     failed = dict(sorted(failed.items()))
     reasons = [{"frame": index, "reason": reason} for index, reason in failed.items()]
     journal.finish(keys, {"frames": len(journal.done), "failed": reasons, "versions": _versions()})

@@ -108,6 +108,7 @@ class Run:
     output: Path
     start: Path | None = None  # model folder to go on from with fresh moments of the optimizer; random weights without
     epochs: int = _at_least(1, 1000)
+    hours: float = _at_least(0.0, 0.0)  # of epochs, resumed parts added up; 0: as many as it takes
     batch_size: int = _at_least(1, 10)
     seed: int = _at_least(0, 0)
     device: str = "cpu"

@@ -16,11 +16,11 @@ from typing import Any
 import ase
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from painn_ase import checkpoint as model_files
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.model import Model
+from painn_ase.progress import Meter
 from painn_ase.threads import torch_threads
 from painn_ase.training.average import AveragedModel
 from painn_ase.training.checkpoint import load_state, save_state
@@ -38,7 +38,7 @@ from painn_ase.training.start import known_geometries, new_model, started_model
 logger = logging.getLogger(__name__)
 
 CHECKPOINT, LOG, MODEL = "checkpoint.safetensors", "log.csv", "model"
-_FREE_KEYS = ("output", "threads", "early_stopping", "checkpoint_epochs", "checkpoint_seconds")
+_FREE_KEYS = ("output", "threads", "hours", "early_stopping", "checkpoint_epochs", "checkpoint_seconds")
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Trained:
     folder: Path  # of the saved model
     epochs: int  # that were trained
     best_epoch: int  # lowest validation score
-    finished: bool  # False after an interrupt: --resume continues
-    evaluations: dict[str, Evaluation]  # 'validation' and, where there is one, 'test'
+    finished: bool  # False after an interrupt, or when [run] hours are used up: --resume continues
+    evaluations: dict[str, Evaluation]  # 'validation' and, where there is one and no interrupt, 'test'
 
 
 @dataclass
@@ -75,21 +75,20 @@ def train(
 
     The output folder also receives `log.csv` (a row per epoch) and `checkpoint.safetensors`. With `resume` the run
     continues from there, bit for bit as if it had never stopped (same machine, same threads). Ctrl-C finishes the
-    epoch and saves. `on_epoch` is called with each row of the log. Raises `InputError` for unusable data or when
-    an earlier run would be overwritten, `SimulationError` when the loss is no longer finite.
+    epoch and saves, without a look at the test set; so does the end of `[run] hours`, but with one. `on_epoch` is
+    called with each row of the log. Raises `InputError` for unusable data or when an earlier run would be overwritten,
+    `SimulationError` when the loss is no longer finite.
     """
     with torch_threads(config.run.threads), memory_kept(), interrupts() as interrupt:
         run = _Run(config, resume)
-        bar = tqdm(total=config.run.epochs, initial=run.at.epoch, unit="epoch", disable=None if progress else True)
-        with bar:
-            while not run.done and not interrupt.requested:
+        with Meter(config.run.epochs, "epoch", "train", initial=run.at.epoch, shown=progress) as shown:
+            while not (run.done or run.out_of_time or interrupt.requested):
                 row, validation = run.epoch()
-                bar.update()
-                bar.set_postfix_str(", ".join(str(c.error()) for c in validation.values()))
+                shown.update(", ".join(str(c.error()) for c in validation.values()))
                 if on_epoch is not None:
                     on_epoch(row)
         run.save()
-        return run.result()
+        return run.result(tested=run.done or run.out_of_time)
 
 
 class _Run:
@@ -145,6 +144,12 @@ class _Run:
         patience = self.config.run.early_stopping
         waited = self.at.epoch - self.at.best_epoch
         return self.at.epoch >= self.config.run.epochs or bool(patience and waited >= patience)
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether another epoch would end after `[run] hours`; a first one is always made."""
+        budget, at = 3600 * self.config.run.hours, self.at
+        return bool(budget and at.epoch and at.seconds * (1 + 1 / at.epoch) > budget)
 
     def epoch(self) -> tuple[dict[str, float], dict[str, Comparison]]:
         """Trains for one epoch, validates, and returns the row of the log and the validation set's predictions."""
@@ -209,12 +214,16 @@ class _Run:
                 model_files.save_model(model, self.folder / MODEL, provenance=self.provenance(), errors=model.errors)
         self.saved_at = time.monotonic()
 
-    def result(self) -> Trained:
-        """The best model, evaluated and saved with its errors."""
+    def result(self, tested: bool) -> Trained:
+        """The best model, evaluated and saved with its errors; those of the test set if `tested`."""
         if not self.at.best_epoch:
             raise InputError("training was interrupted before its first epoch ended; there is no model yet")
         with self._best_weights() as best:
-            evaluations = {part: Evaluation(compare(best, b), self.counts[part]) for part, b in self.held.items()}
+            evaluations = {
+                part: Evaluation(compare(best, b), self.counts[part])
+                for part, b in self.held.items()
+                if tested or part == "validation"
+            }
             best.errors = {part: evaluation.to_dict() for part, evaluation in evaluations.items()}
             folder = model_files.save_model(best, self.folder / MODEL, provenance=self.provenance(), errors=best.errors)
         model = model_files.load_model(folder)

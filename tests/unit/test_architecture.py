@@ -14,7 +14,7 @@ ROOT = Path(painn_ase.__file__).parent
 
 # A module may import from groups of lower or equal number; `cli` may be imported by nobody else.
 LAYERS = {
-    "units": 0, "errors": 0, "shown": 0, "files": 0, "threads": 0, "tensor_file": 0,
+    "units": 0, "errors": 0, "shown": 0, "files": 0, "threads": 0, "progress": 0, "tensor_file": 0,
     "properties": 1, "untrusted": 1, "native": 1, "rigid": 1, "isotopes": 1,
     "graph": 2,
     "neighbors": 3, "nn": 3, "ase_polarizability": 3,

@@ -360,3 +360,32 @@ def test_training_refuses_to_start_from_another_network(table, tmp_path):
     table["run"]["start"] = "nowhere"
     with pytest.raises(ModelError, match="nowhere"):
         train(parse_config(table, tmp_path), progress=False)
+
+
+def test_a_budget_of_time_ends_a_run_that_more_time_continues(table, tmp_path, capsys):
+    """A first epoch is always made; the model is evaluated on the test frames, and --resume goes on where it was."""
+    write_frames(tmp_path / "test.xyz", 3, seed=9)
+    table["data"]["test"] = "test.xyz"
+    table["run"]["hours"] = 1e-9
+    result = train(parse_config(table, tmp_path))
+    assert (result.epochs, result.finished, set(result.evaluations)) == (1, False, {"validation", "test"})
+    assert "train: epoch 1 of 4 after" in capsys.readouterr().err  # no terminal here
+    table["run"]["hours"] = 1.0
+    resumed = train(parse_config(table, tmp_path), resume=True, progress=False)
+    assert (resumed.epochs, resumed.finished) == (4, True)
+    del table["run"]["hours"]
+    table["run"]["output"] = "straight"
+    straight = train(parse_config(table, tmp_path), progress=False)
+    for a, b in zip(straight.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_ctrl_c_does_not_wait_for_the_test_frames(table, tmp_path):
+    write_frames(tmp_path / "test.xyz", 3, seed=9)
+    table["data"]["test"] = "test.xyz"
+    result = train(
+        parse_config(table, tmp_path), progress=False, on_epoch=lambda row: os.kill(os.getpid(), signal.SIGINT)
+    )
+    assert set(result.evaluations) == {"validation"}
+    assert not result.finished
+    assert set(train(parse_config(table, tmp_path), resume=True, progress=False).evaluations) == {"validation", "test"}
