@@ -2,14 +2,14 @@
 
 import argparse
 
-from painn_ase.cli.arguments import file_to_write, source, whole, without_effect
+from painn_ase.cli.arguments import file_to_write, number, source, whole, without_effect
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("label", help="label structures by quantum chemistry or models", description=__doc__)
     p.add_argument("frames", nargs="+", type=source, help="files of structures that ASE reads")
     by = p.add_mutually_exclusive_group(required=True)
-    by.add_argument("--level", metavar="FUNCTIONAL/BASIS", help="e.g. pbe0/def2-svpd")
+    by.add_argument("--level", metavar="LEVEL", help="FUNCTIONAL/BASIS, e.g. pbe0/def2-svpd, or gfn2 or gfn1 (tblite)")
     by.add_argument("--models", nargs="+", type=source, metavar="MODEL", help="the mean of trained models, as teachers")
     text = "energy forces dipole polarizability (default: energy forces)"
     p.add_argument("--properties", nargs="+", default=["energy", "forces"], metavar="PROPERTY", help=text)
@@ -17,6 +17,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--output", type=file_to_write, default="labelled.extxyz", metavar="PATH", help=text)
     p.add_argument("--processes", type=whole(1), default=1, help="structures computed at the same time (%(default)s)")
     p.add_argument("--threads", type=whole(1), default=1, help="threads of each process (default: %(default)s)")
+    p.add_argument("--grid", type=whole(0), metavar="N", help="integration grid of PySCF, 0 to 9 (default: 3)")
+    p.add_argument("--scf-tolerance", type=number(above=0), metavar="HARTREE", help="(default: 1e-9)")
     p.add_argument("--compact-basis", action="store_true", help="allow polarizabilities without diffuse functions")
     p.add_argument("--overwrite", action="store_true", help="forget an existing output")
     p.set_defaults(run=run)
@@ -27,9 +29,13 @@ def run(options: argparse.Namespace) -> None:
     from painn_ase.training import read_frames
 
     chosen = ("properties", "processes", "threads", "overwrite")
-    if options.models:
-        without_effect(options, ["compact_basis"], "--models have no basis set")
-    level = options.level and Level.parse(options.level, compact_basis=options.compact_basis)
+    settings = ["compact_basis", "grid", "scf_tolerance"]
+    level = options.level
+    if level is None or "/" not in level:
+        without_effect(options, settings, "only levels FUNCTIONAL/BASIS have a grid and a basis set")
+    else:
+        given = {name: getattr(options, name) for name in settings}
+        level = Level.parse(level, **{name: value for name, value in given.items() if value is not None})
     outcome = label(
         read_frames(options.frames),
         level or Models(*options.models),

@@ -42,7 +42,13 @@ def _check(frames: Sequence[Atoms], labels: Mapping[str, Label]) -> list[Finding
     for kind in table:
         if len(kind) >= _FEW:
             found += [*energetics(kind), *structures.shuffled(kind)]
-        checks = (magnitudes.balance, magnitudes.outliers, structures.collisions, structures.valences)
+        checks = (
+            magnitudes.balance,
+            magnitudes.outliers,
+            magnitudes.branches,
+            structures.collisions,
+            structures.valences,
+        )
         found += [finding for each in checks for finding in each(kind)]
     return found
 

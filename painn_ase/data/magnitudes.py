@@ -112,6 +112,21 @@ def dipoles(kinds: Sequence[Kind]) -> Iterator[Finding]:
         )
 
 
+def branches(kind: Kind) -> Iterator[Finding]:
+    """Dipoles of cells that lie whole quanta, e times a cell vector, beside those of the other frames."""
+    if not kind.pbc.all() or not kind.has("dipole") or len(kind) < 3:
+        return
+    quanta = np.einsum("fa,fab->fb", kind.labels["dipole"], np.linalg.inv(kind.cells))
+    beside = np.abs(quanta - np.nanmedian(quanta, axis=0)).max(axis=1) > 0.5
+    if beside.any():
+        yield Finding(
+            "branches",
+            "dipoles of cells differ by e times a cell vector or more from most: branches of the polarisation. Take "
+            "whole multiples of the cell vectors off until they vary smoothly, or a network learns the jumps",
+            _of(kind, beside),
+        )
+
+
 def _expected_charges(numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """(atoms,) e: each bond moves charge by its electronegativities, a short (multiple) one twice as much."""
     away = np.linalg.norm(positions[:, None] - positions[None], axis=2)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from painn_ase.reference.sampling import (
         Plan,
         far_apart,
-        gfn2_xtb,
         modes_of,
         sample,
         sample_md,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         most_disagreed,
         select,
     )
+    from painn_ase.reference.tight_binding import gfn2_xtb
 
 _HOME = {
     "Derivatives": "harmonic",
@@ -45,7 +45,7 @@ _HOME = {
     "distance_descriptors": "selection",
     "far_apart": "sampling",
     "farthest_points": "selection",
-    "gfn2_xtb": "sampling",
+    "gfn2_xtb": "tight_binding",
     "label": "labelling",
     "model_descriptors": "selection",
     "modes_of": "sampling",

@@ -25,6 +25,7 @@ from painn_ase.reference.journal import Journal, rounded
 from painn_ase.reference.labellers import UNITS, KohnSham, Labeller, Models
 from painn_ase.reference.level import Level
 from painn_ase.reference.pool import outcomes
+from painn_ase.reference.tight_binding import METHODS, TightBinding
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ def label(
     """What came of labelling `frames` with the `properties`; the labels are in `output`, extended XYZ.
 
     frames: the structures
-    by: a level of theory ("pbe0/def2-svpd" or a `Level`), computed with PySCF; `Models` that were trained, whose mean
-        it is; or a function that makes an ASE calculator (one at the top of a module if `processes` > 1), from nothing,
-        from the structure (`make(atoms)`), or from the structure and a folder (`make(atoms, directory)`)
+    by: a level of theory: "pbe0/def2-svpd" or a `Level`, computed with PySCF, or "gfn2" and "gfn1", with tblite;
+        `Models` that were trained, whose mean it is; or a function that makes an ASE calculator (one at the top of a
+        module if `processes` > 1), from nothing, from the structure (`make(atoms)`), or from the structure and a folder
+        (`make(atoms, directory)`)
     output: extended XYZ file of the labelled frames
     properties: what to compute
     processes: frames labelled at a time
@@ -137,6 +139,8 @@ def _annotated(atoms: Atoms, labels: dict[str, Any]) -> Atoms:
 def _labeller(
     by: str | Level | Models | Callable[..., BaseCalculator], properties: tuple[str, ...], scratch: Path, threads: int
 ) -> Labeller:
+    if isinstance(by, str) and by.strip().lower() in METHODS:
+        return TightBinding(by.strip().lower(), properties, scratch)
     if isinstance(by, str):
         by = Level.parse(by)
     if isinstance(by, Level):

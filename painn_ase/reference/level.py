@@ -38,7 +38,9 @@ class Level:
         """The level named FUNCTIONAL/BASIS, as in "pbe0/def2-svpd". Raises `InputError` for anything else."""
         functional, slash, basis = (part.strip() for part in text.lower().partition("/"))
         if not (functional and slash and basis):
-            raise InputError(f"level of theory: expected FUNCTIONAL/BASIS, as in pbe0/def2-svpd; got {text!r}")
+            raise InputError(
+                f"level of theory: expected FUNCTIONAL/BASIS, as in pbe0/def2-svpd, or gfn2 or gfn1; got {text!r}"
+            )
         return cls(functional, basis, **settings)
 
     @property

@@ -13,8 +13,7 @@ from ase.data import covalent_radii
 from ase.md.langevin import Langevin
 
 from painn_ase.data.identity import bare
-from painn_ase.errors import InputError, MissingPackageError
-from painn_ase.reference.level import charge_and_spin
+from painn_ase.errors import InputError
 from painn_ase.simulate import relax
 from painn_ase.spectra.harmonic import NormalModes, normal_modes, rigid_motions
 
@@ -82,19 +81,6 @@ def sample(
     kept = far_apart(frames)
     log.info("%d of %d sampled frames have no colliding atoms", len(kept), len(frames))
     return kept
-
-
-def gfn2_xtb(atoms: Atoms) -> BaseCalculator:
-    """tblite's GFN2-xTB for the charge and multiplicity in the structure's info: cheap geometries, never labels.
-
-    Bannwarth, Ehlert and Grimme, J. Chem. Theory Comput. 15, 1652 (2019), doi:10.1021/acs.jctc.8b01176.
-    """
-    try:
-        from tblite.ase import TBLite
-    except ImportError:
-        raise MissingPackageError("tblite", "GFN2-xTB", "reference") from None
-    charge, unpaired = charge_and_spin(atoms)
-    return TBLite(method="GFN2-xTB", charge=charge, multiplicity=unpaired + 1, verbosity=0)
 
 
 def sample_md(

@@ -225,3 +225,11 @@ def test_a_large_set_is_looked_at_in_stretches():
     frames = scaled(forces=-1.0)(ethanol("train"))
     found = check(frames, LABELS, most=100)
     assert any("wrong sign" in str(f) for f in found)
+
+
+def test_dipoles_of_cells_on_other_branches_are_named():
+    frames = copper(8, amplitude=0.0)
+    for k, atoms in enumerate(frames):
+        atoms.info["mu"] = np.array([0.3, -0.1, 0.2]) + 0.01 * k + (atoms.cell.array[1] if k in (2, 5) else 0.0)
+    (found,) = [f for f in said(frames, {"dipole": Label("mu", "e·Å")}) if f.check == "branches"]
+    assert found.frames == (2, 5)

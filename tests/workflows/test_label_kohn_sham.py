@@ -14,6 +14,7 @@ from painn_ase.errors import SimulationError
 from painn_ase.reference import KohnShamCalculator, Level, label
 from painn_ase.reference.journal import stored
 from painn_ase.reference.kohn_sham import compute, self_consistent_field
+from painn_ase.reference.response import polarizability
 
 pytest.importorskip("pyscf")
 
@@ -120,7 +121,7 @@ def test_water_has_its_polarizability_and_a_basis_without_diffuse_functions_has_
 def test_a_field_that_does_not_converge_is_an_error_not_a_label(monkeypatch):
     from painn_ase.reference import kohn_sham
 
-    monkeypatch.setattr(kohn_sham, "_MAX_CYCLES", 1)
+    monkeypatch.setattr(kohn_sham, "MAX_CYCLES", 1)
     with pytest.raises(SimulationError, match="did not converge in 1 cycles"):
         compute(amide(0), Level("pbe0", "6-31g"), ["energy"])
 
@@ -140,3 +141,15 @@ def test_the_calculator_gives_what_labels_hold_whatever_came_before():
     expected = compute(fresh, atoms.calc.level, ["energy", "forces"])
     assert atoms.get_potential_energy() == pytest.approx(expected["energy"], abs=1e-9 * Hartree)
     assert np.abs(atoms.get_forces() - expected["forces"]).max() < 1e-5  # eV/Å; density converged to about 1e-6
+
+
+@pytest.mark.parametrize(
+    ("charge", "functional"), [(0, "pbe0"), (-1, "pbe0"), (0, "hf"), (-1, "pbe"), (-1, "m06-2x"), (-1, "wb97x")]
+)
+def test_polarizabilities_from_integrals_over_orbitals_are_those_from_the_basis(charge, functional):
+    """Open and closed shells; hybrid, no functional, no exchange, meta-GGA; with long-range exchange by the old way."""
+    level = Level(functional, "6-31g", compact_basis=True)
+    scf = self_consistent_field(amide(charge), level)
+    scf.kernel()
+    fast, slow = (polarizability(scf, level, in_orbitals=way) for way in (True, False))
+    assert np.abs(fast - slow).max() < 1e-10  # Å³
