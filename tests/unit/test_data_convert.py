@@ -39,14 +39,14 @@ def same(frames, energy, forces, positions=POSITIONS):
 
 def test_md17_needs_its_units_and_says_which_its_authors_state(capsys):
     np.savez("md17.npz", E=ENERGY[:, None], F=FORCES, R=POSITIONS, z=[8, 1, 1], name="water", type="d")
-    assert main(["convert", "md17.npz", "--output", "out.extxyz"]) == 1
+    assert main(["convert", "md17.npz", "--output", "out.extxyz"]) == 2
     words = capsys.readouterr().err
     assert "MD17" in words
     assert "--label energy=E:kcal/mol --label forces=F:kcal/mol/Å" in words
     named = ["--label", "energy=E:kcal/mol", "--label", "forces=F:kcal/mol/Å"]
     assert main(["convert", "md17.npz", *named, "--output", "out.extxyz"]) == 0
     same(read("out.extxyz", ":"), ENERGY * kcal / mol, FORCES * kcal / mol)
-    assert main(["convert", "md17.npz", *named, "--output", "out.extxyz"]) == 1
+    assert main(["convert", "md17.npz", *named, "--output", "out.extxyz"]) == 2
     assert "--overwrite" in capsys.readouterr().err
 
 
@@ -65,7 +65,7 @@ def test_spice_has_gradients_and_bohr(capsys):
         group["dft_total_gradient"] = FORCES
         group["scf_dipole"] = DIPOLE
         group["smiles"] = [b"O"]
-    assert main(["convert", "spice.hdf5", "--output", "out.extxyz"]) == 1
+    assert main(["convert", "spice.hdf5", "--output", "out.extxyz"]) == 2
     words = capsys.readouterr().err.split("state: ")[1].split()
     assert main(["convert", "spice.hdf5", *words, "--output", "out.extxyz"]) == 0
     frames = read("out.extxyz", ":")
@@ -95,7 +95,7 @@ def test_qm7x_has_a_group_for_each_conformation(capsys):
             group = file.create_group(f"1/Geom-m1-i1-c1-{k}")
             group["atNUM"], group["atXYZ"] = [8, 1, 1], POSITIONS[k]
             group["ePBE0+MBD"], group["totFOR"], group["vDIP"] = [ENERGY[k]], FORCES[k], DIPOLE[k]
-    assert main(["convert", "qm7x.hdf5", "--output", "out.extxyz"]) == 1
+    assert main(["convert", "qm7x.hdf5", "--output", "out.extxyz"]) == 2
     words = capsys.readouterr().err.split("state: ")[1].split()
     assert main(["convert", "qm7x.hdf5", *words, "--output", "out.extxyz"]) == 0
     frames = read("out.extxyz", ":")
