@@ -110,8 +110,7 @@ class PaiNNCalculator(Calculator):
         if "dipole" in backend.properties:
             implemented.add("born_effective_charges")
         self.implemented_properties = sorted(implemented)
-        members: Any = getattr(backend, "members", (backend,))
-        molecular = frozenset().union(*(member.model.molecular for member in members))
+        molecular = frozenset().union(*(model.molecular for model in backend.models))
         self._molecular = molecular | {name for name, source in RESPONSES.items() if source in molecular}
         self._graph: AtomicGraph | None = None  # of the cached results
         self._looked_state: tuple[Any, ...] = ()  # charge and spin that the guard was told of

@@ -7,6 +7,7 @@ import numpy as np
 from painn_ase.backends.base import Backend
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
+from painn_ase.model import Model
 
 SPREAD = "_std"
 
@@ -37,6 +38,10 @@ class Ensemble:
         if not self.elements or not common:
             raise InputError("ensemble: expected models with elements and properties in common; these have none")
         self.properties = common | {name + SPREAD for name in common}
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        return tuple(model for member in self.members for model in member.models)
 
     def twin(self) -> "Ensemble":
         return Ensemble([member.twin() for member in self.members])

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from painn_ase.graph import AtomicGraph
+from painn_ase.model import Model
 
 Self = TypeVar("Self", bound="Backend")
 
@@ -21,6 +22,11 @@ class Backend(Protocol):
     cutoff: float  # Å
     elements: tuple[int, ...]  # atomic numbers it was trained on
     properties: frozenset[str]  # what it can be asked for
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models behind it: one, or the members of an ensemble."""
+        ...
 
     def evaluate(self, graph: AtomicGraph, properties: Iterable[str]) -> dict[str, np.ndarray]:
         """The properties by name, in the shapes of `painn_ase.properties` with a leading structures or atoms axis.

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from copy import deepcopy
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +23,7 @@ def exact_response(backend: Backend, graph: AtomicGraph, names: Iterable[str]) -
     rounding, without the rounding.
     """
     names = frozenset(names)
-    members: tuple[Any, ...] = getattr(backend, "members", (backend,))
-    models: list[Model] = [member.model for member in members]
-    answers = [_response(model, graph, names) for model in models]
+    answers = [_response(model, graph, names) for model in backend.models]
     return {name: np.mean([answer[name] for answer in answers], axis=0) for name in names}
 
 

@@ -62,6 +62,10 @@ class NativeBackend:
         """None if the kernel can evaluate `model`, else the reason why not."""
         return unsupported(model)
 
+    @property
+    def models(self) -> tuple[Model, ...]:
+        return (self.model,)
+
     def evaluate(self, graph: AtomicGraph, properties: Iterable[str]) -> dict[str, np.ndarray]:
         """Properties by name; see `painn_ase.backends.Backend`."""
         wanted = frozenset(properties)

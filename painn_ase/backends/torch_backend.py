@@ -45,6 +45,10 @@ class TorchBackend:
         self._inner: AtomicGraph | None = None  # ... without its reserve pairs, on the device
         self._state: State | None = None
 
+    @property
+    def models(self) -> tuple[Model, ...]:
+        return (self.model,)
+
     def evaluate(self, graph: AtomicGraph, properties: Iterable[str]) -> dict[str, np.ndarray]:
         wanted = frozenset(properties)
         derived = bool(wanted & {"forces", "stress"})

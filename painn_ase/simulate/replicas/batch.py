@@ -12,13 +12,12 @@ import numpy as np
 from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from painn_ase.ensemble import SPREAD
 from painn_ase.errors import SimulationError
 from painn_ase.isotopes import about_own_centre, centre_shares
 from painn_ase.neighbors import ReplicasBuilder, excess_multiplicity
 from painn_ase.properties import PROPERTIES
 from painn_ase.simulate.run.capabilities import evaluates_batches
-
-_SPREAD = "_std"  # what an ensemble of models adds to a property's name
 
 FEW_ATOMS = 64
 WIDE_SKIN = 2.0
@@ -113,8 +112,8 @@ class Batched:
         if self._charge:
             values = about_own_centre(values, positions, self._charge, self._shares)
         for name, value in values.items():
-            spread = name.endswith(_SPREAD)
-            known = PROPERTIES[name.removesuffix(_SPREAD)]
+            spread = name.endswith(SPREAD)
+            known = PROPERTIES[name.removesuffix(SPREAD)]
             if known.per == "atom":
                 values[name] = value.reshape(copies, atoms, *value.shape[1:])
             elif name == "stress" and not spread:

@@ -48,10 +48,10 @@ def weights_of(calc: Any) -> str | None:
     """A checksum of the networks of a `PaiNNCalculator`: a model's name may come to stand for another one."""
     backend = getattr(calc, "backend", None)
     digest = hashlib.sha256()
-    for member in getattr(backend, "members", (backend,)):
-        if member is None or not hasattr(member, "model"):
-            return None
-        for name, tensor in sorted(member.model.state_dict().items()):
+    if backend is None:
+        return None
+    for model in backend.models:
+        for name, tensor in sorted(model.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
