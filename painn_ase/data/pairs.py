@@ -69,11 +69,15 @@ def _scaled(kind: Kind) -> np.ndarray:
 
 
 def _worked_out(kind: Kind, a: np.ndarray, b: np.ndarray) -> Pairs:
+    if kind.periodic:  # cells of other vectors, of the same lattice even, are not a strain apart
+        cells = np.where(kind.pbc[:, None], kind.cells, np.eye(3))
+        size = np.sqrt(np.abs(np.linalg.det(cells[a]) * np.linalg.det(cells[b])))
+        alike = np.abs(np.linalg.det(0.5 * (cells[a] + cells[b]))) > 0.5 * size
+        a, b = a[alike], b[alike]
     forces = kind.labels["forces"]
     energy = kind.labels["energy"]
     strain, terms = np.zeros((len(a), 6)), None
     if kind.periodic:
-        cells = np.where(kind.pbc[:, None], kind.cells, np.eye(3))
         scaled = _scaled(kind)
         shift = scaled[b] - scaled[a]
         shift -= np.round(shift) * kind.pbc
