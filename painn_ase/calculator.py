@@ -11,18 +11,18 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from painn_ase.ase_polarizability import register_polarizability
+from painn_ase.ase_outputs import register_properties
 from painn_ase.backends import Backend, choose_backend
 from painn_ase.backends.exact import exact_response
 from painn_ase.checkpoint import load_model
 from painn_ase.coverage import Guard
-from painn_ase.ensemble import SPREAD, Ensemble
+from painn_ase.ensemble import Ensemble
 from painn_ase.errors import InputError, SimulationError, closest
 from painn_ase.graph import AtomicGraph
 from painn_ase.isotopes import about_own_centre, centre_shares
 from painn_ase.model import Model, check_elements
 from painn_ase.neighbors import GraphBuilder, VerletList, check_distances, excess_multiplicity, neighbor_list
-from painn_ase.properties import PROPERTIES
+from painn_ase.properties import PROPERTIES, SPREAD
 from painn_ase.response import RESPONSES
 from painn_ase.threads import Lock
 
@@ -73,7 +73,7 @@ class PaiNNCalculator(Calculator):
         The parameters are described with the class: help(PaiNNCalculator). Raises `InputError` and `ModelError` for a
         model that does not exist or cannot be evaluated as asked.
         """
-        register_polarizability()
+        register_properties()
         given: Sequence[str | Path | Model] = [model] if isinstance(model, str | Path | Model) else list(model)
         loaded = [m if isinstance(m, Model) else load_model(m) for m in given]
         backends = [choose_backend(m, backend, device, dtype, threads) for m in loaded]

@@ -8,8 +8,7 @@ from painn_ase.backends.base import Backend
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
-
-SPREAD = "_std"
+from painn_ase.properties import SPREAD
 
 
 class Ensemble:

@@ -50,6 +50,9 @@ _ALL = (
 )
 PROPERTIES: dict[str, Property] = {p.name: p for p in _ALL}
 
+SPREAD = "_std"
+"""What an ensemble adds to the name of a property: one number per structure or atom, see `Ensemble`."""
+
 # What a training file may carry as labels.
 TRAINABLE = ("energy", "forces", "stress", "dipole", "polarizability", "quadrupole", "hyperpolarizability")
 

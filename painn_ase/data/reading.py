@@ -10,6 +10,7 @@ import ase.io
 from ase import Atoms
 from ase.io.formats import filetype
 
+from painn_ase.ase_outputs import IN_DATABASES, register_properties
 from painn_ase.data.arrays import read_hdf5, read_npz
 from painn_ase.errors import InputError
 from painn_ase.files import split_index
@@ -24,6 +25,7 @@ def read_frames(paths: Path | str | Iterable[Path | str]) -> list[Atoms]:
     Key-value pairs and data of a database row are put into `info`. Raises `InputError` for files that are
     missing, unreadable or empty.
     """
+    register_properties()  # else ASE's readers drop polarizabilities
     frames: list[Atoms] = []
     for given in [paths] if isinstance(paths, str | Path) else paths:
         path, index = split_index(str(given))
@@ -81,6 +83,6 @@ def _read_database(path: Path | str) -> list[Atoms]:
         for row in database.select():
             atoms = row.toatoms()
             atoms.info.update(row.key_value_pairs)
-            atoms.info.update(row.data)
+            atoms.info.update({key: value for key, value in row.data.items() if key != IN_DATABASES})
             frames.append(atoms)
     return frames

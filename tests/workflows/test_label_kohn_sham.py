@@ -43,11 +43,11 @@ def test_the_bundled_data_are_reproduced(tmp_path, monkeypatch):
 
 def test_polarizabilities_survive_a_resume_whether_or_not_ase_knows_the_property(tmp_path):
     """A calculator of ours tells ASE of the property, and its reader then puts it elsewhere."""
-    from painn_ase.ase_polarizability import register_polarizability
+    from painn_ase.ase_outputs import register_properties
 
     by, path = Level("pbe0", "6-31g", compact_basis=True), tmp_path / "out.extxyz"
     label([amide(-1)], by, path, properties=["energy", "polarizability"])
-    register_polarizability()
+    register_properties()
     content = path.read_bytes()
     assert label([amide(-1)], by, path, properties=["energy", "polarizability"]).computed == 0
     assert path.read_bytes() == content

@@ -12,11 +12,10 @@ import numpy as np
 from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from painn_ase.ensemble import SPREAD
 from painn_ase.errors import SimulationError
 from painn_ase.isotopes import about_own_centre, centre_shares
 from painn_ase.neighbors import ReplicasBuilder, excess_multiplicity
-from painn_ase.properties import PROPERTIES
+from painn_ase.properties import PROPERTIES, SPREAD
 from painn_ase.simulate.run.capabilities import evaluates_batches
 
 FEW_ATOMS = 64

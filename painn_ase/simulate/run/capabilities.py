@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from ase.calculators.calculator import BaseCalculator
+
 from painn_ase.simulate.run.plain import plain
 
 
@@ -33,23 +35,66 @@ def results_of(calc: Any) -> dict[str, Any]:
     return getattr(calc, "results", {})
 
 
+def parts_of(calc: Any) -> list[Any]:
+    """The calculators that a calculator is made of, such as those of a sum; none of most."""
+    own = getattr(calc, "__dict__", {})
+    held = [*own.values(), *getattr(own.get("mixer"), "__dict__", {}).values()]  # of ASE's linear combinations
+    groups = (list(one.values()) if isinstance(one, dict) else one for one in held)
+    each = (part for group in groups for part in (group if isinstance(group, list | tuple) else [group]))
+    parts = list({id(part): part for part in each if isinstance(part, BaseCalculator) and part is not calc}.values())
+    stands_in = len(parts) == 1 and not isinstance(calc, BaseCalculator)  # for a calculator, as runs do
+    return parts_of(parts[0]) if stands_in else parts
+
+
 def settings_of(calc: Any) -> dict[str, Any]:
-    """The parameters of a calculator, JSON-able; empty for one that does not tell them."""
-    return plain(calc.todict(), f"calculator {calc.name}") if hasattr(calc, "todict") else {}
+    """The parameters of a calculator, JSON-able; of one made of others their names, factors and parameters as "parts".
+
+    Empty for one that does not tell them.
+    """
+    settings = plain(calc.todict(), f"calculator {calc.name}") if hasattr(calc, "todict") else {}
+    parts = parts_of(calc)
+    if parts:
+        mixer = getattr(calc, "mixer", None)
+        factors = {id(one): factor for one, factor in zip(mixer.calcs, mixer.weights, strict=True)} if mixer else {}
+        settings["parts"] = [
+            {"calculator": part.name, "parameters": settings_of(part)}
+            | ({"factor": float(factors[id(part)])} if id(part) in factors else {})
+            for part in parts
+        ]
+    return settings
 
 
 def name_of(calc: Any) -> str:
-    """The calculator in words: name, model and backend where it has them."""
+    """The calculator in words: name, model and backend where it has them, and what it is made of."""
     backend = f" on the {calc.backend.name} backend" if hasattr(calc, "backend") else ""
-    return f"{calc.name} {getattr(calc, 'model_name', '')}".strip() + backend
+    parts = " and ".join(map(name_of, parts_of(calc)))
+    return f"{calc.name} {getattr(calc, 'model_name', '')}".strip() + backend + (f" of {parts}" if parts else "")
+
+
+def lacks(calc: Any, name: str) -> str:
+    """Says that a calculator does not provide `name`, and what to do where one of its parts does."""
+    sentence = f"{calc.name!r} does not provide {name}"
+    parts = parts_of(calc)
+    have = [part.name for part in parts if name in part.implemented_properties]
+    if not have:
+        return sentence
+    others = ", ".join(part.name for part in parts if name not in part.implemented_properties)
+    return (
+        f"{sentence}: {have[0]} does{', but not ' + others if others else ''}; "
+        "painn_ase.CorrectedCalculator(model, correction) adds energies and passes on all else"
+    )
 
 
 def weights_of(calc: Any) -> str | None:
-    """A checksum of the networks of a `PaiNNCalculator`: a model's name may come to stand for another one."""
+    """A checksum of the networks of a `PaiNNCalculator`: a model's name may come to stand for another one.
+
+    That of its parts for a calculator made of others.
+    """
     backend = getattr(calc, "backend", None)
     digest = hashlib.sha256()
     if backend is None:
-        return None
+        sums = [found for found in map(weights_of, parts_of(calc)) if found]
+        return "+".join(sums) or None
     for model in backend.models:
         for name, tensor in sorted(model.state_dict().items()):
             digest.update(name.encode())
