@@ -1,4 +1,4 @@
-"""Forces and stress by one backward pass through the pair vectors."""
+"""Forces and stress by one backward pass through the pair vectors, Born effective charges by three."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,10 +10,8 @@ from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
 from painn_ase.nn.fused import without_derivatives_by
-from painn_ase.properties import known
+from painn_ase.properties import DERIVED_FROM, known
 from painn_ase.representations import AtomFeatures
-
-_FROM_ENERGY = frozenset({"forces", "stress"})
 
 
 @dataclass(frozen=True)
@@ -47,33 +45,40 @@ def evaluate(
     create_graph: bool = False,
     state: State | None = None,
 ) -> dict[str, Tensor]:
-    """Properties of `graph` by name, forces (atoms, 3) and stress (structures, 3, 3) included.
+    """Properties of `graph` by name: forces (atoms, 3), stress (structures, 3, 3) and Born charges (atoms, 3, 3) too.
 
     With g_ij = ∂E/∂r_ij: F_i = Σ_j (g_ij - g_ji), and stress = (1/V) Σ_ij r_ij ⊗ g_ij, tension positive. The energy
     depends on geometry through pair vectors alone, so both follow from one backward pass, whatever the boundary
-    conditions.
+    conditions. Born effective charges Z*[i, a, b] = ∂μ_a/∂r_ib take three passes, through the positions as well, which
+    some dipoles refer to.
 
     model: representation and heads
     graph: one or several structures
     properties: names from `painn_ase.properties`
     create_graph: keep the derivatives differentiable, for training
-    state: what `describe` made of the same graph; it must be differentiable when forces or stress are asked for
+    state: what `describe` made of the same graph; it must be differentiable when derivatives are asked for
     """
     wanted = known(properties)
-    missing = wanted - model.properties
+    missing = wanted - model.learnable
     if missing:
         have = ", ".join(sorted(model.properties))
         raise InputError(f"model {model.name!r} provides {have}; asked for {', '.join(sorted(missing))}")
-    derived = wanted & _FROM_ENERGY
-    heads = wanted - _FROM_ENERGY | ({"energy"} if derived else set())
+    derived = wanted & DERIVED_FROM.keys()
+    heads = wanted - derived | {DERIVED_FROM[name] for name in derived}
     state = state or describe(model, graph, differentiable=bool(derived))
     if not derived:
         return model(graph, state.vectors, heads, state.features)
     with torch.enable_grad():
+        if "born_effective_charges" in wanted:
+            graph = replace(graph, positions=graph.positions.detach().requires_grad_())
         results = model(graph, state.vectors, heads, state.features)
         with without_derivatives_by("weights"):
-            (gradient,) = torch.autograd.grad(results["energy"].sum(), state.vectors, create_graph=create_graph)
-    results["forces"] = _forces(graph, gradient)
+            if "born_effective_charges" in wanted:
+                born = _born_effective_charges(graph, state.vectors, results["dipole"], create_graph)
+                results["born_effective_charges"] = born
+            if wanted & {"forces", "stress"}:
+                (gradient,) = torch.autograd.grad(results["energy"].sum(), state.vectors, create_graph=create_graph)
+                results["forces"] = _forces(graph, gradient)
     if "stress" in wanted:
         results["stress"] = _stress(graph, state.vectors.detach(), gradient)
     return results if create_graph else {name: value.detach() for name, value in results.items()}
@@ -83,6 +88,27 @@ def _forces(graph: AtomicGraph, gradient: Tensor) -> Tensor:
     """F_i = Σ over pairs of +g where i is the centre and -g where it is the neighbour, (atoms, 3)."""
     zero = gradient.new_zeros(graph.n_atoms, 3)
     return zero.index_add(0, graph.centers, gradient).index_add(0, graph.neighbors, gradient, alpha=-1)
+
+
+def _born_effective_charges(graph: AtomicGraph, vectors: Tensor, dipoles: Tensor, create_graph: bool) -> Tensor:
+    """∂μ_a/∂r_ib, (atoms, 3, 3): what the head reads of positions itself, and what pair vectors carry.
+
+    Structures of a batch do not see each other, so that the sum of their dipoles has the derivatives of each.
+    """
+    if not dipoles.requires_grad:  # atoms without neighbours: nothing depends on where they are
+        return dipoles.new_zeros(graph.n_atoms, 3, 3)
+    rows = []
+    for total in dipoles.sum(dim=0):
+        read, carried = torch.autograd.grad(
+            total,
+            (graph.positions, vectors),
+            create_graph=create_graph,
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        rows.append(read - _forces(graph, carried))
+    return torch.stack(rows, dim=1)
 
 
 def _stress(graph: AtomicGraph, vectors: Tensor, gradient: Tensor) -> Tensor:

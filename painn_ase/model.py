@@ -14,6 +14,7 @@ from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph
 from painn_ase.heads import HEADS
 from painn_ase.nn.registry import build
+from painn_ase.properties import DERIVED_FROM
 from painn_ase.representations import REPRESENTATIONS, AtomFeatures, Representation
 
 # Who provides features of a rank, for the sentence that says a head does not fit.
@@ -55,6 +56,12 @@ class Model(nn.Module):
         """Names of everything this model predicts, forces and stress included."""
         own = {name for head in self.heads.values() for name in head.provides}  # type: ignore[union-attr]
         return frozenset(own | ({"forces", "stress"} if "energy" in own else set()))
+
+    @property
+    def learnable(self) -> frozenset[str]:
+        """Names of all that labels can teach: its properties, and the Born charges that a dipole's derivative gives."""
+        own = self.properties
+        return own | {name for name, source in DERIVED_FROM.items() if source in own}
 
     @property
     def molecular(self) -> frozenset[str]:

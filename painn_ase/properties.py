@@ -28,6 +28,8 @@ _ALL = (
     Property("stress", "structure", (3, 3), "eV/Å³", units.STRESS, ("GPa", 1 / units.GIGAPASCAL)),
     Property("dipole", "structure", (3,), "e·Å", units.DIPOLE, ("e·Å", 1.0)),
     Property("charges", "atom", (), "e", units.CHARGE, ("e", 1.0)),
+    # [i, a, b] = ∂μ_a/∂r_ib: of atom i, dipole before displacement
+    Property("born_effective_charges", "atom", (3, 3), "e", units.CHARGE, ("e", 1.0)),
     Property(
         "polarizability",
         "structure",
@@ -54,7 +56,19 @@ SPREAD = "_std"
 """What an ensemble adds to the name of a property: one number per structure or atom, see `Ensemble`."""
 
 # What a training file may carry as labels.
-TRAINABLE = ("energy", "forces", "stress", "dipole", "polarizability", "quadrupole", "hyperpolarizability")
+TRAINABLE = (
+    "energy",
+    "forces",
+    "stress",
+    "dipole",
+    "born_effective_charges",
+    "polarizability",
+    "quadrupole",
+    "hyperpolarizability",
+)
+
+# Derivatives by positions that no head provides -> the property they are derivatives of.
+DERIVED_FROM = {"forces": "energy", "stress": "energy", "born_effective_charges": "dipole"}
 
 
 def known(names: Iterable[str]) -> frozenset[str]:

@@ -24,7 +24,7 @@ _DIALECTS = {
     "stress": "ref_stress stresses virial virials ref_virial ref_virials virial_stress dft_stress dft_virial",
     "dipole": "ref_dipole mu mu_ref dipoles dipole_moment dft_dipole scf_dipole vdip polarization",
     "polarizability": "ref_polarizability alpha pol polar ref_alpha alpha_ref polarizabilities dft_polarizability mpol",
-    "born_charges": "born_charge born_effective_charges born_effective_charge bec z_star zstar ref_born_charges",
+    "born_effective_charges": "born_charges born_charge born_effective_charge bec z_star zstar ref_born_charges",
     "quadrupole": "ref_quadrupole quadrupoles quadrupole_moment",
     "hyperpolarizability": "ref_hyperpolarizability beta hyperpol",
 }
@@ -117,7 +117,7 @@ def label_value(name: str, label: Label, raw: Any, atoms: Atoms, where: str = "f
     lead = len(atoms) if rule.per == "atom" else 1
     if name in _SYMMETRIC:
         value = _symmetric(value, where)
-    elif value.size == lead * int(np.prod(rule.shape)):
+    elif value.size == lead * int(np.prod(rule.shape)) and not _atoms_elsewhere(value, lead):
         value = value.reshape(lead, *rule.shape)
     else:
         raise InputError(f"{where}: expected shape {(lead, *rule.shape)}; got {value.shape}")
@@ -157,6 +157,12 @@ _PERIODIC_HEADS = {
 def periodicity(atoms: Atoms) -> Any:
     """(3,) bool: directions that are periodic and have a cell vector."""
     return atoms.pbc & atoms.cell.array.any(axis=1)
+
+
+def _atoms_elsewhere(value: np.ndarray, atoms: int) -> bool:
+    """Whether an array of several axes, those of length one aside, has one first that is not that of the atoms."""
+    shape = [length for length in value.shape if length > 1]
+    return atoms > 1 and len(shape) > 1 and shape[0] != atoms
 
 
 def _symmetric(value: np.ndarray, where: str) -> np.ndarray:

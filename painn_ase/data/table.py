@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from painn_ase.data.labels import Label, label_value, periodicity, raw_label
+from painn_ase.properties import PROPERTIES
 
 
 @dataclass(frozen=True)
@@ -72,4 +73,4 @@ def _value(atoms: Atoms, name: str, label: Label, index: int) -> np.ndarray | No
     if raw is None:
         return None
     value = label_value(name, label, raw, atoms, f"frame {index}")
-    return value if name in ("forces", "born_charges") else value[0]
+    return value if PROPERTIES[name].per == "atom" else value[0]

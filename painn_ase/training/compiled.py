@@ -101,7 +101,7 @@ def choose_step(
 ) -> TorchStep | CompiledStep:
     """The way to train that `wanted` names; "auto" is the compiled one for float32 models that it knows. One line in
     the log says which. Raises `InputError` where a compiled step is asked for and cannot be had."""
-    reason = obstacle(model)
+    reason = obstacle(model, loss.labelled)
     if wanted == "compiled" and reason is not None:
         raise InputError(f"[run] step = 'compiled': the compiled step cannot train this model: {reason}. Use 'auto'")
     if wanted == "auto" and reason is None and run.dtype != "float32":

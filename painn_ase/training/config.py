@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from painn_ase.data import Label
 from painn_ase.data.labels import label_factor
 from painn_ase.errors import InputError, closest
-from painn_ase.properties import TRAINABLE
+from painn_ase.properties import DERIVED_FROM, TRAINABLE
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,7 +24,6 @@ else:
 # the 1e-8 that model files without the key were made with.
 EPSILON = 0.05
 _HEADS_WITH_NORMS = ("dipole", "polarizability", "cell_dipole", "quadrupole", "hyperpolarizability")
-HEAD_OF = {"forces": "energy", "stress": "energy"}  # the head that provides a label, where it has another name
 
 
 def _at_least(low: float, default: Any = MISSING) -> Any:
@@ -76,6 +75,7 @@ class LossWeights:
     forces: float = _at_least(0.0, 1.0)
     stress: float = _at_least(0.0, 0.1)
     dipole: float = _at_least(0.0, 0.1)
+    born_effective_charges: float = _at_least(0.0, 0.1)
     polarizability: float = _at_least(0.0, 0.1)
     quadrupole: float = _at_least(0.0, 0.1)
     hyperpolarizability: float = _at_least(0.0, 0.1)
@@ -173,7 +173,7 @@ def parse_config(table: dict[str, Any], folder: str | Path = ".") -> TrainConfig
 
 def default_heads(labels: Iterable[str]) -> dict[str, Any]:
     """The heads, without options, that provide the labelled properties."""
-    return {HEAD_OF.get(name, name): {} for name in labels}
+    return {DERIVED_FROM.get(name, name): {} for name in labels}
 
 
 def _spelled_out(model: Architecture, labels: Iterable[str]) -> Architecture:

@@ -17,7 +17,7 @@ from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph
 from painn_ase.heads.frame import fragments
 from painn_ase.neighbors import graph_of
-from painn_ase.properties import PROPERTIES
+from painn_ase.properties import DERIVED_FROM, PROPERTIES
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +80,13 @@ def make_examples(
             raw = raw_label(atoms, label)
             if raw is not None:
                 found[name] = torch.from_numpy(label_value(name, label, raw, atoms, here))
-                if name in molecular:
-                    check_molecular(atoms, name, f"{here}, label {name} ({label.key!r})")
-                    if name in ("dipole", "quadrupole") and float(graph.charges[0]) != 0.0:
-                        _check_whole(graph, cutoff, f"{here}, label {name} ({label.key!r})")
+                told, source = f"{here}, label {name} ({label.key!r})", DERIVED_FROM.get(name, name)
+                if source in molecular:
+                    check_molecular(atoms, source, told)
+                    if source in ("dipole", "quadrupole") and float(graph.charges[0]) != 0.0:
+                        _check_whole(graph, cutoff, told)
+                if name == "born_effective_charges":
+                    _check_sum(found[name], float(graph.charges[0]), told)
         if group is not None and group not in atoms.info:
             raise InputError(
                 f"{here}: info has no {group!r}, which names its group; it has "
@@ -102,6 +105,18 @@ def _check_whole(graph: AtomicGraph, cutoff: float, where: str) -> None:
         fragments(graph, cutoff, "its dipole").refuse_ions(graph.charges)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def _check_sum(born: Tensor, charge: float, where: str) -> None:
+    """Raises `InputError` for Born charges of an ion that sum to its charge: those of dipoles about the centre of mass,
+    and of a cell's dipole, sum to zero. A smaller sum is noise of the reference, which no head can follow."""
+    mean = float(born.sum(dim=0).trace()) / 3
+    if abs(mean) > abs(charge) / 2 > 0:
+        raise InputError(
+            f"{where}: expected Born charges that sum to zero over the atoms, derivatives of the dipole about the "
+            f"centre of mass; their sum is {mean:.3g} e on the diagonal, for a total charge of {charge:g} e. Subtract "
+            "Q m_i/M from the diagonals first"
+        )
 
 
 def _graph(atoms: Atoms, cutoff: float, charge: str | float, where: str) -> tuple[AtomicGraph, bool]:

@@ -133,9 +133,9 @@ def evaluate_model(
     Raises `InputError` for labels the model does not predict, elements it
     does not know, and everything `make_examples` refuses.
     """
-    missing = set(labels) - model.properties
+    missing = set(labels) - model.learnable
     if missing:
-        have = ", ".join(name for name in TRAINABLE if name in model.properties)
+        have = ", ".join(name for name in TRAINABLE if name in model.learnable)
         raise InputError(f"model {model.name!r} predicts {have}; there are labels for {', '.join(sorted(missing))}")
     for atoms in frames:
         check_elements(model.name, model.elements, atoms.numbers)

@@ -1,5 +1,6 @@
 """What the compiled training step is told of a model: what it cannot train, its parameters in order, its heads."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from painn_ase.heads import CellDipoleHead, DipoleHead, EnergyHead, Polarizabili
 from painn_ase.heads.base import Head
 from painn_ase.model import Model
 from painn_ase.native import library as c
+from painn_ase.native import training as t
 from painn_ase.nn.layers import GatedEquivariantNetwork
 from painn_ase.representations import PaiNN
 
@@ -24,8 +26,8 @@ _AS_PUBLISHED = {
 _HEADS = (EnergyHead, DipoleHead, PolarizabilityHead, CellDipoleHead)
 
 
-def obstacle(model: Model) -> str | None:
-    """Why the compiled step cannot train `model`, or None if it can."""
+def obstacle(model: Model, labels: Iterable[str] = ()) -> str | None:
+    """Why the compiled step cannot train `model` on `labels`, or None if it can."""
     painn = model.representation
     if type(painn) is not PaiNN:
         return f"it knows PaiNN; this model is a {type(painn).__name__}"
@@ -48,6 +50,9 @@ def obstacle(model: Model) -> str | None:
         provided += head.provides
     if len(set(provided)) < len(provided):
         return "two heads provide the same property"
+    strange = sorted(set(labels) - set(t.LABELS))
+    if strange:
+        return f"it knows no labels {', '.join(strange)}"
     return c.available()
 
 

@@ -24,6 +24,7 @@ class Loss:
     def __init__(self, weights: Mapping[str, float], sizes: Mapping[str, float], kind: str = "squared") -> None:
         self._weights = {name: weights[name] for name in sizes if weights[name] > 0}
         self._sizes = sizes
+        self.labelled = frozenset(weights)  # whether they count or not
         self.absolute = kind == "absolute"
 
     def weight_and_size(self, name: str) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from painn_ase.training.data import Example
 
 logger = logging.getLogger(__name__)
 
+_BORN = "born_effective_charges"
 _ISOTROPIC = {"energy": 1.0, "polarizability": 1.0 / 3.0}  # trace of a 3x3 label, or the label itself
 
 
@@ -24,8 +25,8 @@ def fit_normalization(model: Model, examples: Sequence[Example]) -> dict[str, fl
     The representation adapts its own constants to the structures, if it has any.
     References solve the least-squares problem  label ≈ Σ_Z n_Z reference_Z  of least norm, so compositions that
     do not tell the elements apart (a single molecule) are no obstacle. The energy's scale is the RMS force
-    component; every other scale is the RMS of what the references leave over. Raises `InputError` for a label that
-    does not vary.
+    component; every other scale is the RMS of what the references leave over, or, of a dipole that has no labels but
+    Born charges, theirs times 1 Å. Raises `InputError` for a label that does not vary.
     """
     for name in _ISOTROPIC:
         head = _head_of(model, name)
@@ -35,7 +36,10 @@ def fit_normalization(model: Model, examples: Sequence[Example]) -> dict[str, fl
     model.representation.adapt([e.graph for e in examples])
     heads: Any = model.heads.values()
     for head in heads:
-        names = ("forces", *head.provides) if "energy" in head.provides else head.provides
+        provided = head.provides
+        names = (
+            ("forces", *provided) if "energy" in provided else (*provided, _BORN) if "dipole" in provided else provided
+        )
         scale = next((sizes[name] for name in names if name in sizes), None)
         if scale is not None:
             head.scale.fill_(scale)

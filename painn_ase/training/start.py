@@ -9,7 +9,8 @@ from ase.data import chemical_symbols
 from painn_ase.checkpoint import TRAINED_ON, load_model
 from painn_ase.errors import InputError
 from painn_ase.model import Model
-from painn_ase.training.config import HEAD_OF, TrainConfig, default_heads, flat
+from painn_ase.properties import DERIVED_FROM
+from painn_ase.training.config import TrainConfig, default_heads, flat
 
 logger = logging.getLogger(__name__)
 
@@ -20,9 +21,10 @@ def new_model(config: TrainConfig, elements: list[int]) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.run.seed)
         model = Model.from_config({"representation": config.model.representation, "heads": heads, "elements": elements})
-    missing = set(config.data.labels) - model.properties
+    missing = set(config.data.labels) - model.learnable
     if missing:
-        raise InputError(f"[model.heads]: no head predicts the labelled {', '.join(sorted(missing))}; add it")
+        said = (f"{n} (a derivative of the {DERIVED_FROM[n]})" if n in DERIVED_FROM else n for n in sorted(missing))
+        raise InputError(f"[model.heads]: no head predicts the labelled {', '.join(said)}; add it")
     unused = [name for name, head in model.heads.items() if not _trained(head.provides, config)]  # type: ignore[arg-type]
     if unused:
         raise InputError(f"[model.heads]: no label trains {', '.join(unused)}; drop it or add to [data.labels]")
@@ -70,4 +72,4 @@ def known_geometries(config: TrainConfig) -> frozenset[str]:
 
 
 def _trained(provides: tuple[str, ...], config: TrainConfig) -> bool:
-    return any(HEAD_OF.get(label, label) in provides for label, weight in config.weights.items() if weight > 0)
+    return any(DERIVED_FROM.get(label, label) in provides for label, weight in config.weights.items() if weight > 0)

@@ -21,6 +21,7 @@ from painn_ase import checkpoint as model_files
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.model import Model
 from painn_ase.progress import Meter
+from painn_ase.properties import TRAINABLE
 from painn_ase.threads import torch_threads
 from painn_ase.training.average import AveragedModel
 from painn_ase.training.checkpoint import load_state, save_state
@@ -285,6 +286,8 @@ class _Run:
         # runs of earlier versions did not spell out ε, which was 1e-8, and had no choice of loss and start
         then = {key: 1e-8 for key in now if re.fullmatch(r"model\.(representation|heads\.\w+)\.epsilon", key)} | then
         then = {"loss.kind": "squared", "run.start": None, "run.step": "torch"} | then
+        # nor weights of all labels: that of one which is not there changes nothing
+        then = {f"loss.{n}": now[f"loss.{n}"] for n in TRAINABLE if n not in self.config.data.labels} | then
         then = {key: [] for key in now if re.fullmatch(r"data\.labels\.\w+\.also", key)} | then
         for key in sorted({*now, *then}):
             if now.get(key) != then.get(key):
