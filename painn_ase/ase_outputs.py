@@ -41,7 +41,6 @@ def register_properties() -> bool:
         if name not in properties:
             properties.append(name)
         _teach_extxyz(name, shape)
-    _teach_extxyz("born_effective_charges", ("natoms", 3, 3))
     _teach_databases()
     return True
 
