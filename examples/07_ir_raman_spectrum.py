@@ -15,7 +15,7 @@ from painn_ase.structures import read_structure
 atoms = read_structure("ethanol")
 atoms.calc = PaiNNCalculator("ethanol")
 
-protocol = Protocol(temperature=300, trajectories=4, length=3, equilibration=0.5)  # K, ps, ps
+protocol = Protocol(temperature=300, trajectories=3, length=3.7, equilibration=0.5)  # K, ps, ps
 analysis = Analysis(resolution=12, laser=532)  # cm⁻¹, nm
 
 with TemporaryDirectory() as folder:

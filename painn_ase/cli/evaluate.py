@@ -25,6 +25,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     from painn_ase.checkpoint import find_model, load_model, save_model
     from painn_ase.describe import render_card
+    from painn_ase.errors import InputError
     from painn_ase.training import (
         evaluate_model,
         parity_plot,
@@ -34,6 +35,8 @@ def run(options: argparse.Namespace) -> None:
         trained_labels,
     )
 
+    if options.card is not None and not options.card.strip():
+        raise InputError(f"--card: expected a name for the errors, like 'test'; got {options.card!r}")
     folder = find_model(options.model)
     model = load_model(folder)
     frames = read_frames(options.data)

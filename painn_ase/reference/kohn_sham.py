@@ -68,6 +68,9 @@ def self_consistent_field(atoms: Atoms, level: Level) -> Any:
         verbose=0,
     )
     scf = (dft.UKS if unpaired else dft.RKS)(molecule, xc=level.functional)
+    if (checkpoint := getattr(scf, "_chkfile", None)) is not None:
+        checkpoint.close()  # PySCF opens a file for its state, which nobody reads
+    scf.chkfile = None
     if level.density_fitting:
         scf = scf.density_fit()
     scf.grids.level = level.grid

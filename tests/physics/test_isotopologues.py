@@ -11,6 +11,9 @@ from painn_ase.units import DEBYE
 
 from random_models import random_model
 
+# water learned from neutral molecules, and says so; what a frame of reference does to an ion is a law of any model
+pytestmark = pytest.mark.filterwarnings("ignore::painn_ase.coverage.CoverageWarning")
+
 KM_PER_MOL = 42.2561  # per (D/Å)²/amu
 DEUTERIUM = 2.014
 

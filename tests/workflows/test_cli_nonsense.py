@@ -25,7 +25,7 @@ BASE = {
     "lammps build": [],
     "lammps input": ["ethanol"],
     "train": ["train.toml"],
-    "evaluate": ["ethanol", "few.extxyz"],
+    "evaluate": ["mine", "few.extxyz"],
     "convert": ["few.extxyz", "--label", "energy=energy:eV", "--check"],
     "card": ["mine", "--test", "few.extxyz", "--md", "300:0.001"],
     "import schnetpack": ["best_model", "out", "--energy-unit", "eV", "--length-unit", "Ang"],
@@ -45,7 +45,7 @@ FOLDERS = ("", "file.txt", "file.txt/below", "/proc/nowhere/x", "\0")
 SOURCES = ("", "missing.xyz", "folder", "empty", "binary", "missing@0", "\0")
 CHOICES = ("words", "", "-1")
 TEXTS = ("words", "")
-SENSE = {"--charge": {"-1"}, "--pressure": {"-1"}}
+SENSE = {"--charge": {"-1"}, "--pressure": {"-1"}, "--card": {"words"}}
 
 
 def arguments():

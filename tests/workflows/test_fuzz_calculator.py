@@ -174,8 +174,13 @@ def agrees(calc, number, kind, atoms, name, graph) -> None:
         with pytest.raises(PropertyNotImplementedError):
             calc.get_property(name, atoms)
         return
+    try:
+        right = expected(number, graph(), name, "float64")
+    except InputError:  # which of its fragments has the charge of an ion?
+        with pytest.raises(InputError, match="in several fragments"):
+            calc.get_property(name, atoms)
+        return
     found = np.asarray(calc.get_property(name, atoms))
-    right = expected(number, graph(), name, "float64")
     scale = max(1.0, float(np.abs(right).max()))
     # 1e-13 Å is the rounding of positions 500 Å from the origin; 1e4 eV/Å² the stiffest of atoms 0.6 Å apart
     allowed = (1e-8 if kind == "float64" else 2e-5) * scale

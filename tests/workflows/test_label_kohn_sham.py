@@ -10,7 +10,7 @@ from ase.build import molecule
 from ase.units import Bohr, Hartree
 
 from painn_ase.cli import main
-from painn_ase.errors import SimulationError
+from painn_ase.errors import NotConverged
 from painn_ase.reference import KohnShamCalculator, Level, label
 from painn_ase.reference.journal import stored
 from painn_ase.reference.kohn_sham import compute, self_consistent_field
@@ -122,7 +122,7 @@ def test_a_field_that_does_not_converge_is_an_error_not_a_label(monkeypatch):
     from painn_ase.reference import kohn_sham
 
     monkeypatch.setattr(kohn_sham, "MAX_CYCLES", 1)
-    with pytest.raises(SimulationError, match="did not converge in 1 cycles"):
+    with pytest.raises(NotConverged, match="did not converge in 1 cycles"):
         compute(amide(0), Level("pbe0", "6-31g"), ["energy"])
 
 
