@@ -6,6 +6,7 @@ from ase import Atoms
 from native_systems import RUNNABLE
 
 from painn_ase.backends import NativeBackend, TorchBackend
+from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph, batch
 from painn_ase.native.library import available
 from painn_ase.neighbors import graph_of, neighbor_list
@@ -87,7 +88,14 @@ def test_random_models_on_random_structures_agree(seed):
             names |= model.properties - {"stress"}
         elif kind == "crystals":
             names.add("stress")
-        found, expected = native.evaluate(graph, names), exact.evaluate(graph, names)
+        try:
+            expected = exact.evaluate(graph, names)
+        except InputError:  # an ion in several fragments: which of them has its charge?
+            with pytest.raises(InputError, match="in several fragments"):
+                native.evaluate(graph, names)
+            names = {"energy", "energies", "forces"}
+            expected = exact.evaluate(graph, names)
+        found = native.evaluate(graph, names)
         for name in names:
             allowed = 1e-5 * max(1.0, np.abs(expected[name]).max())
             worst = np.abs(found[name] - expected[name]).max()
