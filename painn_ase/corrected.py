@@ -50,6 +50,11 @@ class CorrectedCalculator(BaseCalculator):
             return getattr(self.calculator, name)
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
+    def todict(self) -> dict[str, Any]:
+        """Names and parameters of the parts, for the files of ASE."""
+        parts = (self.calculator, *self.corrections)
+        return {"parts": [{"calculator": part.name, "parameters": part.todict()} for part in parts]}
+
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What differs from the structure of the results, as any of the parts sees it."""
         changes = list(super().check_state(atoms, tol))

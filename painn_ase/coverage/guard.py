@@ -29,7 +29,7 @@ class Guard:
     """
 
     LATE = 0.15  # Å
-    EVERY = 50  # evaluations in which each of many copies is looked at once
+    EVERY = 50  # evaluations of many copies after which the next one is looked at for the warning
 
     def __init__(self, name: str, coverages: Sequence[Coverage]) -> None:
         unique: list[Coverage] = []

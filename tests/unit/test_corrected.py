@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones
 from ase.calculators.mixing import LinearCombinationCalculator, MixedCalculator, SumCalculator
+from ase.io import read
 
 from painn_ase import CorrectedCalculator, PaiNNCalculator, run_md
 from painn_ase.errors import InputError
@@ -70,6 +71,8 @@ def test_a_run_records_the_dipole_and_what_the_calculator_is_made_of(ethanol, tm
     assert [part["calculator"] for part in said] == ["painn", "lennardjones"]
     assert said[0]["parameters"]["model"] == "ethanol"
     assert said[1]["parameters"]["epsilon"] == 1e-3
+    frame = read(tmp_path / "a.traj").calc
+    assert [part["calculator"] for part in frame.parameters["parts"]] == ["painn", "lennardjones"]
 
 
 @pytest.mark.parametrize(

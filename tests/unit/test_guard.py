@@ -15,6 +15,7 @@ from painn_ase.errors import InputError, ModelError, SimulationError
 from painn_ase.model import Model
 from painn_ase.neighbors import graph_of, neighbor_list
 from painn_ase.simulate import Guards, run_md
+from painn_ase.simulate.replicas.outside import Outside
 
 from random_models import random_model
 
@@ -108,6 +109,29 @@ def test_a_smooth_path_is_followed_like_a_row_of_single_structures(step):
     assert first > 0
     assert len(warned) == 1
     assert 0 <= (warned[0] - first) * step <= Guard.LATE
+
+
+def test_each_of_many_copies_is_followed_like_a_row_of_single_structures():
+    """One copy was looked at in 50 steps, a bead in 400: a pulled hydrogen was far beyond the data by then."""
+    atoms = molecule("CH3CH2OH")
+    atoms.calc = PaiNNCalculator(covered_model())
+    atoms.calc.guard._said[0] = True
+    outside, step, late = Outside(atoms), 0.05, {}
+    start = atoms.get_distance(2, 3)
+    first: dict[int, float] = {}
+    for k in range(24):
+        copies = []
+        for copy, speed in enumerate((0.0, 1.0, 0.5)):
+            atoms.set_distance(2, 3, start + speed * step * k, fix=0)
+            copies.append(atoms.positions.copy())
+            energy(atoms, one := atoms.calc.clone())
+            if one.outside:
+                first.setdefault(copy, speed * step * k)
+        for copy in outside(np.stack(copies) + 0.3 * k, np.zeros((3, 9, 3))):  # as a whole they drift
+            late.setdefault(copy, (0.0, 1.0, 0.5)[copy] * step * k)
+    assert first.keys() == late.keys() == {1, 2}
+    for copy, speed in ((1, 1.0), (2, 0.5)):  # one of nine atoms moves by 9/8 of what it moves about their mean
+        assert 0 <= late[copy] - first[copy] <= 9 / 8 * Guard.LATE + speed * step
 
 
 def test_outside_speaks_of_the_present_structure_whenever_it_is_asked():

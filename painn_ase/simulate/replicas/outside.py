@@ -9,26 +9,29 @@ from ase import Atoms
 
 from painn_ase.neighbors import neighbor_list
 
-_ALIKE = 8  # beads of a ring that one of them speaks for
-
 
 class Outside:
-    """Compares copies with the training data: all forces at every step, and geometries in turns.
+    """Compares copies with the training data: all forces at every step, geometries when they may have left the data.
 
-    The geometry of a copy is looked at once in `Guard.EVERY` steps, of a bead in `_ALIKE` times as many, since those of
-    a ring are alike. `found` is what was outside when last looked at, by copy.
+    A copy is looked at when one of its atoms has moved, about the mean of all, by more than `Guard.LATE` since the last
+    look at that copy, so that is how late an excursion is found. `found` is what was outside when last looked at, by
+    copy.
     """
 
-    def __init__(self, atoms: Atoms, beads: int) -> None:
-        self._atoms, self._beads = atoms, beads
+    def __init__(self, atoms: Atoms) -> None:
+        self._atoms = atoms
         self.found: dict[int, str] = {}
+        self.looked: np.ndarray | None = None  # positions of the last look at each copy, (copies, atoms, 3) in Å
 
-    def __call__(self, step: int, positions: np.ndarray, forces: np.ndarray) -> dict[int, str]:
-        """Copy -> what is outside, of `positions` and `forces` (copies, atoms, 3) at a step."""
-        guard, copies = self._atoms.calc.guard, len(positions)
-        interval = guard.EVERY * min(self._beads, _ALIKE)
-        turns = (step - np.arange(copies) * interval // copies) % interval  # evenly over the interval
-        self._look(map(int, np.flatnonzero(turns == 0)), positions)
+    def __call__(self, positions: np.ndarray, forces: np.ndarray) -> dict[int, str]:
+        """Copy -> what is outside, of `positions` and `forces` (copies, atoms, 3)."""
+        guard = self._atoms.calc.guard
+        if self.looked is None:
+            self.looked = np.full(positions.shape, np.nan)
+        moved = positions - self.looked
+        moved -= moved.mean(axis=1, keepdims=True)  # nothing depends on the place of the whole
+        near = np.einsum("cai,cai->ca", moved, moved).max(axis=1) < guard.LATE**2
+        self._look(map(int, np.flatnonzero(~near)), positions)
         found = dict(self.found)
         for coverage in guard.coverages:
             if coverage.forces(forces.reshape(-1, 3)):
@@ -36,7 +39,9 @@ class Outside:
         return dict(sorted(found.items()))
 
     def _look(self, chosen: Iterable[int], positions: np.ndarray) -> None:
+        assert self.looked is not None
         for k in chosen:
+            self.looked[k] = positions[k]
             self.found.pop(k, None)
             sentence = self._geometry(positions[k])
             if sentence:

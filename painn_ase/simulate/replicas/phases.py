@@ -98,7 +98,7 @@ class ReplicaSnapshot(Snapshot):
         return values.reshape(-1, *values.shape[2:])
 
     def outside(self) -> dict[int, str]:
-        return self._outside(self.step, self.copies, self.of_copies("forces"))
+        return self._outside(self.copies, self.of_copies("forces"))
 
     def image(self) -> Atoms:
         """The centroid of the first replica."""
@@ -138,7 +138,7 @@ class ReplicaMotion:
     ) -> None:
         self.atoms, self.replicas, self._bath, self._freedom = atoms, replicas, bath, freedom
         self.label, self._several, self._release = label, several, release
-        self._outside = Outside(atoms, replicas.ring.beads)
+        self._outside = Outside(atoms)
         self._moved = False  # whether the forces where the replicas are have been evaluated
         self._temperature = 0.0
 
@@ -184,6 +184,8 @@ class ReplicaMotion:
     def state(self) -> State:
         """What `restore` continues from."""
         memory = {f"memory_{name}": array for name, array in self.replicas.evaluate.memory.items()}
+        if self._outside.looked is not None:
+            memory["outside_looked"] = self._outside.looked.copy()
         generators = {str(k): generator_state(g) for k, g in enumerate(self.replicas.generators)}
         return State(self.replicas.state() | memory, {"outside": sorted(self._outside.found.items())}, generators)
 
@@ -197,6 +199,8 @@ class ReplicaMotion:
         for k, generator in enumerate(self.replicas.generators):
             restore_generator(generator, restart.generators[str(k)])
         self._outside.found = {int(copy): sentence for copy, sentence in restart.values["outside"]}
+        looked = restart.arrays.get("outside_looked")
+        self._outside.looked = None if looked is None else looked.copy()
         self._moved = True
 
     def note(self) -> str:

@@ -71,17 +71,16 @@ def name_of(calc: Any) -> str:
     return f"{calc.name} {getattr(calc, 'model_name', '')}".strip() + backend + (f" of {parts}" if parts else "")
 
 
-def lacks(calc: Any, name: str) -> str:
-    """Says that a calculator does not provide `name`, and what to do where one of its parts does."""
-    sentence = f"{calc.name!r} does not provide {name}"
+def hidden(calc: Any, name: str) -> str:
+    """Of a property that a calculator lacks: says which of its parts has it and what to do; empty if none has."""
     parts = parts_of(calc)
     have = [part.name for part in parts if name in part.implemented_properties]
     if not have:
-        return sentence
-    others = ", ".join(part.name for part in parts if name not in part.implemented_properties)
+        return ""
+    others = [part.name for part in parts if name not in part.implemented_properties]
     return (
-        f"{sentence}: {have[0]} does{', but not ' + others if others else ''}; "
-        "painn_ase.CorrectedCalculator(model, correction) adds energies and passes on all else"
+        f" ({have[0]} does{', but not ' + ', '.join(others) if others else ''}; "
+        "painn_ase.CorrectedCalculator(model, correction) adds energies and passes on all else)"
     )
 
 

@@ -11,7 +11,7 @@ from ase import Atoms
 
 from painn_ase.errors import InputError, closest, whole
 from painn_ase.properties import PROPERTIES, SPREAD
-from painn_ase.simulate.run.capabilities import lacks, results_of
+from painn_ase.simulate.run.capabilities import hidden, results_of
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _find(name: str, atoms: Atoms, table: Mapping[str, Observable], provided: Co
             f"record: {name!r} is not defined for this structure: it needs a cell periodic along all three vectors"
         )
     known_names = [*table, *provided]
-    reason = lacks(atoms.calc, name) if name in PROPERTIES else "unknown"
+    reason = f"{atoms.calc.name!r} does not provide it{hidden(atoms.calc, name)}" if name in PROPERTIES else "unknown"
     raise InputError(
         f"record: {name!r}: {reason}; expected some of {', '.join(known_names)}{closest(name, known_names)}"
     )

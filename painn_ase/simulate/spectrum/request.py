@@ -20,7 +20,7 @@ from painn_ase.simulate.replicas.modes import Ring
 from painn_ase.simulate.replicas.motion import Replicas
 from painn_ase.simulate.replicas.phases import ReplicaMotion
 from painn_ase.simulate.replicas.thermostat import THERMOSTATS, Thermostat
-from painn_ase.simulate.run.capabilities import lacks, name_of
+from painn_ase.simulate.run.capabilities import hidden, name_of
 from painn_ase.simulate.run.guards import Guards
 from painn_ase.simulate.run.loop import RecordedRun, RunFiles
 from painn_ase.simulate.run.observables import ALWAYS, CONSERVED, Plan, choose
@@ -163,7 +163,7 @@ def _plan(atoms: Atoms, wanted: tuple[str, ...]) -> dict[str, str]:
         reasons = []
         for source, series in sources[kind].items():
             if source not in provided:
-                reasons.append(lacks(atoms.calc, source))
+                reasons.append(f"{atoms.calc.name!r} has no {source}{hidden(atoms.calc, source)}")
                 continue
             try:
                 atoms.calc.get_property(source, atoms)
