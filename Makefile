@@ -35,7 +35,6 @@ lint: $(VENV)/.installed-dev
 
 # The documentation site, in build/site; a warning is an error.
 docs: $(VENV)/.installed-dev
-	$(INSTALL) --editable '.[docs]'
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
 	@echo "build/site/index.html"
 
