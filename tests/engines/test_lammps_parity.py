@@ -93,7 +93,9 @@ def assert_same(atoms: Atoms, model: Model, have: dict) -> None:
     if atoms.pbc.all():
         stress, volume = atoms.get_stress(), atoms.get_volume()
         assert np.abs(have["stress"] - stress).max() < 3e-6 * scale * len(atoms) ** 0.5 / volume
-        np.testing.assert_allclose(have["strains"] * BAR / volume, have["stress"][[0, 1, 5]], atol=1e-9)
+        # the same virial, by atoms and by the whole: rounding is of its largest component
+        rounding = 1e-9 + 1e-7 * np.abs(have["stress"]).max()
+        assert np.abs(have["strains"] * BAR / volume - have["stress"][[0, 1, 5]]).max() < rounding
 
 
 @pytest.mark.slow
