@@ -54,3 +54,22 @@ def test_worker_ends_when_its_parent_has(monkeypatch):
     with pytest.raises(Ended):
         worker._follow_parent()
     assert events == ["waited", 1]
+
+
+def test_files_opened_anew_for_writing_are_noted(monkeypatch, tmp_path):
+    monkeypatch.setattr(worker, "_watching", False)
+    hooks = []
+    monkeypatch.setattr(worker.sys, "addaudithook", hooks.append)  # a real one would stay in this process
+    with worker.watched() as written:
+        (note,) = hooks
+        note("open", (str(tmp_path / "a"), "w", 0))
+        note("open", (tmp_path / "b", None, os.O_WRONLY | os.O_TRUNC))
+        note("open", (str(tmp_path / "c"), "r", 0))
+        note("open", (str(tmp_path / "d"), "a", 0))
+        note("open", (3, "w", 0))
+        note("open", ("/dev/null", "w", 0))
+        note("exec", ("w",))
+        assert written == {str(tmp_path / "a"), str(tmp_path / "b")}
+    with worker.watched() as written:
+        assert not written
+    assert len(hooks) == 1
