@@ -2,8 +2,8 @@
 
 python .ci/least_coverage.py 75
 
-A file that wraps an optional library is not judged where the library is absent. The builder of the LAMMPS plugin compiles
-for minutes; `make lammps` runs its tests.
+A file that wraps an optional library is not judged where the library is absent. The builder of the LAMMPS plugin
+compiles for minutes; `make lammps` runs its tests.
 """
 
 import importlib.util
@@ -29,9 +29,7 @@ def main(percent: float) -> int:
             continue
         for name, library in absent.items():
             if file.endswith(name):
-                print(
-                    f"{name}: not judged, for {library} is not installed ('make torch-cluster' and 'make lammps' install what is optional)"
-                )
+                print(f"{name}: not judged, for {library} is not installed (make torch-cluster, make lammps)")
                 break
         else:
             _, lines, _, missing, _ = measured.analysis2(file)
