@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from painn_ase.reference.calculator import KohnShamCalculator
+    from painn_ase.reference.descriptors import distance_descriptors, environment_descriptors, model_descriptors
     from painn_ase.reference.harmonic import Derivatives, derivatives, displaced_frames
     from painn_ase.reference.labellers import Models
     from painn_ase.reference.labelling import Labelled, label
@@ -22,14 +23,7 @@ if TYPE_CHECKING:
         sample_modes,
         scan_modes,
     )
-    from painn_ase.reference.selection import (
-        disagreement,
-        distance_descriptors,
-        farthest_points,
-        model_descriptors,
-        most_disagreed,
-        select,
-    )
+    from painn_ase.reference.selection import disagreement, farthest_points, select
     from painn_ase.reference.tight_binding import gfn2_xtb
 
 _HOME = {
@@ -42,14 +36,14 @@ _HOME = {
     "derivatives": "harmonic",
     "disagreement": "selection",
     "displaced_frames": "harmonic",
-    "distance_descriptors": "selection",
+    "distance_descriptors": "descriptors",
+    "environment_descriptors": "descriptors",
     "far_apart": "sampling",
     "farthest_points": "selection",
     "gfn2_xtb": "tight_binding",
     "label": "labelling",
-    "model_descriptors": "selection",
+    "model_descriptors": "descriptors",
     "modes_of": "sampling",
-    "most_disagreed": "selection",
     "sample": "sampling",
     "sample_md": "sampling",
     "sample_modes": "sampling",
@@ -68,13 +62,13 @@ __all__ = [
     "disagreement",
     "displaced_frames",
     "distance_descriptors",
+    "environment_descriptors",
     "far_apart",
     "farthest_points",
     "gfn2_xtb",
     "label",
     "model_descriptors",
     "modes_of",
-    "most_disagreed",
     "sample",
     "sample_md",
     "sample_modes",

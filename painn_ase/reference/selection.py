@@ -1,22 +1,23 @@
-"""Which frames to label: where models disagree, or where the structures known so far are farthest."""
+"""Which frames to label: where models disagree, where the structures known so far are far, and some at random."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-import torch
 from ase import Atoms
 
 from painn_ase.calculator import PaiNNCalculator
 from painn_ase.checkpoint import load_model
 from painn_ase.errors import InputError
-from painn_ase.graph import batch
-from painn_ase.model import Model, check_elements
-from painn_ase.training.data import make_examples
+from painn_ase.model import Model
+from painn_ase.reference.descriptors import distance_descriptors, environment_descriptors, model_descriptors
 
-_BATCH = 64  # structures described together
+NEAR = 0.03  # of the median distance of frames of a composition from their mean: what lies nearer is a duplicate
 
 
 def select(
@@ -26,34 +27,55 @@ def select(
     models: Sequence[str | Path | Model] = (),
     known: Sequence[Atoms] = (),
     ceiling: float = np.inf,
+    quotas: Mapping[str, int] | Literal["even"] | None = None,
+    audits: int = 0,
+    seed: int = 0,
 ) -> list[Atoms]:
-    """`count` of the frames, the most useful first.
+    """At most `count` of the frames, the most useful first, without near duplicates of each other and of `known`.
 
     frames: proposals
     count: how many to choose
-    models: two or more: choose the frames they disagree most about; one: those whose features in that model are
-        farthest from each other and from the `known` frames; none: the same by sorted distances
+    models: two or more: frames they disagree about and that are far from what is chosen and known, the largest product
+        of disagreement and distance first; one: those farthest in the features of that model; none: the same in sorted
+        distances, or by environments where frames are of several compositions or periodic
     known: frames that are labelled already
     ceiling: with two or more models, frames with a larger `forces_std` (eV/Å) are left out as broken geometries
+    quotas: how many of each source, info["source"]: "even" for as many of each kind (what "_min0" follows), or
+        numbers by pattern, {"*_md_300K*": 20, "*wigner*": 10}; what they leave of `count` comes from other sources
+    audits: so many of `count` are drawn at random from all frames: the error of models on these is honest
+    seed: of the random draw
 
-    With two or more models the largest `forces_std` of a frame goes into info["forces_std"].
+    info["selected"] says why: "disagreement", "distance" or "audit". With two or more models the largest `forces_std`
+    of a frame goes into info["forces_std"]. Raises `InputError` for impossible requests.
     """
-    if count < 1 or not frames:
-        raise InputError(f"select: expected frames and a count >= 1; got {len(frames)} frames and {count}")
-    if len(models) > 1:
-        if known:
-            raise InputError("select: disagreement does not use known frames; leave them out, or name one model")
-        scores = disagreement(frames, PaiNNCalculator(models))
-        chosen = most_disagreed(scores, count, ceiling)
-        for index in chosen:
+    if count < 1 or not frames or not 0 <= audits <= count:
+        raise InputError(
+            f"select: expected frames, a count >= 1 and at most as many audits; got {len(frames)} frames, count "
+            f"{count} and {audits} audits"
+        )
+    scores = disagreement(frames, PaiNNCalculator(models)) if len(models) > 1 else None
+    open_to = np.ones(len(frames), dtype=bool) if scores is None else scores <= ceiling
+    drawn = np.random.default_rng(seed).permutation(np.flatnonzero(open_to))[:audits]
+    open_to[drawn] = False
+    groups, most = _groups(frames, count - len(drawn), quotas, open_to)
+    rows = _described([*frames, *known], models)
+    chosen = farthest_points(
+        rows[: len(frames)],
+        count - len(drawn),
+        np.concatenate([rows[len(frames) :], rows[drawn]]),
+        weights=scores,
+        apart=NEAR * _spread(frames, rows[: len(frames)]),
+        groups=np.where(open_to, groups, -1),
+        most=np.append(most, 0),  # of frames that are not open
+    )
+    if scores is not None:
+        chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
+    reason = "distance" if scores is None else "disagreement"
+    for index, why in [*((k, reason) for k in chosen), *((k, "audit") for k in drawn)]:
+        frames[index].info["selected"] = why
+        if scores is not None:
             frames[index].info["forces_std"] = float(scores[index])
-    else:
-        model = models[0] if models else None
-        model = load_model(model) if isinstance(model, str | Path) else model
-        together = [*frames, *known]
-        rows = distance_descriptors(together) if model is None else model_descriptors(together, model)
-        chosen = farthest_points(rows[: len(frames)], count, rows[len(frames) :])
-    return [frames[index] for index in chosen]
+    return [frames[index] for index in (*chosen, *drawn)]
 
 
 def disagreement(frames: Sequence[Atoms], calculator: PaiNNCalculator) -> np.ndarray:
@@ -66,76 +88,108 @@ def disagreement(frames: Sequence[Atoms], calculator: PaiNNCalculator) -> np.nda
     return np.array([np.max(calculator.get_property("forces_std", atoms.copy())) for atoms in frames])
 
 
-def most_disagreed(scores: np.ndarray, count: int, ceiling: float = np.inf) -> np.ndarray:
-    """Indices of the `count` highest scores, highest first, without those above `ceiling` (broken geometries)."""
-    order = np.argsort(-scores, kind="stable")
-    return order[scores[order] <= ceiling][:count]
-
-
-def farthest_points(descriptors: np.ndarray, count: int, known: np.ndarray | None = None) -> np.ndarray:
+def farthest_points(
+    descriptors: np.ndarray,
+    count: int,
+    known: np.ndarray | None = None,
+    *,
+    weights: np.ndarray | None = None,
+    apart: np.ndarray | float = 0.0,
+    groups: np.ndarray | None = None,
+    most: np.ndarray | None = None,
+) -> np.ndarray:
     """Indices of `count` rows, each as far as possible from those before it and from the rows of `known`.
 
-    Without `known` the first is the row nearest to the mean. Rows at no distance from a chosen one are duplicates and
-    are never taken, so fewer indices may come back. Gonzalez, Theor. Comput. Sci. 38, 293 (1985),
-    doi:10.1016/0304-3975(85)90224-5: no choice of `count` covers the rows with less than half its radius.
+    descriptors: (frames, numbers)
+    count: how many
+    known: (known, numbers), to stay away from
+    weights: (frames,), distances are multiplied by them; without `known` the first row is that of the largest weight,
+        or without weights the one nearest to the mean
+    apart: (frames,) or one number: rows at no larger distance from a chosen one are duplicates
+    groups: (frames,) the group of each row
+    most: (groups,) rows of each group that may be chosen
+
+    Duplicates are never taken, so fewer indices may come back. Gonzalez, Theor. Comput. Sci. 38, 293 (1985),
+    doi:10.1016/0304-3975(85)90224-5: without weights no choice of `count` covers the rows with less than half its
+    radius.
     """
     rows = np.asarray(descriptors, dtype=float)
     if rows.ndim != 2 or not np.isfinite(rows).all():
         raise InputError(f"descriptors: expected a finite array (frames, numbers); got shape {rows.shape}")
+    groups = np.zeros(len(rows), dtype=int) if groups is None else groups
+    left = np.array([count]) if most is None else np.array(most)
+    limit = np.maximum(apart, 1e-9 * (1 + np.abs(rows).max()))
+    first = -np.linalg.norm(rows - rows.mean(axis=0), axis=1) if weights is None else weights
     chosen: list[int] = []
-    if known is not None and len(known):
-        distances = np.min([np.linalg.norm(rows - row, axis=1) for row in np.asarray(known)], axis=0)
-    else:
-        chosen.append(int(np.argmin(np.linalg.norm(rows - rows.mean(axis=0), axis=1))))
-        distances = np.linalg.norm(rows - rows[chosen[0]], axis=1)
-    while len(chosen) < min(count, len(rows)):
-        farthest = int(np.argmax(distances))
-        if distances[farthest] <= 1e-9 * (1 + np.abs(rows).max()):
+    distances = np.full(len(rows), np.inf)
+    for row in () if known is None else np.asarray(known):
+        distances = np.minimum(distances, np.linalg.norm(rows - row, axis=1))
+    while len(chosen) < count:
+        free = (distances > limit) & (left[groups] > 0)
+        if not free.any():
             break
-        chosen.append(farthest)
-        distances = np.minimum(distances, np.linalg.norm(rows - rows[farthest], axis=1))
-    return np.array(chosen[:count], dtype=int)
+        begun = np.isfinite(distances[0])
+        values = first if not begun else distances if weights is None else weights * distances
+        best = int(np.argmax(np.where(free, values, -np.inf)))
+        chosen.append(best)
+        left[groups[best]] -= 1
+        distances = np.minimum(distances, np.linalg.norm(rows - rows[best], axis=1))
+    return np.array(chosen, dtype=int)
 
 
-def distance_descriptors(frames: Sequence[Atoms]) -> np.ndarray:
-    """Inverse distances sorted within each pair of elements, (frames, pairs) in 1/Å; needs no model.
-
-    They do not depend on the orientation or on the order of like atoms. Raises `InputError` if compositions differ.
-    """
-    reference = sorted(frames[0].numbers) if frames else []
-    rows = []
-    for index, atoms in enumerate(frames):
-        if sorted(atoms.numbers) != reference or atoms.pbc.any():
-            raise InputError(
-                f"frame {index}: sorted distances compare molecules of one composition, {frames[0].symbols.formula}; "
-                f"got {atoms.symbols.formula}, pbc={atoms.pbc.tolist()}. Describe the frames with a model instead"
-            )
-        first, second = np.triu_indices(len(atoms), 1)
-        inverse = 1 / atoms.get_all_distances()[first, second]
-        kinds = np.sort(atoms.numbers[np.stack([first, second])], axis=0)
-        rows.append(inverse[np.lexsort((inverse, kinds[1], kinds[0]))])
-    return np.array(rows)
+def _described(frames: Sequence[Atoms], models: Sequence[str | Path | Model]) -> np.ndarray:
+    """The rows that distances are measured between."""
+    if len(models) == 1:
+        model = models[0]
+        return model_descriptors(frames, load_model(model) if isinstance(model, str | Path) else model)
+    compositions = {tuple(sorted(atoms.numbers)) for atoms in frames}
+    if models or len(compositions) > 1 or any(atoms.pbc.any() for atoms in frames):
+        return environment_descriptors(frames)
+    return distance_descriptors(frames)
 
 
-def model_descriptors(frames: Sequence[Atoms], model: Model) -> np.ndarray:
-    """Means and standard deviations over the atoms of each element of the model's scalar features, (frames, numbers).
+def _spread(frames: Sequence[Atoms], rows: np.ndarray) -> np.ndarray:
+    """(frames,) the median distance of frames of the same composition from their mean."""
+    names = np.array([atoms.get_chemical_formula() for atoms in frames])
+    spread = np.zeros(len(frames))
+    for name in np.unique(names):
+        members = rows[names == name]
+        spread[names == name] = np.median(np.linalg.norm(members - members.mean(axis=0), axis=1))
+    return spread
 
-    Elements that a structure lacks count zero. Raises `InputError` for elements the model does not know.
-    """
-    for atoms in frames:
-        check_elements(model.name, model.elements, atoms.numbers)
-    examples = make_examples(frames, {}, model.cutoff)
-    rows = []
-    for start in range(0, len(examples), _BATCH):
-        graph = batch([example.graph for example in examples[start : start + _BATCH]])
-        with torch.no_grad():
-            features = model.representation(graph, graph.vectors().to(model.dtype)).scalars.double()
-        columns = []
-        for element in model.elements:
-            of = (graph.numbers == element).double()[:, None]  # (atoms, 1)
-            number = graph.sum_atoms(of).clamp(min=1)
-            mean = graph.sum_atoms(features * of) / number
-            variance = graph.sum_atoms(features**2 * of) / number - mean**2
-            columns += [mean, variance.clamp(min=0).sqrt()]
-        rows.append(torch.cat(columns, dim=1).numpy())
-    return np.concatenate(rows)
+
+def kind_of(source: str) -> str:
+    """What a source says of how frames were made, without the number of the minimum and what follows."""
+    return re.sub(r"_min\d+.*$", "", source)
+
+
+def _groups(
+    frames: Sequence[Atoms], count: int, quotas: Mapping[str, int] | str | None, open_to: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(frames,) the group of each frame, and (groups,) how many of it may be chosen."""
+    sources = [str(atoms.info.get("source", "")) for atoms in frames]
+    if quotas is None:
+        return np.zeros(len(frames), dtype=int), np.array([count])
+    if isinstance(quotas, str):
+        if quotas != "even":
+            raise InputError(f"quotas: expected 'even' or numbers by pattern, as in {{'*_md_*': 20}}; got {quotas!r}")
+        _, groups = np.unique([kind_of(source) for source in sources], return_inverse=True)
+        return groups, _even(np.bincount(groups[open_to], minlength=groups.max() + 1), count)
+    if any(number < 0 for number in quotas.values()) or sum(quotas.values()) > count:
+        raise InputError(f"quotas: expected numbers >= 0 that add up to at most {count}; got {dict(quotas)}")
+    patterns = list(quotas)
+    for pattern in patterns:
+        if not any(fnmatchcase(source, pattern) for source in sources):
+            have = ", ".join(sorted({kind_of(source) or "none" for source in sources}))
+            raise InputError(f"quotas: no source is like {pattern!r}; the frames come from {have}")
+    matched = [next((k for k, p in enumerate(patterns) if fnmatchcase(s, p)), len(patterns)) for s in sources]
+    return np.array(matched), np.array([*quotas.values(), count - sum(quotas.values())])
+
+
+def _even(sizes: np.ndarray, count: int) -> np.ndarray:
+    """`count` shared among groups of these sizes as evenly as they allow."""
+    shares = np.zeros(len(sizes), dtype=int)
+    while shares.sum() < min(count, sizes.sum()):
+        behind = np.flatnonzero(shares < sizes)
+        shares[behind[np.argmin(shares[behind])]] += 1
+    return shares

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ase.build import molecule
+from ase.build import bulk, molecule
 from scipy.spatial.transform import Rotation
 
 from painn_ase import PaiNNCalculator
@@ -10,9 +10,9 @@ from painn_ase.errors import InputError
 from painn_ase.reference import (
     disagreement,
     distance_descriptors,
+    environment_descriptors,
     farthest_points,
     model_descriptors,
-    most_disagreed,
     select,
 )
 
@@ -36,6 +36,7 @@ def turned(atoms):
 
 DESCRIBE = {
     "distances": distance_descriptors,
+    "environments": environment_descriptors,
     "model": lambda frames: model_descriptors(frames, random_model(heads={"energy": {}})),
 }
 
@@ -99,21 +100,93 @@ def test_disagreement_is_the_largest_deviation_of_a_force():
         disagreement(frames, PaiNNCalculator(models[0]))
 
 
-def test_most_disagreed_leaves_broken_geometries_out():
-    assert most_disagreed(np.array([0.1, 5.0, 0.3, 0.2]), 2, ceiling=1.0).tolist() == [2, 3]
+def committee():
+    return [random_model(seed=seed, heads={"energy": {}}) for seed in (0, 1)]
+
+
+def test_select_leaves_broken_geometries_out():
+    frames = ethanols(5)
+    scores = disagreement(frames, PaiNNCalculator(committee()))
+    ceiling = np.sort(scores)[-2]
+    for audits in (0, 5):
+        chosen = select(frames, 5, models=committee(), ceiling=ceiling, audits=audits)
+        assert {id(a) for a in chosen} == {id(frames[k]) for k in range(5) if k != np.argmax(scores)}
 
 
 def test_select_writes_the_disagreement_and_orders_by_it():
-    models = [random_model(seed=seed, heads={"energy": {}}) for seed in (0, 1)]
-    chosen = select(ethanols(6), 3, models=models)
+    chosen = select(ethanols(6), 3, models=committee())
     scores = [atoms.info["forces_std"] for atoms in chosen]
     assert scores == sorted(scores, reverse=True)
     assert len(scores) == 3
 
 
-@pytest.mark.parametrize("models", [[], ["one"]])
+@pytest.mark.parametrize("models", [0, 1, 2])
 def test_select_avoids_known_frames(models):
     frames = ethanols(6)
-    models = [random_model(heads={"energy": {}})] if models else []
+    models = committee()[:models]
     chosen = select(frames, 6, models=models, known=frames[:4])
     assert {id(atoms) for atoms in chosen} == {id(atoms) for atoms in frames[4:]}
+
+
+def test_a_committee_chooses_no_near_duplicates():
+    """Ten frames 1e-4 Å apart of the geometry that is disputed most are one."""
+    frames = ethanols(12)
+    worst = frames[int(np.argmax(disagreement(frames, PaiNNCalculator(committee()))))]
+    twins = [worst.copy() for _ in range(10)]
+    for seed, twin in enumerate(twins):
+        twin.rattle(1e-4, seed=seed)
+    chosen = select([*frames, *twins], 22, models=committee())
+    alike = [a for a in chosen if np.abs(a.positions - worst.positions).max() < 0.01]
+    assert len(chosen) == 12
+    assert len(alike) == 1
+
+
+def test_weights_are_multiplied_by_distances():
+    """On a line with 0 known: 3·1, 2·2 and 1·3 for the rows 1, 2, 3; after 2 all are one away."""
+    line, weights = np.array([[1.0], [2.0], [3.0]]), np.array([3.0, 2.0, 1.0])
+    assert farthest_points(line, 3, known=np.zeros((1, 1)), weights=weights).tolist() == [1, 0, 2]
+
+
+def sources(**kinds):
+    frames = ethanols(sum(kinds.values()))
+    for atoms, name in zip(frames, [kind for kind, number in kinds.items() for _ in range(number)], strict=True):
+        atoms.info["source"] = name
+    return frames
+
+
+def counted(chosen):
+    names = [atoms.info["source"] for atoms in chosen]
+    return {name: names.count(name) for name in sorted(set(names))}
+
+
+def test_even_quotas_take_as_many_of_each_source():
+    frames = sources(md_300K_min0=2, md_800K_min0=10, wigner_min0=5, wigner_min1=5)
+    assert counted(select(frames, 8, quotas="even", models=committee()))["md_300K_min0"] == 2
+    kinds = {"md_300K_min0": 2, "md_800K_min0": 4, "wigner": 4}  # the two minima are one kind
+    found = counted(select(frames, 10, quotas="even"))
+    assert {"wigner": found.pop("wigner_min0", 0) + found.pop("wigner_min1", 0)} | found == kinds
+
+
+def test_quotas_by_pattern_leave_the_rest_to_other_sources():
+    frames = sources(md_300K_min0=6, md_800K_min0=6, wigner_min0=6)
+    chosen = select(frames, 9, quotas={"md_300K*": 5, "*wigner*": 1})
+    assert counted(chosen) == {"md_300K_min0": 5, "md_800K_min0": 3, "wigner_min0": 1}
+    with pytest.raises(InputError, match="md_300K, md_800K, wigner"):
+        select(frames, 9, quotas={"dimer*": 5})
+    with pytest.raises(InputError, match="add up"):
+        select(frames, 9, quotas={"*": 10})
+
+
+def test_audits_are_drawn_at_random_and_named():
+    frames = sources(md=20)
+    chosen = select(frames, 8, models=committee(), audits=3, seed=1)
+    why = [atoms.info["selected"] for atoms in chosen]
+    assert why == ["disagreement"] * 5 + ["audit"] * 3
+    other = select(frames, 8, models=committee(), audits=3, seed=2)
+    assert {id(a) for a in chosen[5:]} != {id(a) for a in other[5:]}
+    assert len({id(a) for a in chosen}) == 8
+
+
+def test_several_compositions_and_crystals_are_compared_by_environments():
+    frames = [*ethanols(4), molecule("H2O"), molecule("CH4"), bulk("Si", cubic=True)]
+    assert len(select([*frames, *frames], 14)) == 7

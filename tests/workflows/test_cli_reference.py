@@ -61,6 +61,19 @@ def test_select_writes_the_frames_of_the_function(capsys):
     assert "--overwrite" in capsys.readouterr().err
 
 
+def test_select_counts_by_source(capsys):
+    frames = shifted(8)
+    for k, atoms in enumerate(frames):
+        atoms.info["source"] = "gfn2_md_300K_min0" if k < 6 else "gfn2_wigner_300K_min0"
+    ase.io.write("frames.extxyz", frames)
+    words = "select frames.extxyz --count 4 --audits 1 --overwrite --output out.extxyz --quotas".split()
+    assert main([*words, "even"]) == 0
+    assert "out.extxyz: 4 of 8 frames (" in capsys.readouterr().out
+    assert main([*words, "*wigner*=1"]) == 0
+    assert main([*words, "wigner"]) == 2
+    assert "--quotas" in capsys.readouterr().err
+
+
 def test_package_of_the_command_line_can_be_run_as_a_module(monkeypatch, capsys):
     for words, code in ((["info"], 0), (["relax", "nowhere.xyz", "--model", "ethanol"], 2)):
         monkeypatch.setattr(sys, "argv", ["painn-ase", *words])
