@@ -66,7 +66,8 @@ def test_select_counts_by_source(capsys):
     for k, atoms in enumerate(frames):
         atoms.info["source"] = "gfn2_md_300K_min0" if k < 6 else "gfn2_wigner_300K_min0"
     ase.io.write("frames.extxyz", frames)
-    words = "select frames.extxyz --count 4 --audits 1 --overwrite --output out.extxyz --quotas".split()
+    words = ["select", "frames.extxyz", "--count", "4", "--audits", "1", "--overwrite", "--output", "out.extxyz"]
+    words += ["--quotas"]
     assert main([*words, "even"]) == 0
     assert "out.extxyz: 4 of 8 frames (" in capsys.readouterr().out
     assert main([*words, "*wigner*=1"]) == 0
