@@ -27,6 +27,16 @@ class Meter:
         self._start = time.monotonic()
         self._said = -float("inf")
 
+    @property
+    def total(self) -> int:
+        """Units of work in all; may be set anew where it was an estimate."""
+        return self._total
+
+    @total.setter
+    def total(self, units: int) -> None:
+        self._total = units
+        self._bar.total = units
+
     def update(self, text: str = "") -> None:
         """One more unit is done; `text` says something of it."""
         self._done += 1

@@ -96,6 +96,7 @@ class Schedule:
     """Learning rate: linear warm-up, then a half cosine to the last epoch, or halving on plateaus."""
 
     kind: Literal["cosine", "plateau"] = "cosine"
+    minutes: float = _at_least(0.0, 0.0)  # cosine only: it ends after them, and the run with it; 0: after [run] epochs
     warmup: int = _at_least(0, 100)  # steps
     minimum: float = _between(0.0, 1.0, 1e-3)  # fraction of the learning rate
     factor: float = _between(0.0, 1.0, 0.5)  # plateau only, as are the next two
@@ -166,6 +167,8 @@ def parse_config(table: dict[str, Any], folder: str | Path = ".") -> TrainConfig
     _check_repeat(config.data)
     if not any(config.weights.values()):
         raise InputError("[loss]: expected a positive weight for at least one labelled property; all are zero")
+    if config.schedule.minutes and config.schedule.kind != "cosine":
+        raise InputError("[schedule] minutes: a plateau has no end; take kind = 'cosine', or [run] hours")
     if config.optimizer.learning_rate == 0:
         raise InputError("[optimizer] learning_rate: expected a positive number; got 0")
     return replace(config, model=_spelled_out(config.model, config.data.labels))

@@ -8,7 +8,11 @@ from painn_ase.training import config
 
 @dataclass
 class LearningRate:
-    """Fraction of the learning rate at a step: a linear warm-up times a half cosine or a plateau factor."""
+    """Fraction of the learning rate at a step: a linear warm-up times a half cosine or a plateau factor.
+
+    With `minutes` in the schedule the number of steps is what fits into them at the pace so far, and a guess before the
+    first epoch has ended.
+    """
 
     schedule: config.Schedule
     total_steps: int
@@ -40,10 +44,17 @@ class LearningRate:
             self.factor = max(self.schedule.minimum, self.factor * self.schedule.factor)
             self.waited = -self.schedule.cooldown
 
+    def keep_pace(self, steps: int, seconds: float) -> None:
+        """Takes note that `steps` took so many seconds, all resumed parts together."""
+        if self.schedule.minutes:
+            self.total_steps = max(steps, round(steps * 60 * self.schedule.minutes / seconds))
+
     def state(self) -> dict[str, float]:
-        # JSON has no infinity
-        return {"factor": self.factor, "waited": self.waited} | ({"best": self.best} if self.best < math.inf else {})
+        state = {"factor": self.factor, "waited": self.waited, "total_steps": self.total_steps}
+        return state | ({"best": self.best} if self.best < math.inf else {})  # JSON has no infinity
 
     def restore(self, state: dict[str, float]) -> None:
         self.factor, self.waited = state["factor"], int(state["waited"])
         self.best = state.get("best", math.inf)
+        if self.schedule.minutes:
+            self.total_steps = int(state["total_steps"])

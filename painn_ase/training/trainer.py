@@ -82,9 +82,10 @@ def train(
     """
     with torch_threads(config.run.threads), memory_kept(), interrupts() as interrupt:
         run = _Run(config, resume)
-        with Meter(config.run.epochs, "epoch", "train", initial=run.at.epoch, shown=progress) as shown:
+        with Meter(run.epochs, "epoch", "train", initial=run.at.epoch, shown=progress) as shown:
             while not (run.done or run.out_of_time or interrupt.requested):
                 row, validation = run.epoch()
+                shown.total = run.epochs
                 shown.update(", ".join(str(c.error()) for c in validation.values()))
                 if on_epoch is not None:
                     on_epoch(row)
@@ -126,8 +127,8 @@ class _Run:
         wanted = config.run.step if saved is None or config.run.step != "auto" else _way(saved)
         self.way = choose_step(self.model, self.average, self.loss, config.optimizer, config.run, wanted)
         self.way.set_examples(self.examples, validation, config.run.batch_size)
-        steps = config.run.epochs * len(list(batch_indices(self.examples, config.run.batch_size)))
-        self.rate = LearningRate(config.schedule, steps)
+        self.steps_per_epoch = len(list(batch_indices(self.examples, config.run.batch_size)))
+        self.rate = LearningRate(config.schedule, config.run.epochs * self.steps_per_epoch)
         self.at = Progress()
         files = [*config.data.train, *config.data.validation, *config.data.test]
         self.checksums = checksums(files + ([config.run.start / model_files.WEIGHTS] if config.run.start else []))
@@ -141,10 +142,17 @@ class _Run:
         self.saved_at = time.monotonic()
 
     @property
+    def epochs(self) -> int:
+        """How many the run will have made: those asked for, or as many as fit into the schedule's minutes."""
+        if self.config.schedule.minutes:
+            return max(1, round(self.rate.total_steps / self.steps_per_epoch))
+        return self.config.run.epochs
+
+    @property
     def done(self) -> bool:
         patience = self.config.run.early_stopping
         waited = self.at.epoch - self.at.best_epoch
-        return self.at.epoch >= self.config.run.epochs or bool(patience and waited >= patience)
+        return self.at.epoch >= self.epochs or bool(patience and waited >= patience)
 
     @property
     def out_of_time(self) -> bool:
@@ -183,6 +191,7 @@ class _Run:
             self.at.best_score, self.at.best_epoch = row["validation_score"], self.at.epoch
             self._keep_best()
         self.at.seconds += time.monotonic() - start
+        self.rate.keep_pace(self.at.step, self.at.seconds)
         row["seconds"] = round(self.at.seconds, 3)
         row |= {self.units[name]: c.error().mae for name, c in validation.items()}
         self.log.write(row)
@@ -259,7 +268,8 @@ class _Run:
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a run to continue, as flat names and values."""
         plain = self.config.to_dict()
-        for key in (*_FREE_KEYS, *(["epochs"] if self.config.schedule.kind == "plateau" else [])):
+        schedule = self.config.schedule
+        for key in (*_FREE_KEYS, *(["epochs"] if schedule.kind == "plateau" or schedule.minutes else [])):
             plain["run"].pop(key)
         plain["run"]["step"] = self.way.name
         plain.pop("about")
@@ -285,7 +295,7 @@ class _Run:
         now, then = self._identity(), scalars["run"]
         # runs of earlier versions did not spell out ε, which was 1e-8, and had no choice of loss and start
         then = {key: 1e-8 for key in now if re.fullmatch(r"model\.(representation|heads\.\w+)\.epsilon", key)} | then
-        then = {"loss.kind": "squared", "run.start": None, "run.step": "torch"} | then
+        then = {"loss.kind": "squared", "run.start": None, "run.step": "torch", "schedule.minutes": 0.0} | then
         # nor weights of all labels: that of one which is not there changes nothing
         then = {f"loss.{n}": now[f"loss.{n}"] for n in TRAINABLE if n not in self.config.data.labels} | then
         then = {key: [] for key in now if re.fullmatch(r"data\.labels\.\w+\.also", key)} | then

@@ -52,6 +52,7 @@ MISTAKES = [
     ("run.epochs", 0, r"\[run\] epochs: expected a number >= 1; got 0"),
     ("run.output", 3, r"\[run\] output: expected a path in quotes; got 3"),
     ("run.dtype", "float16", r"\[run\] dtype: expected one of 'float32', 'float64'; got 'float16'"),
+    ("schedule", {"kind": "plateau", "minutes": 5}, "a plateau has no end; take kind = 'cosine', or \\[run\\] hours"),
     ("schedule.kind", "cosin", "got 'cosin'; did you mean 'cosine'"),
     ("optimizer.ema", 1.5, r"\[optimizer\] ema: expected a number from 0.0 to 1.0; got 1.5"),
     ("optimizer.learning_rate", "fast", "expected a number; got 'fast'"),

@@ -1,12 +1,14 @@
 """Training from a file to a model folder: it learns, survives kills to the last bit, and never loses a run."""
 
 import csv
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import ase.io
 import numpy as np
@@ -18,8 +20,10 @@ from safetensors.numpy import load_file
 
 from painn_ase.checkpoint import load_model
 from painn_ase.errors import InputError, ModelError, SimulationError
-from painn_ase.training import Label, evaluate_model, parity_plot, parse_config, read_frames, train
+from painn_ase.training import Label, evaluate_model, parity_plot, parse_config, read_frames, train, trainer
 from painn_ase.training.checkpoint import load_state, save_state
+from painn_ase.training.config import Schedule
+from painn_ase.training.schedule import LearningRate
 
 CHARGES = {1: 0.3, 8: -0.6}  # e
 
@@ -99,9 +103,11 @@ def test_a_small_network_learns_every_property_of_a_few_frames(table, tmp_path):
         assert rmse < 0.1 * spread[name], name
 
 
-@pytest.mark.parametrize("kind", ["cosine", "plateau"])
-def test_a_killed_run_resumes_to_the_same_bits(table, tmp_path, kind):
-    table["schedule"] |= {"kind": kind}
+@pytest.mark.parametrize("schedule", [{"kind": "cosine"}, {"kind": "plateau"}, {"minutes": 4 / 60}])
+def test_a_killed_run_resumes_to_the_same_bits(table, tmp_path, schedule, monkeypatch):
+    seconds = itertools.count()  # on a clock by which every epoch takes one: what a schedule by minutes goes by
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    table["schedule"] |= schedule
     straight = train(parse_config(table, tmp_path), progress=False)
     table["run"]["output"] = "killed"
     config = parse_config(table, tmp_path)
@@ -119,6 +125,22 @@ def test_a_killed_run_resumes_to_the_same_bits(table, tmp_path, kind):
     rows = [list(csv.DictReader((tmp_path / o / "log.csv").read_text().splitlines())) for o in ("out", "killed")]
     for a, b in zip(*rows, strict=True):
         assert {**a, "seconds": ""} == {**b, "seconds": ""}
+
+
+def test_a_schedule_by_minutes_ends_with_them(table, tmp_path, monkeypatch, capsys):
+    """Epochs of a second in a schedule of seven: the cosine of as many steps, whatever [run] epochs says."""
+    seconds = itertools.count()
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    table["schedule"] = {"minutes": 7 / 60, "warmup": 0, "minimum": 0.01}
+    result = train(parse_config(table, tmp_path))
+    assert (result.epochs, result.finished) == (7, True)
+    assert "epoch 7 of 7" in capsys.readouterr().err
+    with open(tmp_path / "out/log.csv", newline="") as file:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    cosine = LearningRate(Schedule(warmup=0, minimum=0.01), 7 * 3)
+    assert rates[1:] == pytest.approx([5e-3 * cosine.at(3 * k - 1) for k in range(2, 8)])
+    with pytest.raises(InputError, match=r"schedule.minutes was 0.1\d* and is now 1.0"):
+        train(parse_config(table | {"schedule": table["schedule"] | {"minutes": 1}}, tmp_path), resume=True)
 
 
 def test_ctrl_c_finishes_the_epoch_and_saves(table, tmp_path):
