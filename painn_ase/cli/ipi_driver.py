@@ -22,7 +22,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from painn_ase.simulate.ipi import direct, serve
+    from painn_ase.engines.ipi import direct, serve
 
     if options.pes_path:
         print(direct.__file__)

@@ -1,1 +1,1 @@
-"""Trained models inside other simulation engines of Python: OpenMM and torch-sim (docs/engines.md)."""
+"""Trained models inside other simulation engines: i-PI, OpenMM and torch-sim (docs/engines.md)."""

@@ -11,10 +11,10 @@ from ase import Atoms
 from scipy.optimize import linear_sum_assignment
 
 from painn_ase.errors import InputError
+from painn_ase.normal_modes import Vibrations, vibrations
 from painn_ase.quality.subject import Subject, calculator_of, rounded, stamp
 from painn_ase.reference.harmonic import derivatives
 from painn_ase.simulate.md.relax import relax
-from painn_ase.simulate.normal_modes import Vibrations, vibrations
 
 SOFT = 400.0  # cm⁻¹: modes below are torsions and the like, whose frequencies say little about bonds
 STRONG = 0.1  # of the largest activity or intensity: a strong band

@@ -10,8 +10,8 @@ from ase import Atoms
 
 from painn_ase.data.identity import DECIMALS, bare
 from painn_ase.errors import InputError
+from painn_ase.normal_modes import Vibrations
 from painn_ase.reference.journal import stored
-from painn_ase.simulate.normal_modes import Vibrations
 from painn_ase.spectra.harmonic import infrared_intensities, normal_modes, raman_activities, rigid_motions
 from painn_ase.units import POLARIZABILITY_VOLUME
 

@@ -1,10 +1,10 @@
 """Molecular dynamics and geometry optimisation with any ASE calculator."""
 
+from painn_ase.normal_modes import Vibrations, vibrations
 from painn_ase.simulate.md.barostat import MTK
 from painn_ase.simulate.md.ensembles import Bussi, Langevin, NoseHooverChain
 from painn_ase.simulate.md.relax import Relaxation, relax
 from painn_ase.simulate.md.request import run_md
-from painn_ase.simulate.normal_modes import Vibrations, vibrations
 from painn_ase.simulate.ring_polymer import Beads, RingPolymerRun, Thermostat, run_rpmd
 from painn_ase.simulate.run.guards import Guards, GuardWarning
 from painn_ase.simulate.run.reading import Run

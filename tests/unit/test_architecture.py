@@ -14,7 +14,7 @@ ROOT = Path(painn_ase.__file__).parent
 
 # A module may import from groups of lower or equal number; `cli` may be imported by nobody else.
 LAYERS = {
-    "units": 0, "errors": 0, "shown": 0, "files": 0, "threads": 0, "progress": 0, "tensor_file": 0,
+    "units": 0, "errors": 0, "shown": 0, "files": 0, "threads": 0, "progress": 0, "tensor_file": 0, "plain": 0,
     "properties": 1, "untrusted": 1, "native": 1, "rigid": 1, "isotopes": 1,
     "graph": 2,
     "neighbors": 3, "nn": 3, "ase_outputs": 3,
@@ -24,7 +24,7 @@ LAYERS = {
     "model": 6,
     "derivatives": 7, "response": 7,
     "checkpoint": 8, "importers": 9, "backends": 8, "ensemble": 9, "structures": 9, "check_tables": 8, "describe": 9,
-    "calculator": 10, "corrected": 10, "ase_plugin": 10, "training": 10,
+    "capabilities": 10, "normal_modes": 10, "calculator": 10, "corrected": 10, "ase_plugin": 10, "training": 10,
     "simulate": 11, "lammps": 11, "engines": 11, "bench": 11, "reference": 11, "testing": 11,
     "quality": 12,
     "cli": 13,
@@ -33,8 +33,8 @@ LAYERS = {
 INNER_LAYERS = {
     "simulate": {
         "run": 0,
-        "replicas": 1, "md": 1, "normal_modes": 1,
-        "ring_polymer": 2, "spectrum": 2, "neb": 2, "ipi": 2,
+        "replicas": 1, "md": 1,
+        "ring_polymer": 2, "spectrum": 2, "neb": 2,
     },
 }  # fmt: skip
 SPECTRA_MAY_IMPORT = {"units", "errors", "files", "rigid", "shown"}

@@ -10,8 +10,8 @@ from ase.calculators.mixing import LinearCombinationCalculator, MixedCalculator,
 from ase.io import read
 
 from painn_ase import CorrectedCalculator, PaiNNCalculator, run_md
+from painn_ase.capabilities import name_of, settings_of, weights_of
 from painn_ase.errors import InputError
-from painn_ase.simulate.run.capabilities import name_of, settings_of, weights_of
 from painn_ase.structures import read_structure
 
 

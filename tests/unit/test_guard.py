@@ -10,12 +10,12 @@ from ase.build import molecule
 
 from painn_ase import PaiNNCalculator, load_model, save_model
 from painn_ase.coverage import Coverage, CoverageWarning, Guard
+from painn_ase.coverage.copies import Outside
 from painn_ase.describe import render_card
 from painn_ase.errors import InputError, ModelError, SimulationError
 from painn_ase.model import Model
 from painn_ase.neighbors import graph_of, neighbor_list
 from painn_ase.simulate import Guards, run_md
-from painn_ase.simulate.replicas.outside import Outside
 
 from random_models import random_model
 

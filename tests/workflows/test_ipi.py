@@ -18,8 +18,8 @@ from ase.units import Bohr, Hartree, kB
 
 from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
+from painn_ase.engines.ipi import Potential, direct, serve
 from painn_ase.errors import InputError
-from painn_ase.simulate.ipi import Potential, direct, serve
 from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring, run_rpmd
 from painn_ase.simulate.ring_polymer.beads import ipi_frame

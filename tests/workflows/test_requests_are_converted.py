@@ -15,6 +15,7 @@ from stopped import Forgetful
 
 from painn_ase import PaiNNCalculator
 from painn_ase.errors import InputError
+from painn_ase.plain import plain
 from painn_ase.simulate import (
     MTK,
     Analysis,
@@ -28,7 +29,6 @@ from painn_ase.simulate import (
     run_rpmd,
     simulate_spectra,
 )
-from painn_ase.simulate.run.plain import plain
 
 from systems import bundled_ethanol
 

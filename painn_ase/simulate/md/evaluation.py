@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import BaseCalculator
 
-from painn_ase.simulate.run.capabilities import remembers
+from painn_ase.capabilities import remembering
 
 
 class Together(GetPropertiesMixin):
@@ -56,7 +56,8 @@ def remember(calc: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Calculators that have something to remember have `memory` and `recall`, as `PaiNNCalculator` does. All others are
     taken to be functions of the structure alone.
     """
-    memory = calc.memory if remembers(calc) else {}
+    remembers = remembering(calc)
+    memory = remembers.memory if remembers else {}
     arrays = {name: value for name, value in memory.items() if isinstance(value, np.ndarray)}
     return arrays, {name: value for name, value in memory.items() if name not in arrays}
 

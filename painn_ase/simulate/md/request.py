@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from painn_ase.capabilities import finite_forces
 from painn_ase.errors import InputError, whole
+from painn_ase.plain import plainly
 from painn_ase.rigid import check_masses
 from painn_ase.simulate.md import momenta
 from painn_ase.simulate.md.barostat import MTK
@@ -20,10 +22,9 @@ from painn_ase.simulate.md.coupling import Conditions, Coupling
 from painn_ase.simulate.md.driver import AtomsSnapshot, DriverMotion, lent
 from painn_ase.simulate.md.ensembles import coupling
 from painn_ase.simulate.md.state import place, structure_identity
-from painn_ase.simulate.run.guards import Guards, GuardWarning, bad
+from painn_ase.simulate.run.guards import Guards, GuardWarning
 from painn_ase.simulate.run.loop import RecordedRun, RunFiles
 from painn_ase.simulate.run.observables import choose, intervals
-from painn_ase.simulate.run.plain import plainly
 from painn_ase.simulate.run.provenance import provenance
 from painn_ase.simulate.run.reading import Run
 from painn_ase.simulate.run.recorder import Output, file
@@ -144,9 +145,7 @@ def _set_in_motion(
 
     The first evaluation comes before that: it refuses what the calculator cannot do while nothing has changed yet.
     """
-    forces = atoms.calc.get_property("forces", atoms)
-    if not np.isfinite(forces).all():
-        raise InputError(f"the calculator's forces on the initial structure are not finite (atoms {bad(forces)})")
+    finite_forces(atoms)
     if before is None:
         return momenta.prepare(atoms, temperature, rng, bath.keeps_angular_momentum)
     place(atoms, before)

@@ -12,11 +12,11 @@ import numpy as np
 from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from painn_ase.capabilities import batching
 from painn_ase.errors import SimulationError
 from painn_ase.isotopes import about_own_centre, centre_shares
 from painn_ase.neighbors import ReplicasBuilder, excess_multiplicity
 from painn_ase.properties import PROPERTIES, SPREAD
-from painn_ase.simulate.run.capabilities import evaluates_batches
 
 FEW_ATOMS = 64
 WIDE_SKIN = 2.0
@@ -149,4 +149,4 @@ class Batched:
 
 def evaluator(atoms: Atoms, memory: Mapping[str, np.ndarray] | None = None) -> Evaluator:
     """All copies in one evaluation where the calculator's backend allows it, else one by one."""
-    return Batched(atoms, memory) if evaluates_batches(atoms.calc) else OneByOne(atoms)
+    return Batched(atoms, memory) if batching(atoms.calc) else OneByOne(atoms)

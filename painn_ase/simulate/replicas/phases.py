@@ -11,10 +11,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import fs, kB
 
+from painn_ase.coverage.copies import Outside
 from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.replicas.modes import to_beads
 from painn_ase.simulate.replicas.motion import Replicas
-from painn_ase.simulate.replicas.outside import Outside
 from painn_ase.simulate.replicas.thermostat import Thermostat
 from painn_ase.simulate.run.loop import State
 from painn_ase.simulate.run.restart import Restart, generator_state, restore_generator

@@ -12,9 +12,9 @@ from ase import Atoms
 from ase.io.extxyz import write_extxyz
 
 from painn_ase.errors import InputError, closest, whole
+from painn_ase.plain import plainly
 from painn_ase.simulate.replicas.phases import ReplicaSnapshot
 from painn_ase.simulate.run.cut import cut_text
-from painn_ase.simulate.run.plain import plainly
 from painn_ase.simulate.run.recorder import file
 
 FORMATS = ("extxyz", "i-pi")

@@ -13,7 +13,9 @@ import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms
 
+from painn_ase.capabilities import finite_forces
 from painn_ase.errors import InputError, positive, whole
+from painn_ase.plain import plainly
 from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.replicas.modes import Ring
 from painn_ase.simulate.replicas.motion import Replicas
@@ -22,10 +24,9 @@ from painn_ase.simulate.replicas.thermostat import thermostat as named
 from painn_ase.simulate.ring_polymer.beads import BeadFiles, Beads
 from painn_ase.simulate.ring_polymer.reading import RingPolymerRun
 from painn_ase.simulate.ring_polymer.snapshot import RingMotion
-from painn_ase.simulate.run.guards import Guards, bad
+from painn_ase.simulate.run.guards import Guards
 from painn_ase.simulate.run.loop import RecordedRun, RunFiles
 from painn_ase.simulate.run.observables import Plan, choose, intervals
-from painn_ase.simulate.run.plain import plainly
 from painn_ase.simulate.run.provenance import identity_of, provenance
 from painn_ase.simulate.run.recorder import Output, file
 from painn_ase.simulate.run.requests import check_output, check_structure
@@ -102,9 +103,7 @@ def run_rpmd(
         raise InputError("the constraints leave nothing that moves; molecular dynamics needs at least one free atom")
     guards.check(atoms.calc)
     _warn_of_ring_modes(ring, bath)
-    forces = atoms.calc.get_property("forces", atoms)  # refuses what the calculator cannot do
-    if not np.isfinite(forces).all():
-        raise InputError(f"the calculator's forces on the initial structure are not finite (atoms {bad(forces)})")
+    finite_forces(atoms)  # refuses what the calculator cannot do
     path, wanted = Path(path), intervals(record, every)
     plan = _plan(atoms, wanted, every)
     extra = None if save_beads is None else BeadFiles(save_beads, path, atoms, beads)

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 
+from painn_ase.capabilities import knows_its_training_data
 from painn_ase.errors import InputError
-from painn_ase.simulate.run.capabilities import knows_its_training_data
 
 FORCES_STD = "forces_std"  # what committees call their disagreement, eV/Å per atom
 
@@ -96,9 +96,3 @@ def at_odds(spread: np.ndarray, limit: float) -> str:
 def apart(i: int, j: int, distance: float, limit: float) -> str:
     """Of two atoms closer than the limit, in Å."""
     return f"atoms {i} and {j} are {distance:.3g} Å apart, closer than the limit of {limit:.4g} Å"
-
-
-def bad(rows: np.ndarray) -> str:
-    """The first atoms whose rows are not finite."""
-    index = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
-    return ", ".join(map(str, index[:5])) + (", ..." if len(index) > 5 else "")

@@ -14,9 +14,9 @@ from ase import Atoms
 from tqdm.auto import tqdm
 
 from painn_ase.files import claim, only_writer
+from painn_ase.plain import plain
 from painn_ase.simulate.run.cut import cut_frames, cut_observables
 from painn_ase.simulate.run.observables import Plan, needs
-from painn_ase.simulate.run.plain import plain
 from painn_ase.simulate.run.recorder import Extra, Output, Recorder, file
 from painn_ase.simulate.run.restart import Checkpoint, Restart
 from painn_ase.simulate.run.snapshot import Snapshot

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from painn_ase.capabilities import hidden, results_of
 from painn_ase.errors import InputError, closest, whole
 from painn_ase.properties import PROPERTIES, SPREAD
-from painn_ase.simulate.run.capabilities import hidden, results_of
 
 
 @dataclass(frozen=True)

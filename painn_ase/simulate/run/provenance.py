@@ -7,7 +7,7 @@ from typing import Any
 
 from ase import Atoms
 
-from painn_ase.simulate.run.capabilities import settings_of, weights_of
+from painn_ase.capabilities import settings_of, weights_of
 
 
 def identity_of(atoms: Atoms) -> dict[str, Any]:

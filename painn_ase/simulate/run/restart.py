@@ -22,7 +22,7 @@ from numpy.random import Generator
 
 from painn_ase.errors import InputError, positive
 from painn_ase.files import write_atomically
-from painn_ase.simulate.run.plain import plain
+from painn_ase.plain import plain
 
 FORMAT = "painn_ase restart 1"
 

@@ -14,9 +14,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.trajectory import Trajectory
 
+from painn_ase.capabilities import bad
 from painn_ase.errors import PainnError, SimulationError
 from painn_ase.simulate.run.close_pairs import ClosePairs
-from painn_ase.simulate.run.guards import FORCES_STD, Guards, GuardWarning, at_odds, bad, too_hot, too_strong
+from painn_ase.simulate.run.guards import FORCES_STD, Guards, GuardWarning, at_odds, too_hot, too_strong
 from painn_ase.simulate.run.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from painn_ase.capabilities import has_response
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
+from painn_ase.normal_modes import Vibrations, vibrations
 from painn_ase.simulate.md.relax import relax
-from painn_ase.simulate.normal_modes import Vibrations, vibrations
-from painn_ase.simulate.run.capabilities import has_response
 from painn_ase.simulate.spectrum.report_files import (
     HARMONIC,
     PAGE,

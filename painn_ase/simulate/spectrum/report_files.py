@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from painn_ase.errors import MissingPackageError
-from painn_ase.simulate.normal_modes import Vibrations
+from painn_ase.normal_modes import Vibrations
 from painn_ase.spectra import RamanSpectra, Spectrum, Sticks, placzek_cross_sections, plot_spectra
 
 TEXT, PAGE, HARMONIC = "report.txt", "report.html", "harmonic.csv"

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from painn_ase import rigid
+from painn_ase.capabilities import hidden, name_of
 from painn_ase.errors import InputError, closest
 from painn_ase.files import claim
 from painn_ase.simulate.md.relax import relax
@@ -20,7 +21,6 @@ from painn_ase.simulate.replicas.modes import Ring
 from painn_ase.simulate.replicas.motion import Replicas
 from painn_ase.simulate.replicas.phases import ReplicaMotion
 from painn_ase.simulate.replicas.thermostat import THERMOSTATS, Thermostat
-from painn_ase.simulate.run.capabilities import hidden, name_of
 from painn_ase.simulate.run.guards import Guards
 from painn_ase.simulate.run.loop import RecordedRun, RunFiles
 from painn_ase.simulate.run.observables import ALWAYS, CONSERVED, Plan, choose

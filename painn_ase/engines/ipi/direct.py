@@ -2,7 +2,7 @@
 
     <ffdirect name='painn'>
       <pes> custom </pes>
-      <pes_path> .../painn_ase/simulate/ipi/direct.py </pes_path>
+      <pes_path> .../painn_ase/engines/ipi/direct.py </pes_path>
       <parameters> {model: ethanol, structure: ethanol, extras: dipole} </parameters>
       <batch_size> 32 </batch_size>
     </ffdirect>
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from painn_ase.calculator import PaiNNCalculator
-from painn_ase.simulate.ipi.potential import Answer, Potential
+from painn_ase.engines.ipi.potential import Answer, Potential
 from painn_ase.structures import read_structure
 
 __DRIVER_NAME__ = "painn_ase"

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
 
+import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from painn_ase.simulate.run.plain import plain
+from painn_ase.backends import Backend
+from painn_ase.errors import InputError
+from painn_ase.plain import plain
 
 
-def evaluates_batches(calc: Any) -> bool:
-    """Whether it has a backend, which evaluates many structures at once."""
-    return hasattr(calc, "backend")
+class Batching(Protocol):
+    """A calculator with a backend, which evaluates many structures at once."""
+
+    backend: Backend
 
 
-def remembers(calc: Any) -> bool:
-    """Whether its numbers depend on earlier structures, and `memory` and `recall` bring that back."""
-    return hasattr(calc, "recall")
+class Remembering(Protocol):
+    """A calculator whose numbers depend on earlier structures: `recall` brings back what `memory` holds."""
+
+    @property
+    def memory(self) -> dict[str, Any]: ...
+
+    def recall(self, atoms: Atoms, memory: Mapping[str, Any], properties: Collection[str]) -> None: ...
+
+
+def batching(calc: Any) -> Batching | None:
+    """The calculator, if it evaluates batches."""
+    return calc if hasattr(calc, "backend") else None
+
+
+def remembering(calc: Any) -> Remembering | None:
+    """The calculator, if it remembers; all others are taken to be functions of the structure alone."""
+    return calc if hasattr(calc, "recall") else None
 
 
 def has_response(calc: Any) -> bool:
@@ -33,6 +53,20 @@ def knows_its_training_data(calc: Any) -> bool:
 def results_of(calc: Any) -> dict[str, Any]:
     """What the last evaluation gave."""
     return getattr(calc, "results", {})
+
+
+def finite_forces(atoms: Atoms) -> np.ndarray:
+    """The forces (atoms, 3) in eV/Å by the calculator of a structure that is to move; `InputError` for NaN."""
+    forces = np.asarray(atoms.calc.get_property("forces", atoms))
+    if not np.isfinite(forces).all():
+        raise InputError(f"the calculator's forces on the structure are not finite (atoms {bad(forces)})")
+    return forces
+
+
+def bad(rows: np.ndarray) -> str:
+    """The first atoms whose rows are not finite."""
+    index = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
+    return ", ".join(map(str, index[:5])) + (", ..." if len(index) > 5 else "")
 
 
 def parts_of(calc: Any) -> list[Any]:
@@ -66,7 +100,8 @@ def settings_of(calc: Any) -> dict[str, Any]:
 
 def name_of(calc: Any) -> str:
     """The calculator in words: name, model and backend where it has them, and what it is made of."""
-    backend = f" on the {calc.backend.name} backend" if hasattr(calc, "backend") else ""
+    batched = batching(calc)
+    backend = f" on the {batched.backend.name} backend" if batched else ""
     parts = " and ".join(map(name_of, parts_of(calc)))
     return f"{calc.name} {getattr(calc, 'model_name', '')}".strip() + backend + (f" of {parts}" if parts else "")
 
@@ -89,12 +124,11 @@ def weights_of(calc: Any) -> str | None:
 
     That of its parts for a calculator made of others.
     """
-    backend = getattr(calc, "backend", None)
-    digest = hashlib.sha256()
-    if backend is None:
+    batched, digest = batching(calc), hashlib.sha256()
+    if batched is None:
         sums = [found for found in map(weights_of, parts_of(calc)) if found]
         return "+".join(sums) or None
-    for model in backend.models:
+    for model in batched.backend.models:
         for name, tensor in sorted(model.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -15,12 +15,11 @@ from ase.constraints import FixAtoms
 from ase.io import write
 from ase.vibrations import VibrationsData
 
+from painn_ase.capabilities import finite_forces, has_response
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
 from painn_ase.rigid import check_masses, distance_from_axis, is_linear
 from painn_ase.shown import Shown
-from painn_ase.simulate.run.capabilities import has_response
-from painn_ase.simulate.run.guards import bad
 from painn_ase.spectra.harmonic import (
     NormalModes,
     infrared_intensities,
@@ -136,10 +135,7 @@ def vibrations(atoms: Atoms, *, fmax: float = 0.01) -> Vibrations:
     """
     calculator, free = _calculator(atoms), _free(atoms)
     masses = check_masses(atoms.get_masses())[free]
-    forces = np.asarray(calculator.get_property("forces", atoms))[free]
-    if not np.isfinite(forces).all():
-        raise InputError(f"the forces on the structure are not finite (atoms {bad(forces)})")
-    largest = float(np.linalg.norm(forces, axis=1).max())
+    largest = float(np.linalg.norm(finite_forces(atoms)[free], axis=1).max())
     if largest > fmax:
         raise InputError(
             f"vibrations need a relaxed structure: the largest force is {largest:.3g} eV/Å, expected at most "

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from painn_ase.engines.ipi.potential import Answer, Potential
 from painn_ase.errors import InputError
-from painn_ase.simulate.ipi.potential import Answer, Potential
 
 _HEADER = 12
 UNIX_PREFIX = "/tmp/ipi_"  # where i-PI makes the sockets of mode='unix'
