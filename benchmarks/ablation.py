@@ -183,7 +183,7 @@ def summary(trained: Trained, data: str) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in trained.model.parameters()),
         "epochs": trained.epochs,
     }
-    for backend in ("torch",) if NativeBackend.supports(trained.model) else ("torch", "native"):
+    for backend in ("torch",) if NativeBackend.obstacle(trained.model) else ("torch", "native"):
         calculator = PaiNNCalculator(trained.model, backend=backend, threads=1)
 
         def call(calculator: PaiNNCalculator = calculator) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import ase
 import numpy as np
 
-from painn_ase.checkpoint import bundled_models
 from painn_ase.files import write_atomically
+from painn_ase.model_files import bundled_models
 from painn_ase.testing import CHECKS, Report, check_calculator
 from painn_ase.testing.subjects import NAMED, find_calculator
 

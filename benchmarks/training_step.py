@@ -36,7 +36,7 @@ from painn_ase.training.compiled import CompiledStep
 from painn_ase.training.config import Optimizer
 from painn_ase.training.data import Example, collate
 from painn_ase.training.loss import Loss
-from painn_ase.training.run import memory_kept
+from painn_ase.training.memory import memory_kept
 from painn_ase.training.torch_step import TorchStep
 
 SYSTEMS = {  # structures in a batch, features, interactions, radial functions

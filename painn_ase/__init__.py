@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from painn_ase.calculator import PaiNNCalculator
-    from painn_ase.checkpoint import bundled_models, load_model, save_model
     from painn_ase.corrected import CorrectedCalculator
     from painn_ase.model import Model
+    from painn_ase.model_files import bundled_models, load_model, save_model
     from painn_ase.simulate import relax, run_md, run_rpmd, simulate_spectra, vibrations
 
 _HOME = {
     "PaiNNCalculator": "painn_ase.calculator",
     "CorrectedCalculator": "painn_ase.corrected",
     "Model": "painn_ase.model",
-    "bundled_models": "painn_ase.checkpoint",
-    "load_model": "painn_ase.checkpoint",
-    "save_model": "painn_ase.checkpoint",
+    "bundled_models": "painn_ase.model_files",
+    "load_model": "painn_ase.model_files",
+    "save_model": "painn_ase.model_files",
     "relax": "painn_ase.simulate",
     "run_md": "painn_ase.simulate",
     "run_rpmd": "painn_ase.simulate",

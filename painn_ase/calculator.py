@@ -13,14 +13,14 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from painn_ase.ase_outputs import register_properties
 from painn_ase.backends import Backend, choose_backend
+from painn_ase.backends.ensemble import Ensemble
 from painn_ase.backends.exact import exact_response
-from painn_ase.checkpoint import load_model
-from painn_ase.coverage import Guard
-from painn_ase.ensemble import Ensemble
+from painn_ase.coverage import CoverageMonitor
 from painn_ase.errors import InputError, SimulationError, closest
 from painn_ase.graph import AtomicGraph
 from painn_ase.isotopes import about_own_centre, centre_shares
 from painn_ase.model import Model, check_elements
+from painn_ase.model_files import load_model
 from painn_ase.neighbors import GraphBuilder, VerletList, check_distances, excess_multiplicity, neighbor_list
 from painn_ase.properties import PROPERTIES, SPREAD
 from painn_ase.response import RESPONSES
@@ -80,7 +80,7 @@ class PaiNNCalculator(Calculator):
         name = ", ".join(m.name for m in loaded)
         self._setup(name, backends[0] if len(backends) == 1 else Ensemble(backends), charge, skin, neighbors)
         coverages = [m.coverage for m in loaded if m.coverage is not None]
-        self.guard = Guard(name, coverages) if coverages else None
+        self.coverage = CoverageMonitor(name, coverages) if coverages else None
         log.info("model %s on the %s backend, %s, %s", name, self.backend.name, device, dtype)
         super().__init__()
         self.parameters = {
@@ -113,7 +113,7 @@ class PaiNNCalculator(Calculator):
         molecular = frozenset().union(*(model.molecular for model in backend.models))
         self._molecular = molecular | {name for name, source in RESPONSES.items() if source in molecular}
         self._graph: AtomicGraph | None = None  # of the cached results
-        self._looked_state: tuple[Any, ...] = ()  # charge and spin that the guard was told of
+        self._looked_state: tuple[Any, ...] = ()  # charge and spin that the monitor was told of
         self._lock = Lock()
 
     def clone(self) -> "PaiNNCalculator":
@@ -122,7 +122,7 @@ class PaiNNCalculator(Calculator):
         Calculator.__init__(twin)
         p = self.parameters
         twin._setup(self.model_name, self.backend.twin(), self.charge, p["skin"], p["neighbors"])
-        twin.guard = None if self.guard is None else self.guard.twin()
+        twin.coverage = None if self.coverage is None else self.coverage.twin()
         twin.parameters = dict(p)
         return twin
 
@@ -152,9 +152,9 @@ class PaiNNCalculator(Calculator):
     def outside(self) -> str | None:
         """How the present structure lies outside of what the training data covered, or None.
 
-        None, too, for models that do not store it (`guard` is None). Geometry, forces, total charge and spin count.
+        None, too, for models that do not store it (`coverage` is None). Geometry, forces, total charge and spin count.
         """
-        return None if self.guard is None else self.guard.outside
+        return None if self.coverage is None else self.coverage.outside
 
     def set(self, **keywords: Any) -> dict[str, Any]:
         """Applies new values of `charge`, `skin` and `neighbors`, forgets results, and returns what changed.
@@ -234,16 +234,16 @@ class PaiNNCalculator(Calculator):
         reference = self.neighbor_list.reference
         if reference is None:
             return {}
-        guard = None if self.guard is None else self.guard.state
-        return {"positions": reference[0], "cell": reference[1], "guard": guard}
+        coverage = None if self.coverage is None else self.coverage.state
+        return {"positions": reference[0], "cell": reference[1], "coverage": coverage}
 
     def recall(self, atoms: Atoms, memory: Mapping[str, Any], properties: Sequence[str] = ("energy",)) -> None:
         """Evaluates `atoms` for `properties` just as the calculator did whose `memory`, taken then, is given."""
         self._builder.recall(atoms, memory["positions"], memory["cell"])
         self.reset()
         self.calculate(atoms, properties)
-        if self.guard is not None and memory["guard"] is not None:
-            self.guard.restore(memory["guard"])
+        if self.coverage is not None and memory["coverage"] is not None:
+            self.coverage.restore(memory["coverage"])
 
     # ---- what ASE calls
 
@@ -307,7 +307,7 @@ class PaiNNCalculator(Calculator):
             graph = self._builder.build(atoms)
             if previous is None or graph.numbers is not previous.numbers:
                 check_elements(self.model_name, self.backend.elements, atoms.numbers)
-            if self.guard is not None:
+            if self.coverage is not None:
                 self._look_at(atoms, graph)
             self._graph = graph
         self._refuse_undefined(atoms, properties)
@@ -322,8 +322,8 @@ class PaiNNCalculator(Calculator):
             values = self.backend.evaluate(self._graph, wanted)
             self._check_finite(values)
             self.results.update(self._about_own_centre(_in_ase_shape(values)))
-            if self.guard is not None and "forces" in values:
-                self.guard.new_forces(values["forces"])
+            if self.coverage is not None and "forces" in values:
+                self.coverage.new_forces(values["forces"])
         if derived:
             self.results.update(self._about_own_centre(exact_response(self.backend, self._graph, derived)))
 
@@ -359,15 +359,15 @@ class PaiNNCalculator(Calculator):
         return values if charge == 0 else about_own_centre(values, atoms.positions, charge, centre_shares(atoms))
 
     def _look_at(self, atoms: Atoms, graph: AtomicGraph) -> None:
-        """Tells the guard of what is evaluated next."""
-        assert self.guard is not None
+        """Tells the monitor of what is evaluated next."""
+        assert self.coverage is not None
         assert self._builder.pairs is not None
         charge, info = self._builder.charge_of(atoms), atoms.info
         state = charge, info.get("multiplicity"), info.get("spin")
         if state != self._looked_state:
-            self.guard.new_structure(charge, excess_multiplicity(atoms, charge))
+            self.coverage.new_structure(charge, excess_multiplicity(atoms, charge))
             self._looked_state = state
-        self.guard.new_geometry(
+        self.coverage.new_geometry(
             graph.numbers.numpy(), self._builder.pairs, graph.positions.numpy(), graph.cells.numpy()[0]
         )
 

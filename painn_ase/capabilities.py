@@ -47,7 +47,7 @@ def has_response(calc: Any) -> bool:
 
 def knows_its_training_data(calc: Any) -> bool:
     """Whether it tells when a structure is outside of what its model was trained on."""
-    return getattr(calc, "guard", None) is not None
+    return getattr(calc, "coverage", None) is not None
 
 
 def results_of(calc: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from painn_ase.errors import InputError
 from painn_ase.properties import SPREAD
 
 OF_THE_ENERGY = frozenset({"energy", "free_energy", "energies", "forces", "stress", "stresses"})
-_OF_THE_MODEL = ("guard", "outside", "memory", "recall", "charge_of", "centred_charge")
+_OF_THE_MODEL = ("coverage", "outside", "memory", "recall", "charge_of", "centred_charge")
 
 
 class CorrectedCalculator(BaseCalculator):

@@ -27,7 +27,7 @@ class State:
         return State(self.vectors.detach(), replace(self.features, **present))
 
 
-def describe(model: Model, graph: AtomicGraph, *, differentiable: bool) -> State:
+def featurize(model: Model, graph: AtomicGraph, *, differentiable: bool) -> State:
     """The representation's state of `graph`; `differentiable` with respect to the pair vectors."""
     vectors = graph.vectors()
     if not differentiable:
@@ -56,7 +56,7 @@ def evaluate(
     graph: one or several structures
     properties: names from `painn_ase.properties`
     create_graph: keep the derivatives differentiable, for training
-    state: what `describe` made of the same graph; it must be differentiable when derivatives are asked for
+    state: what `featurize` made of the same graph; it must be differentiable when derivatives are asked for
     """
     wanted = known(properties)
     missing = wanted - model.learnable
@@ -65,7 +65,7 @@ def evaluate(
         raise InputError(f"model {model.name!r} provides {have}; asked for {', '.join(sorted(missing))}")
     derived = wanted & DERIVED_FROM.keys()
     heads = wanted - derived | {DERIVED_FROM[name] for name in derived}
-    state = state or describe(model, graph, differentiable=bool(derived))
+    state = state or featurize(model, graph, differentiable=bool(derived))
     if not derived:
         return model(graph, state.vectors, heads, state.features)
     with torch.enable_grad():

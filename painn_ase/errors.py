@@ -7,6 +7,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+_SHOWN = 300  # characters of a stranger's text that an error message repeats
+
 
 class PainnError(Exception):
     """Base class of every error this package raises on purpose."""
@@ -82,3 +84,9 @@ def closest(word: str, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     match = get_close_matches(word.lower(), list(by_lower), n=1)
     return f"; did you mean {by_lower[match[0]]!r}?" if match else ""
+
+
+def in_short(text: object) -> str:
+    """The first line of `text`, cut: what an error message may repeat of a file."""
+    line = next(iter(str(text).splitlines()), "")
+    return line if len(line) <= _SHOWN else line[:_SHOWN] + " ..."

@@ -18,7 +18,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with storing(path):
+        with storage_errors(path):
             with open(temporary, "wb") as file:
                 file.write(data)
                 file.flush()
@@ -29,7 +29,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 @contextmanager
-def storing(path: Path) -> Iterator[None]:
+def storage_errors(path: Path) -> Iterator[None]:
     """Turns the system's refusal to write `path` inside the block into a `StorageError` that says what to do."""
     try:
         yield
@@ -101,7 +101,7 @@ def _lock(name: Path, path: Path) -> int | None:
     except ImportError:
         return None
     while True:
-        with storing(path):
+        with storage_errors(path):
             lock = os.open(name, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -120,7 +120,7 @@ def _lock(name: Path, path: Path) -> int | None:
         os.close(lock)
 
 
-def claim(files: list[Path], overwrite: bool) -> None:
+def make_way(files: list[Path], overwrite: bool) -> None:
     """Makes way for new files; `InputError` if one exists and may not be overwritten."""
     taken = [f for f in files if f.exists()]
     if taken and not overwrite:

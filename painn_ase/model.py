@@ -38,7 +38,7 @@ class Model(nn.Module):
         self.name = "unnamed"
         self.provenance: dict[str, Any] = {}
         self.errors: dict[str, Any] = {}
-        self.checks: dict[str, Any] = {}  # what `painn_ase.quality` measured
+        self.checks: dict[str, Any] = {}  # what `painn_ase.cards.measure` measured
         self.coverage: Coverage | None = None  # of the training data
         self.trained_on: frozenset[str] | None = None  # names of the geometries; None where nothing says so
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from ase import Atoms
 from ase.io import read, write
 
-from painn_ase.checkpoint import bundled_models
 from painn_ase.data.labels import DIALECTS
-from painn_ase.errors import InputError, closest
-from painn_ase.files import split_index, storing
-from painn_ase.untrusted import in_short
+from painn_ase.errors import InputError, closest, in_short
+from painn_ase.files import split_index, storage_errors
+from painn_ase.model_files import bundled_models
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
     """Writes extended XYZ in one step: what was there before stays until all frames are on the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with storing(path):
+        with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write(temporary, list(frames), format="extxyz")
             os.replace(temporary, path)

@@ -6,9 +6,9 @@ from ase import Atoms
 from ase.build import molecule
 
 from painn_ase.graph import AtomicGraph
-from painn_ase.native.library import INSTRUCTION_SETS, available, library
+from painn_ase.native.library import INSTRUCTION_SETS, library, why_unavailable
 
-if available() is None:
+if why_unavailable() is None:
     RUNNABLE = [name for name in INSTRUCTION_SETS if library().painn_instruction_set(name.encode())]
 else:
     RUNNABLE = []

@@ -17,7 +17,7 @@ import numpy as np
 from ase import Atoms
 from ase.io import read, write
 
-from painn_ase.quality import primitive_cell
+from painn_ase.cards.measure import primitive_cell
 
 HELD_OUT, SEED = 0.1, 0
 

@@ -3,7 +3,7 @@
 import logging
 
 from painn_ase.backends.base import Backend
-from painn_ase.backends.native import NativeBackend, available
+from painn_ase.backends.native import NativeBackend, why_unavailable
 from painn_ase.backends.torch_backend import TorchBackend
 from painn_ase.errors import InputError, choice
 from painn_ase.model import Model
@@ -37,7 +37,7 @@ def choose_backend(
         )
     if backend == "torch" or not on_cpu:
         return TorchBackend(model, device, dtype, threads)
-    reason = NativeBackend.supports(model) or available()
+    reason = NativeBackend.obstacle(model) or why_unavailable()
     if backend == "auto" and reason:
         log.warning("model %r runs on the slower torch backend: %s", model.name, reason)
         return TorchBackend(model, device, dtype, threads)

@@ -15,7 +15,7 @@ from painn_ase.backends.weights import Tables
 from painn_ase.errors import InputError, choice, whole
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
-from painn_ase.native.library import INSTRUCTION_SET_VARIABLE, INSTRUCTION_SETS, Outputs, Topology, available
+from painn_ase.native.library import INSTRUCTION_SET_VARIABLE, INSTRUCTION_SETS, Outputs, Topology, why_unavailable
 from painn_ase.properties import PROPERTIES, known
 from painn_ase.threads import Lock
 
@@ -41,7 +41,7 @@ class NativeBackend:
         instruction_set: str | None = None,
         tables: Tables | None = None,
     ) -> None:
-        reason = self.supports(model) or available()
+        reason = self.obstacle(model) or why_unavailable()
         if reason:
             raise InputError(f"backend 'native': {reason}; use backend='torch'")
         wanted = instruction_set or os.environ.get(INSTRUCTION_SET_VARIABLE, "")
@@ -58,7 +58,7 @@ class NativeBackend:
         self._results: dict[str, np.ndarray] = {}
 
     @staticmethod
-    def supports(model: Model) -> str | None:
+    def obstacle(model: Model) -> str | None:
         """None if the kernel can evaluate `model`, else the reason why not."""
         return unsupported(model)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from painn_ase.derivatives import State, describe, evaluate
+from painn_ase.derivatives import State, evaluate, featurize
 from painn_ase.errors import InputError, choice, whole
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
@@ -57,7 +57,7 @@ class TorchBackend:
         threads = self.threads or (1 if self._inner.n_pairs < _SMALL else 0)
         with torch.no_grad(), torch_threads(threads):
             if derived or self._state is None:
-                state = describe(self.model, self._inner, differentiable=derived)
+                state = featurize(self.model, self._inner, differentiable=derived)
             else:
                 state = self._state
             results = evaluate(self.model, self._inner, wanted, state=state)

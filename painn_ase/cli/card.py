@@ -38,8 +38,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from painn_ase.cards.measure import Measurements, measure
     from painn_ase.errors import InputError
-    from painn_ase.quality import Measurements, measure
 
     if not options.test:
         without_effect(options, ["group"], "errors by group are those of --test")

@@ -61,8 +61,8 @@ def guards_of(options: argparse.Namespace) -> Guards:
 def structure_with_calculator(options: argparse.Namespace) -> Atoms:
     """The structure that was asked for, with the calculator attached."""
     from painn_ase.calculator import PaiNNCalculator
-    from painn_ase.checkpoint import bundled_models
     from painn_ase.errors import InputError
+    from painn_ase.model_files import bundled_models
     from painn_ase.structures import read_structure, without_labels
 
     atoms = without_labels(read_structure(options.structure))

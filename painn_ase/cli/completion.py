@@ -17,8 +17,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from painn_ase.checkpoint import bundled_models
     from painn_ase.cli import parser
+    from painn_ase.model_files import bundled_models
 
     words = table(parser())
     models = sorted(bundled_models())

@@ -23,9 +23,9 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from painn_ase.checkpoint import find_model, load_model, save_model
-    from painn_ase.describe import render_card
+    from painn_ase.cards.render import render_card
     from painn_ase.errors import InputError
+    from painn_ase.model_files import find_model, load_model, save_model
     from painn_ase.training import (
         evaluate_model,
         parity_plot,

@@ -54,10 +54,10 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from painn_ase.checkpoint import HEADER
     from painn_ase.errors import InputError
     from painn_ase.importers import convert
     from painn_ase.importers.card import card
+    from painn_ase.model_files import HEADER
 
     header = Path(options.folder) / HEADER
     if header.exists() and not options.overwrite:

@@ -12,6 +12,6 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from painn_ase.describe import describe_installation, describe_model
+    from painn_ase.cards.render import describe_installation, describe_model
 
     print(describe_model(options.model) if options.model else describe_installation())

@@ -47,8 +47,8 @@ def add_input(parts: argparse._SubParsersAction) -> None:
 
 
 def run_pack(options: argparse.Namespace) -> None:
-    from painn_ase.checkpoint import load_model
     from painn_ase.lammps import pack
+    from painn_ase.model_files import load_model
 
     path = pack(load_model(options.model), options.file)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; in LAMMPS: pair_style painn {path}")

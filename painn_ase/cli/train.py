@@ -13,8 +13,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from painn_ase.checkpoint import save_model
-    from painn_ase.describe import render_card
+    from painn_ase.cards.render import render_card
+    from painn_ase.model_files import save_model
     from painn_ase.training import load_config, train
 
     trained = train(load_config(options.config), resume=options.resume)

@@ -18,6 +18,6 @@ data end, which no error of the model can: networks are smooth and sure of thems
 
 from painn_ase.coverage.environments import Environments
 from painn_ase.coverage.extent import CLOSER, FARTHER, STRONGER, Coverage
-from painn_ase.coverage.guard import CoverageWarning, Guard
+from painn_ase.coverage.monitor import CoverageMonitor, CoverageWarning
 
-__all__ = ["CLOSER", "FARTHER", "STRONGER", "Coverage", "CoverageWarning", "Environments", "Guard"]
+__all__ = ["CLOSER", "FARTHER", "STRONGER", "Coverage", "CoverageMonitor", "CoverageWarning", "Environments"]

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from painn_ase import units
-from painn_ase.data.identity import bare
+from painn_ase.data.identity import unlabelled
 from painn_ase.data.labels import DIALECTS, Label, check_keys, dialects, keys_of, label_value, raw_label
 from painn_ase.errors import InputError
 from painn_ase.properties import PROPERTIES
@@ -83,7 +83,7 @@ def convert(frames: Sequence[Atoms], labels: Mapping[str, Label], positions_unit
     length = units.factor(positions_unit, units.LENGTH, "positions")
     made = []
     for index, atoms in enumerate(frames):
-        frame = bare(atoms)
+        frame = unlabelled(atoms)
         frame.positions = atoms.positions * length
         frame.cell = atoms.cell.array * length
         frame.info |= {

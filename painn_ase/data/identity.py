@@ -13,7 +13,7 @@ _DIGITS = 16  # hexadecimal, of a geometry's name: among 1e6 frames two share on
 LASTING = ("tags", "masses", "initial_magmoms", "initial_charges")  # arrays of a structure that are no labels
 
 
-def bare(atoms: Atoms) -> Atoms:
+def unlabelled(atoms: Atoms) -> Atoms:
     """The structure without calculator, momenta and labels: elements, isotopes, positions, cell, constraints, tags,
     initial moments and charges, and of info the charge and multiplicity."""
     copy = atoms.copy()

@@ -12,9 +12,8 @@ from ase.io.formats import filetype
 
 from painn_ase.ase_outputs import IN_DATABASES, register_properties
 from painn_ase.data.arrays import read_hdf5, read_npz
-from painn_ase.errors import InputError
+from painn_ase.errors import InputError, in_short
 from painn_ase.files import split_index
-from painn_ase.untrusted import in_short
 
 
 def read_frames(paths: Path | str | Iterable[Path | str]) -> list[Atoms]:

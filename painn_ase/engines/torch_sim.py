@@ -11,10 +11,10 @@ from ase import Atoms
 from torch_sim.models.interface import ModelInterface
 
 from painn_ase.backends import choose_backend
-from painn_ase.checkpoint import load_model
 from painn_ase.errors import InputError
 from painn_ase.graph import batch
 from painn_ase.model import Model
+from painn_ase.model_files import load_model
 from painn_ase.neighbors import GraphBuilder, VerletList, neighbor_list
 
 

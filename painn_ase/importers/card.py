@@ -7,9 +7,9 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
-from painn_ase.checkpoint import save_model
 from painn_ase.importers.translation import ForeignUnits
 from painn_ase.model import Model
+from painn_ase.model_files import save_model
 
 
 def provenance(path: Path, dialect: str, foreign: ForeignUnits, notes: list[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from painn_ase.errors import InputError, MissingPackageError
-from painn_ase.files import storing
+from painn_ase.files import storage_errors
 from painn_ase.lammps import PLUGIN
 from painn_ase.native.recipe import FLAGS, UNITS, instruction_sets
 
@@ -50,7 +50,7 @@ def build_plugin(
     version = version or _version(headers)
     target = Path(output) if output else PLUGIN
     macros = [f"-DLAMMPS_{sizes}", f"-DPAINN_LAMMPS_VERSION={version}", f"-I{headers}", *_abi(version, headers)]
-    with storing(target):
+    with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         compiler = _mpicxx(mpicxx)
@@ -59,7 +59,7 @@ def build_plugin(
         objects += _kernel_objects(compiler, Path(folder), [*flags, *_abi(version, headers)])
         library = Path(folder) / "painnplugin.so"
         _run([*_linker(), "-shared", "-pthread", *flags, *map(str, objects), "-o", str(library)])
-        with storing(target):
+        with storage_errors(target):
             shutil.copy(library, target.with_suffix(".tmp"))
             os.replace(target.with_suffix(".tmp"), target)  # a running LAMMPS keeps the one it has loaded
     return target
@@ -72,7 +72,7 @@ def build_static(folder: str | Path, compiler: str | None = None, flags: Sequenc
     program is linked with libpainn.a. `compiler` is the C++ compiler, by default $CXX or c++.
     """
     folder = Path(folder)
-    with storing(folder), TemporaryDirectory() as temporary:
+    with storage_errors(folder), TemporaryDirectory() as temporary:
         folder.mkdir(parents=True, exist_ok=True)
         command = shlex.split(compiler) if compiler else _linker()
         objects = _kernel_objects(command, Path(temporary), list(flags))

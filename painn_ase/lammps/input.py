@@ -8,11 +8,11 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.lammps import Prism
 
-from painn_ase.checkpoint import load_model
 from painn_ase.errors import InputError
-from painn_ase.files import claim, write_atomically
+from painn_ase.files import make_way, write_atomically
 from painn_ase.lammps.model_file import pack
 from painn_ase.model import Model
+from painn_ase.model_files import load_model
 
 SKIN = 0.5  # Å; LAMMPS' own 2 Å of units metal would bring a third more ghosts
 MARGIN = 10.0  # Å of vacuum around what is not periodic; LAMMPS' box shrinks or grows with it
@@ -70,7 +70,7 @@ def write_input(
         _check_elements(atoms, model)
     names = [f"{base}.painn"] if len(loaded) == 1 else [f"{base}-{k}.painn" for k in range(1, len(loaded) + 1)]
     files = [Path(name) for name in (f"{base}.in", f"{base}.data", *names)]
-    claim(files, overwrite)
+    make_way(files, overwrite)
     for model, name in zip(loaded, names, strict=True):
         pack(model, name)
     write_atomically(files[1], data_file(atoms))

@@ -82,7 +82,7 @@ class DomainAtoms(Structure):
     )
 
 
-class Form(Structure):
+class MessageForm(Structure):
     _fields_ = (
         ("order", c_int32),
         ("width", c_int32),
@@ -133,7 +133,7 @@ _STRUCTS: dict[str, type[Structure]] = {
     "PainnSizes": Sizes,
     "PainnHeadSpec": HeadSpec,
     "PainnTopology": Topology,
-    "PainnForm": Form,
+    "PainnForm": MessageForm,
     "PainnMatrix": Matrix,
     "PainnPointwise": Pointwise,
     "PainnOutputs": Outputs,
@@ -147,7 +147,7 @@ _SIGNATURES: dict[str, tuple] = {
     "painn_struct_size": (c_int64, c_char_p),
     "painn_instruction_set": (c_char_p, c_char_p),
     "painn_vector_rate": (c_double, c_char_p),
-    "painn_message_form": (c_int32, POINTER(Form), c_char_p),
+    "painn_message_form": (c_int32, POINTER(MessageForm), c_char_p),
     "painn_matrix": (c_int32, POINTER(Matrix), c_char_p),
     "painn_pointwise": (c_int32, POINTER(Pointwise), c_char_p),
     "painn_new": (c_void_p, POINTER(Sizes), c_char_p),
@@ -180,7 +180,7 @@ def library() -> ctypes.CDLL:
     return _load(os.environ.get(LIBRARY_VARIABLE) or _installed())
 
 
-def available() -> str | None:
+def why_unavailable() -> str | None:
     """None if the library can be used on this machine, else the reason why not."""
     try:
         library()
@@ -241,14 +241,14 @@ __all__ = [
     "INSTRUCTION_SET_VARIABLE",
     "LIBRARY_VARIABLE",
     "DomainAtoms",
-    "Form",
     "HeadSpec",
     "Matrix",
+    "MessageForm",
     "Outputs",
     "Pointwise",
     "Sizes",
     "Topology",
-    "available",
     "library",
     "vector_rate",
+    "why_unavailable",
 ]

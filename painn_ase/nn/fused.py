@@ -23,11 +23,11 @@ from painn_ase.native.library import (
     INSTRUCTION_SET_VARIABLE,
     NO_MEMORY,
     NO_SUCH_SET,
-    Form,
     Matrix,
+    MessageForm,
     Pointwise,
-    available,
     library,
+    why_unavailable,
 )
 
 WIDTHS = {torch.float32: 4, torch.float64: 8}
@@ -229,7 +229,7 @@ def native_functions() -> tuple[Any, bytes]:
 
 @cache
 def _available() -> bool:
-    return available() is None
+    return why_unavailable() is None
 
 
 def _check(failure: int, what: str) -> None:
@@ -260,12 +260,12 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None, out: Tensor | None
 
 
 def message_form(order: int, v: Tensor | None, others: Sequence[Tensor], **arrays: Tensor | None) -> None:
-    """One derivative of the message's form, of contiguous arrays; names as in `painn_ase.native.library.Form`.
+    """One derivative of the message's form, of contiguous arrays; names as in `painn_ase.native.library.MessageForm`.
 
     `others` are x, basis, weight, u, centers, neighbors.
     """
     x, basis, weight, u, centers, neighbors = others
-    form = Form(
+    form = MessageForm(
         order, WIDTHS[x.dtype], x.shape[1] // 3, basis.shape[1], x.shape[0], basis.shape[0],
         *(a if a is None else a.data_ptr() for a in (centers, neighbors, x, basis, weight, v, u)),
         **{name: array.data_ptr() for name, array in arrays.items() if array is not None},

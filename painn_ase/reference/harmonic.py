@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
-from painn_ase.data.identity import DECIMALS, bare
+from painn_ase.data.identity import DECIMALS, unlabelled
 from painn_ase.errors import InputError
 from painn_ase.normal_modes import Vibrations
 from painn_ase.reference.journal import stored
@@ -99,7 +99,7 @@ def _label(atoms: Atoms, name: str) -> np.ndarray:
 
 
 def _frame(atoms: Atoms, source: str) -> Atoms:
-    frame = bare(atoms)
+    frame = unlabelled(atoms)
     frame.set_constraint()  # each atom is moved
     frame.positions = np.round(atoms.positions, DECIMALS)
     frame.cell, frame.pbc = None, False

@@ -18,7 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.files import claim
+from painn_ase.files import make_way
 from painn_ase.progress import Meter
 from painn_ase.reference.foreign import FromCalculator
 from painn_ase.reference.journal import Journal, rounded
@@ -95,7 +95,7 @@ def label(
     labeller = _labeller(by, wanted, scratch, threads)
     labeller.check(structures)
     if overwrite:
-        claim([output, output.with_name(output.name + ".json")], overwrite=True)
+        make_way([output, output.with_name(output.name + ".json")], overwrite=True)
     units = {name: UNITS[name] for name in wanted}
     journal = Journal(output, labeller.recipe() | {"properties": units})
     keys = [fingerprint(atoms) for atoms in structures]

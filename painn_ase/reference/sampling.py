@@ -12,7 +12,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase.data import covalent_radii
 from ase.md.langevin import Langevin
 
-from painn_ase.data.identity import bare
+from painn_ase.data.identity import unlabelled
 from painn_ase.errors import InputError
 from painn_ase.simulate import relax
 from painn_ase.spectra.harmonic import NormalModes, normal_modes, rigid_motions
@@ -109,7 +109,7 @@ def sample_md(
     constraints are obeyed. Without constraints the drift of the centre of mass is taken out of the frames.
     """
     _check(atoms, count)
-    moving = bare(atoms)
+    moving = unlabelled(atoms)
     moving.calc = atoms.calc
     spread = np.sqrt(units.kB * temperature * moving.get_masses())[:, None]
     moving.set_momenta(spread * rng.normal(size=(len(moving), 3)))
@@ -137,7 +137,7 @@ def modes_of(atoms: Atoms, step: float = 0.005) -> NormalModes:
             "sampling: quantum-harmonic samples and scans move every atom along the modes of a free molecule; the "
             "structure has constraints. Take them off, or ask for dynamics alone (--md), which obeys them"
         )
-    moved = bare(atoms)
+    moved = unlabelled(atoms)
     moved.calc = atoms.calc
     rows = []
     for index, axis in np.ndindex(len(atoms), 3):
@@ -232,7 +232,7 @@ def far_apart(frames: Iterable[Atoms], fraction: float = 0.6) -> list[Atoms]:
 
 def _relaxed(atoms: Atoms, driver: Callable[[Atoms], BaseCalculator], fmax: float = 0.005) -> Atoms:
     """A copy at the nearest minimum of the driver's calculator, which stays attached."""
-    copy = bare(atoms)
+    copy = unlabelled(atoms)
     copy.calc = driver(copy)
     outcome = relax(copy, fmax=fmax, optimizer="BFGS", progress=False)
     if not outcome.converged:
@@ -241,7 +241,7 @@ def _relaxed(atoms: Atoms, driver: Callable[[Atoms], BaseCalculator], fmax: floa
 
 
 def _tagged(atoms: Atoms, positions: np.ndarray, source: str) -> Atoms:
-    frame = bare(atoms)
+    frame = unlabelled(atoms)
     frame.positions = positions
     frame.info["source"] = source
     return frame

@@ -12,9 +12,9 @@ import numpy as np
 from ase import Atoms
 
 from painn_ase.calculator import PaiNNCalculator
-from painn_ase.checkpoint import load_model
 from painn_ase.errors import InputError
 from painn_ase.model import Model
+from painn_ase.model_files import load_model
 from painn_ase.reference.descriptors import distance_descriptors, environment_descriptors, model_descriptors
 
 NEAR = 0.03  # of the median distance of frames of a composition from their mean: what lies nearer is a duplicate

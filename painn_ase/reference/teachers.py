@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from painn_ase.calculator import PaiNNCalculator
-from painn_ase.checkpoint import WEIGHTS, find_model
+from painn_ase.model_files import WEIGHTS, find_model
 from painn_ase.reference.foreign import FromCalculator
 
 

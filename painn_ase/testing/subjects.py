@@ -14,8 +14,8 @@ from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 
 from painn_ase.calculator import PaiNNCalculator
-from painn_ase.checkpoint import find_model
 from painn_ase.errors import InputError
+from painn_ase.model_files import find_model
 from painn_ase.structures import EXAMPLE, read_structure
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
-from painn_ase.tensor_file import tensor_file
+from painn_ase.model_files.tensors import tensor_file
 
 _VERSION = "1"
 

@@ -53,7 +53,7 @@ def obstacle(model: Model, labels: Iterable[str] = ()) -> str | None:
     strange = sorted(set(labels) - set(t.LABELS))
     if strange:
         return f"it knows no labels {', '.join(strange)}"
-    return c.available()
+    return c.why_unavailable()
 
 
 def parameter_order(model: Model) -> list[str | None]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from ase.data import chemical_symbols
 
-from painn_ase.checkpoint import TRAINED_ON, load_model
 from painn_ase.errors import InputError
 from painn_ase.model import Model
+from painn_ase.model_files import TRAINED_ON, load_model
 from painn_ase.properties import DERIVED_FROM
 from painn_ase.training.config import TrainConfig, default_heads, flat
 

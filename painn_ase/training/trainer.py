@@ -17,9 +17,9 @@ import ase
 import numpy as np
 import torch
 
-from painn_ase import checkpoint as model_files
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.model import Model
+from painn_ase.model_files import WEIGHTS, load_model, save_model
 from painn_ase.progress import Meter
 from painn_ase.properties import TRAINABLE
 from painn_ase.threads import torch_threads
@@ -28,10 +28,13 @@ from painn_ase.training.checkpoint import load_state, save_state
 from painn_ase.training.compiled import choose_step
 from painn_ase.training.config import TrainConfig, flat
 from painn_ase.training.data import Batch, Example, batch_indices, collate, coverage_of
+from painn_ase.training.device import choose_device
 from painn_ase.training.evaluate import Comparison, Evaluation, compare
+from painn_ase.training.interrupts import interrupts
+from painn_ase.training.log import Log, checksums
 from painn_ase.training.loss import Loss
+from painn_ase.training.memory import memory_kept
 from painn_ase.training.normalization import describe_normalization, fit_normalization, label_sizes
-from painn_ase.training.run import Log, checksums, choose_device, interrupts, memory_kept
 from painn_ase.training.schedule import LearningRate
 from painn_ase.training.splits import load_splits
 from painn_ase.training.start import known_geometries, new_model, started_model
@@ -131,7 +134,7 @@ class _Run:
         self.rate = LearningRate(config.schedule, config.run.epochs * self.steps_per_epoch)
         self.at = Progress()
         files = [*config.data.train, *config.data.validation, *config.data.test]
-        self.checksums = checksums(files + ([config.run.start / model_files.WEIGHTS] if config.run.start else []))
+        self.checksums = checksums(files + ([config.run.start / WEIGHTS] if config.run.start else []))
         if saved is not None:
             self._restore(*saved)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -221,7 +224,7 @@ class _Run:
         save_state(self.folder / CHECKPOINT, groups, scalars)
         if self.at.best_epoch:
             with self._best_weights() as model:
-                model_files.save_model(model, self.folder / MODEL, provenance=self.provenance(), errors=model.errors)
+                save_model(model, self.folder / MODEL, provenance=self.provenance(), errors=model.errors)
         self.saved_at = time.monotonic()
 
     def result(self, tested: bool) -> Trained:
@@ -235,8 +238,8 @@ class _Run:
                 if tested or part == "validation"
             }
             best.errors = {part: evaluation.to_dict() for part, evaluation in evaluations.items()}
-            folder = model_files.save_model(best, self.folder / MODEL, provenance=self.provenance(), errors=best.errors)
-        model = model_files.load_model(folder)
+            folder = save_model(best, self.folder / MODEL, provenance=self.provenance(), errors=best.errors)
+        model = load_model(folder)
         return Trained(model, folder, self.at.epoch, self.at.best_epoch, self.done, evaluations)
 
     @contextmanager

@@ -16,7 +16,7 @@ from random_models import random_model
 
 pytestmark = [
     pytest.mark.lammps,
-    pytest.mark.filterwarnings("ignore::painn_ase.coverage.guard.CoverageWarning"),  # any structure will do
+    pytest.mark.filterwarnings("ignore::painn_ase.coverage.monitor.CoverageWarning"),  # any structure will do
 ]
 
 ENERGY = {"heads": {"energy": {}}}

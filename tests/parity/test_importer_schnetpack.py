@@ -11,8 +11,8 @@ from foreign_checkpoints import SchNetPackPickle, reference, small_network, smal
 
 from painn_ase import load_model, neighbors
 from painn_ase.backends import TorchBackend
+from painn_ase.backends.ensemble import Ensemble
 from painn_ase.derivatives import evaluate
-from painn_ase.ensemble import Ensemble
 from painn_ase.graph import batch
 from painn_ase.heads.frame import Fragments
 from painn_ase.importers import convert, schnetpack

@@ -15,14 +15,14 @@ from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.backends import tables as tabulation
 from painn_ase.errors import InputError, ModelError
 from painn_ase.graph import batch
-from painn_ase.native.library import INSTRUCTION_SET_VARIABLE, available
+from painn_ase.native.library import INSTRUCTION_SET_VARIABLE, why_unavailable
 from painn_ase.neighbors import graph_of
 from painn_ase.nn.radial import CUTOFFS
 
 from random_models import NATIVE, random_model
 from systems import NASTY
 
-pytestmark = pytest.mark.skipif(available() is not None, reason=str(available()))
+pytestmark = pytest.mark.skipif(why_unavailable() is not None, reason=str(why_unavailable()))
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_unsupported_models_are_refused_with_the_reason():
         ({"activation": "tanh"}, "'tanh'"),
     ):
         model = random_model(heads={"energy": {}}, **options)
-        assert reason in NativeBackend.supports(model)
+        assert reason in NativeBackend.obstacle(model)
         with pytest.raises(InputError, match="backend='torch'"):
             NativeBackend(model)
 
@@ -225,7 +225,7 @@ def test_energy_is_conserved_without_a_thermostat():
     from ase.md.verlet import VelocityVerlet
 
     from painn_ase import PaiNNCalculator
-    from painn_ase.checkpoint import bundled_models
+    from painn_ase.model_files import bundled_models
 
     if "ethanol" not in bundled_models():
         pytest.skip("needs the bundled model 'ethanol'")
@@ -246,12 +246,12 @@ def test_energy_is_conserved_without_a_thermostat():
 def test_the_kernel_refuses_an_option_it_has_not_heard_of():
     """A network learns a new option, and nobody thinks of the kernel: it must not compute as if there were none."""
     model = random_model(heads={"energy": {}, "dipole": {}})
-    assert NativeBackend.supports(model) is None
+    assert NativeBackend.obstacle(model) is None
     for part in (model.representation, model.heads["dipole"]):
         part.config["novelty"] = True
-        assert "does not know the option 'novelty'" in NativeBackend.supports(model)
+        assert "does not know the option 'novelty'" in NativeBackend.obstacle(model)
         del part.config["novelty"]
     for head in ("mean_references", "linear"):
         model.heads["energy"].config[head] = True
-        assert head in NativeBackend.supports(model)
+        assert head in NativeBackend.obstacle(model)
         model.heads["energy"].config[head] = False

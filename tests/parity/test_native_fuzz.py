@@ -8,12 +8,12 @@ from native_systems import RUNNABLE
 from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph, batch
-from painn_ase.native.library import available
+from painn_ase.native.library import why_unavailable
 from painn_ase.neighbors import graph_of, neighbor_list
 
 from random_models import random_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(available() is not None, reason=str(available()))]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(why_unavailable() is not None, reason=str(why_unavailable()))]
 
 MODELS, STRUCTURES = 60, 40  # 2400 cases
 

@@ -9,14 +9,14 @@ from native_systems import RUNNABLE, pulled, water_box
 from painn_ase import load_model
 from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.graph import batch
-from painn_ase.native.library import available
+from painn_ase.native.library import why_unavailable
 from painn_ase.neighbors import graph_of
 from painn_ase.structures import read_structure
 
 from random_models import NATIVE, random_model
 from systems import NASTY
 
-pytestmark = pytest.mark.skipif(available() is not None, reason=str(available()))
+pytestmark = pytest.mark.skipif(why_unavailable() is not None, reason=str(why_unavailable()))
 
 # Of the largest force, dipole, ... of the system. Where those cancel, rounding is relative to their terms, which are
 # of order one (eV/Å, e·Å, e²Å²/eV, eV/Å³) in these random models.

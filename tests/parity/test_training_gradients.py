@@ -8,12 +8,12 @@ import torch
 from native_systems import RUNNABLE
 
 from painn_ase.derivatives import evaluate
-from painn_ase.native.library import available
+from painn_ase.native.library import why_unavailable
 from painn_ase.training.data import collate
 
 from training_cases import Case, make_case, worst_error
 
-pytestmark = pytest.mark.skipif(available() is not None, reason="the compiled library was not built")
+pytestmark = pytest.mark.skipif(why_unavailable() is not None, reason="the compiled library was not built")
 
 ENERGY, FORCES = {"energy": 1.0}, {"forces": 1.0}
 BOTH = {"energy": 0.1, "forces": 1.0}

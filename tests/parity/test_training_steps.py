@@ -11,7 +11,7 @@ from ase.build import molecule
 from native_systems import water_box
 
 from painn_ase.derivatives import evaluate
-from painn_ase.native.library import available
+from painn_ase.native.library import why_unavailable
 from painn_ase.neighbors import graph_of
 from painn_ase.training.average import AveragedModel
 from painn_ase.training.compiled import CompiledStep
@@ -23,7 +23,7 @@ from painn_ase.training.torch_step import TorchStep
 from random_models import random_model
 from training_cases import Case, make_case, worst_error
 
-pytestmark = pytest.mark.skipif(available() is not None, reason="the compiled library was not built")
+pytestmark = pytest.mark.skipif(why_unavailable() is not None, reason="the compiled library was not built")
 
 ALL = {"energy": 0.1, "forces": 1.0, "dipole": 0.3, "polarizability": 0.2}
 

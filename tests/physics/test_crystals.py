@@ -10,10 +10,10 @@ from ase.phonons import Phonons as PhononsOfASE
 from ase.units import GPa, invcm
 
 from painn_ase import relax
+from painn_ase.cards.measure import elastic_constants, phonons, primitive_cell
+from painn_ase.cards.measure.crystal import supercell
+from painn_ase.cards.measure.phonons import zone_boundary
 from painn_ase.errors import InputError
-from painn_ase.quality import elastic_constants, phonons, primitive_cell
-from painn_ase.quality.crystal import supercell
-from painn_ase.quality.phonons import zone_boundary
 from painn_ase.spectra.harmonic import wavenumbers
 
 MASS = 39.948  # amu

@@ -7,10 +7,10 @@ import pytest
 from ase.build import bulk, molecule
 
 from painn_ase import Model, PaiNNCalculator, load_model, relax, save_model
-from painn_ase.checkpoint import bundled_models, find_model, read_header
+from painn_ase.cards.measure import Measurements, crystal_check, curvature_check, measure
+from painn_ase.cards.render import render_card
 from painn_ase.cli import main
-from painn_ase.describe import render_card
-from painn_ase.quality import Measurements, crystal_check, curvature_check, measure
+from painn_ase.model_files import bundled_models, find_model, read_header
 from painn_ase.structures import EXAMPLE, read_structure
 
 from random_models import random_model
@@ -76,9 +76,9 @@ def crystal_model(tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     """A smaller supercell, one strain and the curvatures of one cell."""
-    monkeypatch.setattr("painn_ase.quality.crystal._WIDTH", 6.0)
-    monkeypatch.setattr("painn_ase.quality.crystal.STRAINS", (1e-2,))
-    monkeypatch.setattr("painn_ase.quality.rest._MODES", 6)
+    monkeypatch.setattr("painn_ase.cards.measure.crystal._WIDTH", 6.0)
+    monkeypatch.setattr("painn_ase.cards.measure.crystal.STRAINS", (1e-2,))
+    monkeypatch.setattr("painn_ase.cards.measure.rest._MODES", 6)
 
 
 def test_a_card_of_a_crystal_model_measures_the_crystal_unasked(crystal_model, quick, capsys):
@@ -120,7 +120,7 @@ def test_a_liquid_or_no_structure_is_said_to_have_no_crystal(crystal_model):
 
 
 def test_a_crystal_that_falls_apart_is_stored_as_not_stable(crystal_model, monkeypatch):
-    monkeypatch.setattr("painn_ase.quality.crystal._STEPS", 1)
+    monkeypatch.setattr("painn_ase.cards.measure.crystal._STEPS", 1)
     bulk("Si", "diamond", a=5.0).write(crystal_model / EXAMPLE)
     measure(crystal_model, Measurements(), say=lambda text: None)
     assert load_model(crystal_model).checks["crystal"]["stable"] is False

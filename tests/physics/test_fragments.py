@@ -44,7 +44,7 @@ def backends() -> list:
     model, charges = random_model(heads=HEADS), random_model(heads=CHARGES)
     found = [TorchBackend(model, dtype="float64"), TorchBackend(charges, dtype="float64")]
     plain = random_model(heads={"energy": {}, "dipole": {}, "polarizability": {}})
-    if NativeBackend.supports(plain) is None:
+    if NativeBackend.obstacle(plain) is None:
         found += [NativeBackend(plain), NativeBackend(charges)]
     return found
 

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from painn_ase import neighbors
 from painn_ase.backends import TorchBackend
-from painn_ase.ensemble import Ensemble
+from painn_ase.backends.ensemble import Ensemble
 from painn_ase.errors import InputError
 from painn_ase.graph import batch
 from painn_ase.model import Model

@@ -5,7 +5,7 @@ import pytest
 from ase.build import molecule
 
 from painn_ase.backends import NativeBackend, TorchBackend
-from painn_ase.native.library import available
+from painn_ase.native.library import why_unavailable
 from painn_ase.neighbors import graph_of
 
 from random_models import random_model
@@ -23,11 +23,11 @@ OPTIONS = {
 }
 
 
-@pytest.mark.skipif(available() is not None, reason=f"no native kernel: {available()}")
+@pytest.mark.skipif(why_unavailable() is not None, reason=f"no native kernel: {why_unavailable()}")
 @pytest.mark.parametrize("case", OPTIONS)
 def test_the_native_backend_computes_or_refuses_what_imports_bring(case):
     model = random_model(**OPTIONS[case])
-    if NativeBackend.supports(model) is not None:
+    if NativeBackend.obstacle(model) is not None:
         return
     atoms = molecule("CH3CH2OH")
     graph = graph_of(atoms, model.cutoff, charge=1.0)

@@ -147,7 +147,7 @@ def test_energy_of_a_molecule_equals_that_of_its_mirror_image_with_a_cross_produ
 )
 def test_networks_the_kernel_does_not_know_run_on_torch_and_one_line_says_so(options, reason, caplog):
     model = model_of(features=16, **options)
-    assert reason in NativeBackend.supports(model)
+    assert reason in NativeBackend.obstacle(model)
     with caplog.at_level(logging.WARNING):
         assert choose_backend(model).name == "torch"
     assert [reason in record.message for record in caplog.records] == [True]

@@ -6,9 +6,9 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 
-from painn_ase.checkpoint import load_model, save_model
 from painn_ase.data import Label, geometry
 from painn_ase.errors import InputError, ModelError
+from painn_ase.model_files import load_model, save_model
 from painn_ase.training import parse_config, train
 from painn_ase.training.config import Data, Split
 from painn_ase.training.splits import load_splits, repeated, split_indices

@@ -8,10 +8,10 @@ import torch
 from painn_ase.bench import measure_speed
 from painn_ase.cli import main
 from painn_ase.errors import InputError
-from painn_ase.native.library import available
+from painn_ase.native.library import why_unavailable
 
 
-@pytest.mark.skipif(available() is not None, reason=str(available()))
+@pytest.mark.skipif(why_unavailable() is not None, reason=str(why_unavailable()))
 def test_bench_writes_what_it_measured(tmp_path, capsys):
     file = tmp_path / "speed.json"
     assert main(["bench", "--systems", "ethanol", "--seconds", "0.2", "--json", str(file)]) == 0

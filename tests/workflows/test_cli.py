@@ -6,8 +6,8 @@ from pathlib import Path
 import ase.io
 import pytest
 
-from painn_ase.checkpoint import find_model
 from painn_ase.cli import VERBS, main
+from painn_ase.model_files import find_model
 
 DATA = Path(__file__).parents[2] / "models" / "ethanol" / "data"
 

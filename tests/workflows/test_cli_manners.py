@@ -11,9 +11,9 @@ import pytest
 from ase.constraints import FixAtoms, FixBondLengths
 from ase.units import kB
 
-from painn_ase.checkpoint import find_model
 from painn_ase.cli import VERBS, main
 from painn_ase.errors import InputError
+from painn_ase.model_files import find_model
 from painn_ase.structures import read_structure
 from painn_ase.training import read_frames
 

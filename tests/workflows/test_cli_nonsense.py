@@ -9,8 +9,8 @@ import ase.io
 import pytest
 from ase.build import molecule
 
-from painn_ase.checkpoint import find_model
 from painn_ase.cli import VERBS, main, parser
+from painn_ase.model_files import find_model
 
 # what makes each verb run, quickly, where the nonsense is none
 BASE = {

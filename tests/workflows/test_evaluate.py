@@ -4,9 +4,9 @@ import ase.io
 import numpy as np
 import pytest
 
-from painn_ase.checkpoint import find_model, load_model
 from painn_ase.cli import main
 from painn_ase.errors import InputError
+from painn_ase.model_files import find_model, load_model
 from painn_ase.spectra import infrared, raman
 from painn_ase.training import evaluate_model, parse_config, read_frames, trained_labels
 from painn_ase.training.data import make_examples

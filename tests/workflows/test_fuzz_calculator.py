@@ -17,7 +17,7 @@ from painn_ase import PaiNNCalculator
 from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.errors import InputError, PainnError
 from painn_ase.graph import AtomicGraph
-from painn_ase.native.library import available
+from painn_ase.native.library import why_unavailable
 from painn_ase.neighbors import graph_of, neighbor_list
 from painn_ase.properties import PROPERTIES
 
@@ -44,7 +44,7 @@ def exact(number: int, dtype: str) -> TorchBackend:
 
 @cache
 def calculator(number: int, kind: str, skin: float) -> PaiNNCalculator:
-    native = kind == "float32" and available() is None and NativeBackend.supports(model_of(number)) is None
+    native = kind == "float32" and why_unavailable() is None and NativeBackend.obstacle(model_of(number)) is None
     return PaiNNCalculator(model_of(number), dtype=kind, backend="native" if native else "torch", skin=skin)
 
 

@@ -17,9 +17,9 @@ from ase.calculators.emt import EMT
 from ase.io import read, write
 
 from painn_ase import PaiNNCalculator
-from painn_ase.checkpoint import find_model
 from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError
+from painn_ase.model_files import find_model
 from painn_ase.reference import Models, label
 
 

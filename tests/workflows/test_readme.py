@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from painn_ase.cards.render import models_table
 from painn_ase.cli import parser
-from painn_ase.describe import models_table
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 
 from painn_ase import PaiNNCalculator, relax, run_md
-from painn_ase.quality import crystal_check
+from painn_ase.cards.measure import crystal_check
 from painn_ase.simulate import MTK
 from painn_ase.structures import read_structure
 from painn_ase.training import load_config, train

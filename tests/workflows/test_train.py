@@ -18,8 +18,8 @@ from ase.build import molecule
 from ase.calculators.morse import MorsePotential
 from safetensors.numpy import load_file
 
-from painn_ase.checkpoint import load_model
 from painn_ase.errors import InputError, ModelError, SimulationError
+from painn_ase.model_files import load_model
 from painn_ase.training import Label, evaluate_model, parity_plot, parse_config, read_frames, train, trainer
 from painn_ase.training.checkpoint import load_state, save_state
 from painn_ase.training.config import Schedule

@@ -3,7 +3,7 @@
 #pragma once
 #include <time.h>
 
-#include "form.hpp"
+#include "message_form.hpp"
 #include "geometry.hpp"
 #include "heads.hpp"
 #include "matrix.hpp"

@@ -64,7 +64,7 @@ typedef struct {
     double* polarizability; /* (structures, 3, 3) */
 } PainnOutputs;
 
-/* One derivative of the message's form S (form.hpp) for torch's automatic differentiation: of order 0 the message, 1 its
+/* One derivative of the message's form S (message_form.hpp) for torch's automatic differentiation: of order 0 the message, 1 its
    gradient, 2 the gradient of that along the directions d. Arrays of `width` 4 (float) or 8 (double); F a multiple of 16.
    Outputs are added to, but for those of pairs, which are written; null outputs are not wanted. v null: no vectors yet. */
 typedef struct {

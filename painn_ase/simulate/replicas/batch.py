@@ -83,10 +83,10 @@ class Batched:
         self._charge, self._shares = calc.centred_charge(atoms), centre_shares(atoms)
         self._builder = ReplicasBuilder(atoms, calc.neighbor_list, skin, calc.charge_of(atoms))
         self._alone: np.ndarray | None = None  # atoms without neighbours at the beginning
-        self._guard = None if calc.guard is None else calc.guard.twin()
-        if self._guard is not None:
+        self._coverage = None if calc.coverage is None else calc.coverage.twin()
+        if self._coverage is not None:
             charge = calc.charge_of(atoms)
-            self._guard.new_structure(charge, excess_multiplicity(atoms, charge))
+            self._coverage.new_structure(charge, excess_multiplicity(atoms, charge))
         self._evaluations = 0
         if memory:
             self._builder.recall(memory)
@@ -103,7 +103,7 @@ class Batched:
         graph = self._builder.build(positions, cells)
         self._check_reach()
         values = self._backend.evaluate(graph, {"energy", *names})
-        if self._guard is not None:
+        if self._coverage is not None:
             self._look(
                 graph.positions.numpy().reshape(copies, atoms, 3),
                 values["forces"] if "forces" in values else np.zeros((0, 3)),
@@ -121,12 +121,12 @@ class Batched:
 
     def _look(self, positions: np.ndarray, forces: np.ndarray) -> None:
         """Compares with the training data: all forces, and now and then the geometry of one copy, which take turns."""
-        assert self._guard is not None
-        if self._evaluations % self._guard.EVERY == 0:
-            k = self._evaluations // self._guard.EVERY % len(positions)
-            self._guard.new_geometry(self._numbers, self._builder.pairs[k], positions[k], self._builder.cells[k])
+        assert self._coverage is not None
+        if self._evaluations % self._coverage.EVERY == 0:
+            k = self._evaluations // self._coverage.EVERY % len(positions)
+            self._coverage.new_geometry(self._numbers, self._builder.pairs[k], positions[k], self._builder.cells[k])
         self._evaluations += 1
-        self._guard.new_forces(forces)
+        self._coverage.new_forces(forces)
 
     def _check_reach(self) -> None:
         """Raises `SimulationError` if an atom of a copy with new pairs has lost all its neighbours."""

@@ -15,7 +15,7 @@ import numpy as np
 from ase.io.trajectory import Trajectory
 
 from painn_ase.errors import InputError
-from painn_ase.files import storing
+from painn_ase.files import storage_errors
 from painn_ase.simulate.run.frames import redirect_to_void, unfinished_name
 
 _ROWS_AT_ONCE = 1 << 14
@@ -30,7 +30,7 @@ def cut_observables(path: Path, step: int, metadata: Mapping[str, Any] | None = 
     at every moment. `metadata` replaces what the file says about its run.
     """
     temporary = unfinished_name(path)
-    with storing(path):
+    with storage_errors(path):
         _make_sure_of_room(path.parent, path.stat().st_size + _MARGIN)
         with (
             h5py.File(path, "r", libver=("v110", "v110"), swmr=True) as old,
@@ -65,7 +65,7 @@ def _cut(old: h5py.File, new: h5py.File, step: int, metadata: Mapping[str, Any] 
 def _replacing(temporary: Path, path: Path) -> Iterator[None]:
     """`temporary`, written inside the block, takes the place of `path` in one step; it vanishes if that fails."""
     try:
-        with storing(path):
+        with storage_errors(path):
             yield
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())

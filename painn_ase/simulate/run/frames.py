@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.io.trajectory import Trajectory
 
 from painn_ase.errors import StorageError
-from painn_ase.files import storage_error, storing
+from painn_ase.files import storage_error, storage_errors
 
 
 class Frames:
@@ -19,7 +19,7 @@ class Frames:
     def __init__(self, path: Path, resume: bool = False) -> None:
         self.failed = False
         self._path, self._name = path, path if resume else unfinished_name(path)
-        with storing(path):
+        with storage_errors(path):
             self._writer = Trajectory(self._name, "a" if resume else "w")
 
     def write(self, image: Atoms) -> None:
@@ -40,7 +40,7 @@ class Frames:
 
     def sync(self) -> None:
         """Has the frames so far reach the disk."""
-        with storing(self._path):
+        with storage_errors(self._path):
             fsync(self._name)
 
     def abandon(self) -> None:

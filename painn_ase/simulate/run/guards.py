@@ -28,7 +28,7 @@ class Guards:
     max_force: on an atom in eV/Å; by default unlimited
     stop_outside: object to leaving what the model's training data covered (`PaiNNCalculator.outside`): pairs closer
         than any in them, forces far above, unknown environments; geometries of many copies (beads, trajectories in
-        lock-step) are looked at whenever an atom has moved by 0.15 Å (`Guard.LATE`)
+        lock-step) are looked at whenever an atom has moved by 0.15 Å (`CoverageMonitor.LATE`)
     min_distance: in Å, of pairs of any elements and with any calculator
     max_disagreement: in eV/Å, of a committee: the largest `forces_std` of an atom
     action: what an objection does: "stop" ends the run; "warn" says it (`GuardWarning`) and goes on; a function is

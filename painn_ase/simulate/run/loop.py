@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from tqdm.auto import tqdm
 
-from painn_ase.files import claim, only_writer
+from painn_ase.files import make_way, only_writer
 from painn_ase.plain import plain
 from painn_ase.simulate.run.cut import cut_frames, cut_observables
 from painn_ase.simulate.run.observables import Plan, needs
@@ -145,7 +145,7 @@ class RecordedRun:
         if self._files is None or self._saved is None:
             return
         if before is None:
-            claim(self._files.paths, overwrite)
+            make_way(self._files.paths, overwrite)
             self._saved.begin()
             return
         self._step = before.step

@@ -26,7 +26,7 @@ import h5py
 import numpy as np
 
 from painn_ase.errors import PainnError, StorageError
-from painn_ase.files import storage_error, storing
+from painn_ase.files import storage_error, storage_errors
 from painn_ase.simulate.run.frames import Frames, fsync, redirect_to_void, unfinished_name
 from painn_ase.simulate.run.observables import Observable, Plan
 
@@ -173,7 +173,7 @@ class _Rows:
         self._last = -1
         self._path = path
         name = unfinished_name(self._path)
-        with storing(self._path):
+        with storage_errors(self._path):
             self._file = h5py.File(name, "r+" if resume else "w", libver=("v110", "v110"), rdcc_nbytes=_CACHE)
         with self._writing(self._path):
             if resume:

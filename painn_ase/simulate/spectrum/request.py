@@ -14,7 +14,7 @@ from ase import Atoms
 from painn_ase import rigid
 from painn_ase.capabilities import hidden, name_of
 from painn_ase.errors import InputError, closest
-from painn_ase.files import claim
+from painn_ase.files import make_way
 from painn_ase.simulate.md.relax import relax
 from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.replicas.modes import Ring
@@ -186,7 +186,7 @@ def _make_room(folder: Path, files: RunFiles, overwrite: bool) -> None:
             f"{folder} already holds a run ({taken[0].name}); continue it with resume=True (--resume), replace it "
             "with overwrite=True (--overwrite), or choose another path"
         )
-    claim(reports, overwrite)
+    make_way(reports, overwrite)
 
 
 def _check_atoms(atoms: Atoms) -> None:

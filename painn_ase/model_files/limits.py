@@ -4,11 +4,10 @@ import json
 import math
 import os
 import stat
-import struct
 from pathlib import Path
 from typing import Any
 
-from painn_ase.errors import ModelError
+from painn_ase.errors import ModelError, in_short
 
 MAX_JSON = 4 * 2**20
 """Bytes. A thousand times the description of a model; parsing this much takes less than 0.5 GB in the worst case."""
@@ -21,14 +20,6 @@ MAX_DEPTH = 32
 
 MAX_ITEMS = 128
 """Entries of a list or object in the description of an architecture, and the most digits of a whole number."""
-
-_SHOWN = 300  # characters of a stranger's text that an error message repeats
-
-
-def in_short(text: object) -> str:
-    """The first line of `text`, cut: what an error message may repeat of a file."""
-    line = next(iter(str(text).splitlines()), "")
-    return line if len(line) <= _SHOWN else line[:_SHOWN] + " ..."
 
 
 def check_file(path: Path, folder: Path, limit: int) -> int:
@@ -97,35 +88,6 @@ def check_sizes(value: Any, path: Path) -> None:
                 f"{path}: the description of the model holds a list, object or text of {len(part)} entries; "
                 f"expected at most {MAX_ITEMS}"
             )
-
-
-def tensor_table(path: Path, folder: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Type and shape of every tensor in a safetensors file, by name, from its header alone.
-
-    The file begins with the header's length (eight bytes, little endian) and the header, a JSON object. Raises
-    `ModelError` when the header claims more than the file holds, or is not of this form.
-    """
-    size = check_file(path, folder, MAX_WEIGHTS)
-    start = read_bytes(path, folder, MAX_WEIGHTS, size=8)
-    length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
-    if not 0 < length <= min(size - 8, MAX_JSON):
-        raise ModelError(
-            f"{path}: missing or damaged weights (a file of {size} bytes cannot hold a table of {length} bytes); "
-            "copy the model folder again"
-        )
-    table = parse_json(read_bytes(path, folder, MAX_WEIGHTS, 8, length), path)
-    if not isinstance(table, dict):
-        raise ModelError(f"{path}: missing or damaged weights (its table is no object); copy the model folder again")
-    found = {}
-    for name, entry in table.items():
-        if name == "__metadata__":
-            continue
-        entry = entry if isinstance(entry, dict) else {}
-        shape = entry.get("shape")
-        if not (isinstance(shape, list) and len(shape) <= 8 and all(type(n) is int and n >= 0 for n in shape)):
-            raise ModelError(f"{path}: missing or damaged weights (no shape for {in_short(repr(name))})")
-        found[name] = (in_short(entry.get("dtype")), tuple(shape))
-    return found
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

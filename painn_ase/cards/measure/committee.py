@@ -10,9 +10,9 @@ import numpy as np
 from ase import Atoms
 from scipy.stats import spearmanr
 
+from painn_ase.cards.measure.subject import rounded, stamp
 from painn_ase.errors import InputError
 from painn_ase.model import Model
-from painn_ase.quality.subject import rounded, stamp
 from painn_ase.training import Evaluation, Label, evaluate_model
 from painn_ase.training.evaluate import Comparison
 

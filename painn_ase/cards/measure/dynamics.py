@@ -13,10 +13,10 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 
+from painn_ase.cards.measure.subject import Subject, calculator_of, rounded, stamp
 from painn_ase.coverage import CoverageWarning
 from painn_ase.errors import SimulationError
 from painn_ase.neighbors import VerletList, neighbor_list
-from painn_ase.quality.subject import Subject, calculator_of, rounded, stamp
 from painn_ase.simulate.md.request import run_md
 from painn_ase.simulate.ring_polymer import RingPolymerRun, run_rpmd
 from painn_ase.simulate.run.reading import Run
@@ -185,7 +185,7 @@ def _watch_coverage(
     calculator: Any, atoms: Atoms, times: np.ndarray, positions: np.ndarray
 ) -> tuple[float | None, str | None]:
     """The fraction of frames outside of what the training data covered, and the first of them."""
-    if calculator.guard is None:
+    if calculator.coverage is None:
         return None, None
     count, sentence = 0, None
     for time, found in zip(times, _sentences(calculator, atoms, positions), strict=True):
@@ -196,7 +196,7 @@ def _watch_coverage(
 
 
 def _sentences(calculator: Any, atoms: Atoms, positions: np.ndarray) -> Iterator[str | None]:
-    coverages = calculator.guard.coverages
+    coverages = calculator.coverage.coverages
     pairs = VerletList(neighbor_list("matscipy"), max(c.cutoff for c in coverages), 0.5)
     cell, numbers = atoms.cell.array, atoms.numbers
     for frame in positions:

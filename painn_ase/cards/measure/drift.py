@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from painn_ase.cards.measure.subject import Subject, calculator_of, rounded, stamp
 from painn_ase.coverage import CoverageWarning
-from painn_ase.quality.subject import Subject, calculator_of, rounded, stamp
 from painn_ase.simulate.md.request import run_md
 from painn_ase.simulate.run.recorder import Output
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import ase.io
 from ase import Atoms
 
-from painn_ase.checkpoint import find_model, load_model, save_model
-from painn_ase.describe import render_card
+from painn_ase.cards.measure.committee import committee
+from painn_ase.cards.measure.drift import drift_check
+from painn_ase.cards.measure.dynamics import dynamics_check
+from painn_ase.cards.measure.harmonic import harmonic_check
+from painn_ase.cards.measure.picture import harmonic_picture
+from painn_ase.cards.measure.rest import AT_REST, measure_at_rest
+from painn_ase.cards.render import render_card
 from painn_ase.errors import InputError
 from painn_ase.model import Model
-from painn_ase.quality.committee import committee
-from painn_ase.quality.drift import drift_check
-from painn_ase.quality.dynamics import dynamics_check
-from painn_ase.quality.harmonic import harmonic_check
-from painn_ase.quality.picture import harmonic_picture
-from painn_ase.quality.rest import AT_REST, measure_at_rest
+from painn_ase.model_files import find_model, load_model, save_model
 from painn_ase.structures import EXAMPLE, read_structure
 from painn_ase.training import evaluate_model, read_frames, trained_labels
 from painn_ase.training.data import coverage_of, make_examples

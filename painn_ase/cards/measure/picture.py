@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from painn_ase.cards.measure.harmonic import HarmonicCheck
 from painn_ase.errors import MissingPackageError
-from painn_ase.quality.harmonic import HarmonicCheck
 
 _WIDTH = 12.0  # cm⁻¹, half width at half maximum of the Lorentzians
 _REFERENCE, _MODEL = "#222222", "#D55E00"

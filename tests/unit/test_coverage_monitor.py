@@ -9,9 +9,9 @@ from ase import Atoms
 from ase.build import molecule
 
 from painn_ase import PaiNNCalculator, load_model, save_model
-from painn_ase.coverage import Coverage, CoverageWarning, Guard
+from painn_ase.cards.render import render_card
+from painn_ase.coverage import Coverage, CoverageMonitor, CoverageWarning
 from painn_ase.coverage.copies import Outside
-from painn_ase.describe import render_card
 from painn_ase.errors import InputError, ModelError, SimulationError
 from painn_ase.model import Model
 from painn_ase.neighbors import graph_of, neighbor_list
@@ -66,7 +66,7 @@ def test_a_model_without_record_has_no_guard_and_says_so():
     model = random_model()
     calculator = PaiNNCalculator(model)
     energy(torn(), calculator)
-    assert calculator.guard is None
+    assert calculator.coverage is None
     assert calculator.outside is None
     assert "nothing warns" in render_card(model)
 
@@ -78,7 +78,7 @@ def test_forces_are_looked_at_in_every_evaluation():
     atoms.calc = calculator
     atoms.get_forces()
     strongest = np.linalg.norm(atoms.get_forces(), axis=1).max()
-    calculator.guard.coverages = (Coverage(model.cutoff, model.coverage.closest, strongest / 2, {}, 1),)
+    calculator.coverage.coverages = (Coverage(model.cutoff, model.coverage.closest, strongest / 2, {}, 1),)
     builds = calculator.neighbor_list.builds
     atoms.positions[0] += 0.01
     with pytest.warns(CoverageWarning, match="the force on atom"):
@@ -91,7 +91,7 @@ def test_forces_are_looked_at_in_every_evaluation():
 def test_a_smooth_path_is_followed_like_a_row_of_single_structures(step):
     """A pulled hydrogen was noticed 2 Å late, and `outside` was that of a structure long gone."""
     calculator, fresh = PaiNNCalculator(covered_model()), PaiNNCalculator(covered_model())
-    fresh.guard._said[0] = True
+    fresh.coverage._said[0] = True
     atoms = molecule("CH3CH2OH")
     start, first, warned = atoms.get_distance(2, 3), None, []
     for k in range(round(1.0 / step)):
@@ -108,14 +108,14 @@ def test_a_smooth_path_is_followed_like_a_row_of_single_structures(step):
     assert first is not None
     assert first > 0
     assert len(warned) == 1
-    assert 0 <= (warned[0] - first) * step <= Guard.LATE
+    assert 0 <= (warned[0] - first) * step <= CoverageMonitor.LATE
 
 
 def test_each_of_many_copies_is_followed_like_a_row_of_single_structures():
     """One copy was looked at in 50 steps, a bead in 400: a pulled hydrogen was far beyond the data by then."""
     atoms = molecule("CH3CH2OH")
     atoms.calc = PaiNNCalculator(covered_model())
-    atoms.calc.guard._said[0] = True
+    atoms.calc.coverage._said[0] = True
     outside, step, late = Outside(atoms), 0.05, {}
     start = atoms.get_distance(2, 3)
     first: dict[int, float] = {}
@@ -131,7 +131,7 @@ def test_each_of_many_copies_is_followed_like_a_row_of_single_structures():
             late.setdefault(copy, (0.0, 1.0, 0.5)[copy] * step * k)
     assert first.keys() == late.keys() == {1, 2}
     for copy, speed in ((1, 1.0), (2, 0.5)):  # one of nine atoms moves by 9/8 of what it moves about their mean
-        assert 0 <= late[copy] - first[copy] <= 9 / 8 * Guard.LATE + speed * step
+        assert 0 <= late[copy] - first[copy] <= 9 / 8 * CoverageMonitor.LATE + speed * step
 
 
 def test_outside_speaks_of_the_present_structure_whenever_it_is_asked():
@@ -150,7 +150,7 @@ def test_outside_speaks_of_the_present_structure_whenever_it_is_asked():
 
 def test_vibrations_within_the_data_cost_few_looks():
     """Hydrogen atoms of ethanol move by 0.014 Å in half a femtosecond at 300 K; a look is a seventh of a force call."""
-    guard = Guard("m", [covered_model(size=0.1).coverage])
+    guard = CoverageMonitor("m", [covered_model(size=0.1).coverage])
     looked, look = [], guard._look
     guard._look = lambda: (looked.append(1), look())
     atoms = molecule("CH3CH2OH")
@@ -238,7 +238,7 @@ def test_an_ensemble_is_outside_where_one_of_its_members_is():
     assert calculator.outside is None
     with pytest.warns(CoverageWarning, match="unnamed, unnamed"):
         energy(atoms, PaiNNCalculator([wide, narrow]))
-    assert len(PaiNNCalculator([narrow, narrow]).guard.coverages) == 1  # the same data are looked at once
+    assert len(PaiNNCalculator([narrow, narrow]).coverage.coverages) == 1  # the same data are looked at once
 
 
 def test_a_model_folder_keeps_the_record(tmp_path):

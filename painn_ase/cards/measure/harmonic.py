@@ -10,9 +10,9 @@ import numpy as np
 from ase import Atoms
 from scipy.optimize import linear_sum_assignment
 
+from painn_ase.cards.measure.subject import Subject, calculator_of, rounded, stamp
 from painn_ase.errors import InputError
 from painn_ase.normal_modes import Vibrations, vibrations
-from painn_ase.quality.subject import Subject, calculator_of, rounded, stamp
 from painn_ase.reference.harmonic import derivatives
 from painn_ase.simulate.md.relax import relax
 

@@ -6,17 +6,17 @@ import torch
 from ase.data import chemical_symbols
 
 from painn_ase import __version__
-from painn_ase.check_tables import check_sections, error_table
-from painn_ase.check_tables import table as _table
-from painn_ase.checkpoint import bundled_models, find_model, load_model, read_header
+from painn_ase.cards.sections import check_sections, error_table
+from painn_ase.cards.sections import table as _table
 from painn_ase.model import Model
-from painn_ase.native.library import available, library
+from painn_ase.model_files import bundled_models, find_model, load_model, read_header
+from painn_ase.native.library import library, why_unavailable
 from painn_ase.properties import TRAINABLE
 
 
 def describe_installation() -> str:
     """The package's and torch's versions and the bundled models, as text."""
-    reason = available()
+    reason = why_unavailable()
     kernel = f"not available: {reason}" if reason else f"{library().painn_instruction_set(b'').decode()}"
     lines = [f"painn_ase {__version__}, torch {torch.__version__}", f"native kernel: {kernel}", "", "bundled models:"]
     for name, folder in bundled_models().items():
@@ -86,7 +86,7 @@ def _summary(model: Model) -> str:
 
 
 def _coverage(model: Model) -> str:
-    """What the extrapolation guard knows, or that there is none."""
+    """What the coverage monitor knows, or that there is none."""
     title, coverage = "## Range of the training data", model.coverage
     if coverage is None:
         return (

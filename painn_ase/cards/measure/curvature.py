@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from painn_ase.cards.measure.subject import rounded, stamp
 from painn_ase.normal_modes import vibrations
-from painn_ase.quality.subject import rounded, stamp
 from painn_ase.spectra.harmonic import wavenumbers
 
 AMPLITUDES = (0.04, 0.08)  # Å, largest displacement of an atom; silicon's at 300 K is about 0.08 Å

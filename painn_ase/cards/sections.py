@@ -1,4 +1,4 @@
-"""Measured checks of a model (`painn_ase.quality`), as its header keeps them, in Markdown for its card."""
+"""Measured checks of a model (`painn_ase.cards.measure`), as its header keeps them, in Markdown for its card."""
 
 from __future__ import annotations
 

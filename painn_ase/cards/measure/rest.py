@@ -9,11 +9,11 @@ from typing import Any
 from ase import Atoms
 
 from painn_ase.calculator import PaiNNCalculator
+from painn_ase.cards.measure.crystal import crystal_check
+from painn_ase.cards.measure.curvature import curvature_check
+from painn_ase.cards.measure.subject import Subject, calculator_of, stamp
 from painn_ase.coverage import CoverageWarning
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.quality.crystal import crystal_check
-from painn_ase.quality.curvature import curvature_check
-from painn_ase.quality.subject import Subject, calculator_of, stamp
 from painn_ase.simulate.md.relax import relax
 
 AT_REST = frozenset({"crystal", "curvature"})  # their names in a header

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from painn_ase.cards.measure.elastic import ElasticConstants, elastic_constants
+from painn_ase.cards.measure.phonons import Phonons, phonons, zone_boundary
+from painn_ase.cards.measure.primitive import primitive_cell
+from painn_ase.cards.measure.subject import Subject, calculator_of, rounded, stamp
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.quality.elastic import ElasticConstants, elastic_constants
-from painn_ase.quality.phonons import Phonons, phonons, zone_boundary
-from painn_ase.quality.primitive import primitive_cell
-from painn_ase.quality.subject import Subject, calculator_of, rounded, stamp
 from painn_ase.simulate.md.relax import relax
 
 STRAINS = (1e-4, 1e-2)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from painn_ase import load_model, save_model
-from painn_ase.checkpoint import find_model
+from painn_ase.cards.measure import Measurements, committee, dynamics_check, measure
+from painn_ase.cards.render import render_card
 from painn_ase.cli import main
-from painn_ase.describe import render_card
 from painn_ase.errors import InputError, ModelError
-from painn_ase.quality import Measurements, committee, dynamics_check, measure
+from painn_ase.model_files import find_model
 from painn_ase.structures import read_structure
 from painn_ase.training import evaluate_model, trained_labels
 

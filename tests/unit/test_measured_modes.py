@@ -8,11 +8,11 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from painn_ase import PaiNNCalculator, relax
+from painn_ase.cards.measure import bonds, harmonic_check, harmonic_picture
+from painn_ase.cards.measure.dynamics import _watch_bonds
+from painn_ase.cards.measure.harmonic import pair_modes
 from painn_ase.errors import InputError
 from painn_ase.normal_modes import Vibrations
-from painn_ase.quality import bonds, harmonic_check, harmonic_picture
-from painn_ase.quality.dynamics import _watch_bonds
-from painn_ase.quality.harmonic import pair_modes
 from painn_ase.reference import displaced_frames
 from painn_ase.spectra import NormalModes
 from painn_ase.structures import read_structure

@@ -1,4 +1,4 @@
-"""The guard of a calculator: warns where the training data of its models end."""
+"""The coverage monitor of a calculator: warns where the training data of its models end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CoverageWarning(UserWarning):
     """A structure lies outside of what a model was trained on."""
 
 
-class Guard:
+class CoverageMonitor:
     """Compares what a calculator evaluates with what its models' training data covered, and warns once.
 
     `outside` is a sentence about the present structure, or None: the geometry is looked at when it is asked for. For
@@ -58,7 +58,7 @@ class Guard:
 
     @property
     def state(self) -> list[Any]:
-        """What the guard found of the structure it has seen last; JSON-able, for `restore`."""
+        """What the monitor found of the structure it has seen last; JSON-able, for `restore`."""
         return [self._geometry, self._force]
 
     def restore(self, state: Sequence[Any]) -> None:
@@ -66,8 +66,8 @@ class Guard:
         self._geometry, self._force = state
         self._looked = self._present
 
-    def twin(self) -> Guard:
-        """A guard with a state of its own that stays silent once this one has warned, and the other way round."""
+    def twin(self) -> CoverageMonitor:
+        """A monitor with a state of its own that stays silent once this one has warned, and the other way round."""
         twin = copy(self)
         twin._forget()
         return twin

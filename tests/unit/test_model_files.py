@@ -13,12 +13,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from painn_ase import PaiNNCalculator, load_model, save_model
-from painn_ase.checkpoint import HEADER, WEIGHTS, find_model
-from painn_ase.describe import render_card
+from painn_ase.cards.render import render_card
 from painn_ase.errors import ModelError
 from painn_ase.model import Model
-from painn_ase.nn.outline import outline
-from painn_ase.tensor_file import tensor_file
+from painn_ase.model_files import HEADER, WEIGHTS, find_model
+from painn_ase.model_files.outline import outline
+from painn_ase.model_files.tensors import tensor_file
 
 from random_models import ARCHITECTURES, random_model
 from systems import molecule
