@@ -12,17 +12,22 @@ from painn_ase.data.labels import DIALECTS
 from painn_ase.errors import InputError, closest, in_short
 from painn_ase.files import split_index, storage_errors
 from painn_ase.model_files import bundled_models
+from painn_ase.smiles import from_smiles, is_smiles
 
 logger = logging.getLogger(__name__)
 
 EXAMPLE = "structure.xyz"  # in a bundled model's folder
+_CONFORMERS = 5  # of a molecule named by SMILES, the lowest of which is taken
 
 
 def read_structure(name_or_path: str | Path) -> Atoms:
-    """The last frame of a file, the frame FILE@INDEX, or the example structure of the bundled model with that name.
+    """The last frame of a file, the frame FILE@INDEX, the example structure of the bundled model with that name, or the
+    lowest of some conformers of a molecule named by SMILES, as in smiles:CCO.
 
     Raises `InputError` when there is none of these, or what ASE cannot read.
     """
+    if is_smiles(str(name_or_path)):
+        return from_smiles(str(name_or_path), _CONFORMERS)[0]
     name, index = split_index(str(name_or_path))
     path = Path(name)
     bundled = bundled_models()
@@ -31,8 +36,8 @@ def read_structure(name_or_path: str | Path) -> Atoms:
     if not path.is_file():
         names = ", ".join(bundled) or "none found"
         raise InputError(
-            f"structure: expected a file or the name of a bundled model ({names}); got {str(name_or_path)!r}"
-            f"{closest(str(name_or_path), bundled)}"
+            f"structure: expected a file, the name of a bundled model ({names}) or SMILES as in smiles:CCO; got "
+            f"{str(name_or_path)!r}{closest(str(name_or_path), bundled)}"
         )
     try:
         found = read(path, index or -1)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def add_structure_and_model(p: argparse.ArgumentParser) -> None:
     """STRUCTURE, --model, and how the model is evaluated."""
-    text = "file that ASE reads (FILE@0: its first frame), or the name of a bundled model for its example structure"
+    text = (
+        "file that ASE reads (FILE@0: its first frame), smiles:CCO, or a bundled model's name for its example structure"
+    )
     p.add_argument("structure", type=source, help=text)
     by = p.add_mutually_exclusive_group()
     text = "bundled name or model folder (default: the bundled model STRUCTURE names)"

@@ -8,8 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from painn_ase.reference.bonds import open_bonds, scan_torsions, stretch_bonds
     from painn_ase.reference.calculator import KohnShamCalculator
     from painn_ase.reference.descriptors import distance_descriptors, environment_descriptors, model_descriptors
+    from painn_ase.reference.dimers import hydrogen_bonded
     from painn_ase.reference.harmonic import Derivatives, derivatives, displaced_frames
     from painn_ase.reference.labellers import Models
     from painn_ase.reference.labelling import Labelled, label
@@ -41,14 +43,18 @@ _HOME = {
     "far_apart": "sampling",
     "farthest_points": "selection",
     "gfn2_xtb": "tight_binding",
+    "hydrogen_bonded": "dimers",
     "label": "labelling",
     "model_descriptors": "descriptors",
     "modes_of": "sampling",
+    "open_bonds": "bonds",
     "sample": "sampling",
     "sample_md": "sampling",
     "sample_modes": "sampling",
     "scan_modes": "sampling",
+    "scan_torsions": "bonds",
     "select": "selection",
+    "stretch_bonds": "bonds",
 }
 
 __all__ = [
@@ -66,14 +72,18 @@ __all__ = [
     "far_apart",
     "farthest_points",
     "gfn2_xtb",
+    "hydrogen_bonded",
     "label",
     "model_descriptors",
     "modes_of",
+    "open_bonds",
     "sample",
     "sample_md",
     "sample_modes",
     "scan_modes",
+    "scan_torsions",
     "select",
+    "stretch_bonds",
 ]
 
 

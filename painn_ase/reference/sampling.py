@@ -1,4 +1,4 @@
-"""Geometries worth labelling: thermal, quantum-harmonic and along normal modes. info["source"] names each origin."""
+"""Geometries worth labelling: thermal, quantum-harmonic, along modes and bonds, pairs. info["source"] names each."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from ase.md.langevin import Langevin
 
 from painn_ase.data.identity import unlabelled
 from painn_ase.errors import InputError
+from painn_ase.reference.bonds import scan_torsions, stretch_bonds
+from painn_ase.reference.dimers import acceptors, donors, hydrogen_bonded
 from painn_ase.simulate import relax
 from painn_ase.spectra.harmonic import NormalModes, normal_modes, rigid_motions
 
@@ -33,6 +35,9 @@ class Plan:
     quantum: int = 0  # quantum-harmonic frames per conformer
     quantum_temperature: float = 300.0  # K
     scan: int = 0  # points to either side per conformer and mode
+    torsions: int = 0  # turned frames per conformer and bond that turns
+    stretch: int = 0  # frames per conformer and bond outside of rings, at 0.85 to 1.5 times its length
+    dimers: int = 0  # hydrogen-bonded pairs per conformer
 
 
 def sample(
@@ -57,11 +62,18 @@ def sample(
 
     Raises `InputError` for a plan that asks for nothing, and if a relaxation or what it needs fails.
     """
-    if not conformers or not (plan.md or plan.quantum or plan.scan):
-        raise InputError("sample: expected conformers, and a plan with some of md, quantum and scan above zero")
+    kinds = ("md", "quantum", "scan", "torsions", "stretch", "dimers")
+    if not conformers or not any(getattr(plan, kind) for kind in kinds):
+        raise InputError(f"sample: expected conformers, and a plan with some of {', '.join(kinds)} above zero")
     frames: list[Atoms] = []
+    minima: list[Atoms] = []
     for index, conformer in enumerate(conformers):
         minimum = _relaxed(conformer, driver)
+        minima.append(minimum)
+        if plan.torsions:
+            frames += scan_torsions(minimum, points=plan.torsions, source=f"{name}_torsion_min{index}")
+        if plan.stretch:
+            frames += stretch_bonds(minimum, points=plan.stretch, source=f"{name}_stretch_min{index}")
         for number, temperature in enumerate(plan.temperatures if plan.md else ()):
             rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 0, number)))
             source = f"{name}_md_{temperature:g}K_min{index}"
@@ -78,9 +90,26 @@ def sample(
             frames += sample_modes(minimum, modes, temperature=kelvin, count=plan.quantum, rng=rng, source=source)
         if plan.scan:
             frames += scan_modes(minimum, modes, points=plan.scan, source=f"{name}_scan_min{index}")
+    if plan.dimers:
+        frames += _dimers(minima, plan.dimers, seed, name)
     kept = far_apart(frames)
     log.info("%d of %d sampled frames have no colliding atoms", len(kept), len(frames))
     return kept
+
+
+def _dimers(minima: Sequence[Atoms], count: int, seed: int, name: str) -> list[Atoms]:
+    """`count` pairs of each minimum with one drawn from all that it can have a hydrogen bond with."""
+    frames: list[Atoms] = []
+    for index, minimum in enumerate(minima):
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 2)))
+        ordered = [pair for other in minima for pair in ((minimum, other), (other, minimum))]
+        possible = [(one, other) for one, other in ordered if donors(one) and acceptors(other)]
+        for _ in range(count if possible else 0):
+            one, other = possible[rng.integers(len(possible))]
+            frames += hydrogen_bonded(one, other, count=1, rng=rng, source=f"{name}_dimer_min{index}")
+    if not frames:
+        raise InputError("sample: no hydrogen bond is possible between these molecules; leave dimers out")
+    return frames
 
 
 def sample_md(

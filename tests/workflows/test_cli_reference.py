@@ -86,6 +86,16 @@ def test_package_of_the_command_line_can_be_run_as_a_module(monkeypatch, capsys)
     assert "nowhere.xyz" in said.err
 
 
+def test_sample_and_relax_take_smiles(capsys):
+    pytest.importorskip("rdkit", reason="rdkit is not installed: pip install 'painn-ase[smiles]'")
+    words = ["sample", "smiles:CCO", "--model", "ethanol", "--torsions", "2", "--output", "out.extxyz"]
+    assert main(words) == 0
+    assert "out.extxyz: 8 frames" in capsys.readouterr().out  # two conformers, two bonds
+    assert main(["relax", "smiles:CCO", "--model", "ethanol", "--output", "anti"]) == 0
+    assert main([*words, "--conformers", "1", "--overwrite"]) == 0
+    assert "out.extxyz: 4 frames" in capsys.readouterr().out
+
+
 def test_sample_refuses_an_empty_plan_before_anything_is_written(tmp_path, capsys):
     ase.io.write("conformer.xyz", Atoms("H2", [[0, 0, 0], [0.74, 0, 0]]))
     assert main(["sample", "conformer.xyz", "--model", "ethanol", "--output", "out.extxyz"]) == 2
