@@ -11,7 +11,7 @@ from ase.data import covalent_radii
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from painn_ase.data.identity import bare
+from painn_ase.data.identity import unlabelled
 from painn_ase.errors import InputError
 
 BONDED = 1.25  # times the sum of the covalent radii
@@ -108,7 +108,7 @@ def _turned(atoms: Atoms, bond: Bond, angle: float) -> np.ndarray:
 
 
 def _moved(atoms: Atoms, bond: Bond, positions: np.ndarray, source: str) -> Atoms:
-    frame = bare(atoms)
+    frame = unlabelled(atoms)
     frame.positions = positions
     frame.info["source"] = f"{source}_{bond.i}-{bond.j}"
     return frame

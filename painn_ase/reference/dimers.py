@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.data import covalent_radii
 from scipy.spatial.transform import Rotation
 
-from painn_ase.data.identity import bare
+from painn_ase.data.identity import unlabelled
 from painn_ase.errors import InputError
 
 ELECTRONEGATIVE = (7, 8, 9)  # N, O, F: donors' heavy atoms and acceptors
@@ -92,9 +92,9 @@ def _room(one: Atoms, other: Atoms, positions: np.ndarray, hydrogen: int, accept
 
 
 def _together(one: Atoms, other: Atoms, positions: np.ndarray, source: str) -> Atoms:
-    second = bare(other)
+    second = unlabelled(other)
     second.positions = positions
-    pair = bare(one) + second
+    pair = unlabelled(one) + second
     pair.info = {"source": source}
     charge = one.info.get("charge", 0) + other.info.get("charge", 0)
     if charge:
