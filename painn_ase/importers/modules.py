@@ -65,7 +65,9 @@ class Module:
         for module in self.modules:
             if module not in names:
                 kind = getattr(self.modules[module], "kind", "?")
-                raise ModelError(f"{self._where()} has a part {module!r} ({kind}) that this package has no equal of")
+                raise ModelError(
+                    f"{self._where()} has a part {module!r} ({kind}) that has no counterpart in this package"
+                )
         return self
 
     def get(self, name: str, *kinds: type, default: Any = ...) -> Any:

@@ -50,8 +50,8 @@ def load(
     elements: those the model shall accept, as symbols or numbers
     hyperparameters: params.json of the training, or a dictionary with at least "cutoff"
 
-    Raises `ModelError` for damaged files, for code in them, and for parts with no equal here: skip connections, pooling
-    other than sums, transformer and diabatic networks.
+    Raises `ModelError` for damaged files, for code in them, and for parts without a counterpart here: skip connections,
+    pooling other than sums, transformer and diabatic networks.
     """
     path = Path(path)
     foreign = ForeignUnits(energy_unit, length_unit)
@@ -81,7 +81,7 @@ def _describe(model: Module) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ModelError(f"expected nff's Painn; the checkpoint holds {model.kind}")
     message = model.only(*_PARTS).child("message_blocks").child("0")
     if message.class_name != "MessageBlock" or model.child("embed_block").class_name != "EmbeddingBlock":
-        raise ModelError(f"{message.kind}: only nff's plain MessageBlock and EmbeddingBlock have an equal here")
+        raise ModelError(f"{message.kind}: only nff's plain MessageBlock and EmbeddingBlock have a counterpart here")
     found: dict[str, Any] = {
         "cutoff": message.child("inv_message").child("dist_embed").child("f_cut").get("cutoff", float, int),
         "activation": layer_activation(message.child("inv_message").child("inv_dense").child("layers").child("0")),
@@ -109,7 +109,7 @@ def translate(tensors: dict[str, Tensor], given: dict[str, Any], energy_key: str
     if not isinstance(cutoff, (int, float)):
         raise ModelError("hyperparameters: expected a number 'cutoff' in Å")
     if activation not in ACTIVATIONS:
-        raise ModelError(f"activation {activation!r} has no equal here; known: swish, shifted_softplus, Tanh")
+        raise ModelError(f"activation {activation!r} has no counterpart here; known: swish, shifted_softplus, Tanh")
     embedding = weights.take("embed_block.atom_embed.weight", None, None)
     features = embedding.shape[1]
     rounds = count_tensors(weights, "message_blocks.{}.inv_message.inv_dense.layers.0.weight")
@@ -155,12 +155,12 @@ def _energy_key(weights: Weights, asked: str | None) -> tuple[str, list[str]]:
 def _refuse_what_has_no_equal(given: dict[str, Any], key: str) -> None:
     skip = given.get("skip_connection", False)
     if skip.get(key, False) if isinstance(skip, dict) else skip:
-        raise ModelError("skip connections (one readout for every interaction) have no equal in this package")
+        raise ModelError("skip connections (one readout for every interaction) have no counterpart in this package")
     pools = given.get("pool_dic") or {}
     pool = pools.get(key, {}) if isinstance(pools, dict) else None
     name = pool.get("name", "sum") if isinstance(pool, dict) else pool
     if name not in ("sum", "Sum"):
-        raise ModelError(f"pooling {name!r} has no equal in this package; expected 'sum'")
+        raise ModelError(f"pooling {name!r} has no counterpart in this package; expected 'sum'")
 
 
 def _round(weights: Weights, t: int, f: int, state: dict[str, Tensor]) -> None:

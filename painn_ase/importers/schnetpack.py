@@ -47,7 +47,7 @@ def load(
 
     Tensor heads measure positions from the centre of mass, which SchNetPack leaves to its data transforms.
 
-    Raises `ModelError` for damaged files, for code in them, and for parts with no equal here, each by name;
+    Raises `ModelError` for damaged files, for code in them, and for parts without a counterpart here, each by name;
     `InputError` for units and elements.
     """
     path = Path(path)

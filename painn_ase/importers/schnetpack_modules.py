@@ -14,7 +14,7 @@ _CUTOFFS = ("CosineCutoff", "MollifierCutoff")
 def describe(root: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """State dict and hyperparameters of a pickled NeuralNetworkPotential.
 
-    Raises `ModelError` that names what this package has no equal of.
+    Raises `ModelError` that names what has no counterpart here.
     """
     model = Module(root)
     if model.class_name != "NeuralNetworkPotential":
@@ -39,7 +39,7 @@ def _list(model: Module, name: str) -> list[dict[str, Any]]:
     for module in model.child(name).children():
         reader = _READERS.get(module.class_name)
         if reader is None:
-            raise ModelError(f"{module.path}: {module.kind} has no equal in this package")
+            raise ModelError(f"{module.path}: {module.kind} has no counterpart in this package")
         found.append({"type": module.class_name, **reader(module)})
     return found
 
@@ -52,10 +52,10 @@ def _representation(painn: Module) -> dict[str, Any]:
     )
     embedding, radial, cutoff = painn.child("embedding"), painn.child("radial_basis"), painn.child("cutoff_fn")
     if embedding.class_name != "Embedding":
-        raise ModelError(f"{embedding.path}: {embedding.kind}; only a plain torch Embedding has an equal here")
+        raise ModelError(f"{embedding.path}: {embedding.kind}; only a plain torch Embedding has a counterpart here")
     if painn.modules.get("electronic_embeddings") and painn.child("electronic_embeddings").modules:
         raise ModelError(
-            "representation.electronic_embeddings: charge or spin embeddings have no equal in this package"
+            "representation.electronic_embeddings: charge or spin embeddings have no counterpart in this package"
         )
     if radial.class_name not in _RADIAL:
         raise ModelError(f"{radial.path}: {radial.kind}; known: {', '.join(_RADIAL)}")

@@ -19,7 +19,7 @@ _NO_OUTPUT = ("Forces", "CastTo64", "CastTo32", "PairwiseDistances", "Strain")
 def translate(tensors: dict[str, Tensor], hyperparameters: dict[str, Any]) -> Translation:
     """The network that a SchNetPack state dict and its hyperparameters describe, in our names.
 
-    Raises `ModelError` for missing, misfit or unexplained tensors and for parts with no equal here.
+    Raises `ModelError` for missing, misfit or unexplained tensors and for parts without a counterpart here.
     """
     weights = Weights(tensors)
     known_keys(
@@ -42,12 +42,12 @@ def translate(tensors: dict[str, Tensor], hyperparameters: dict[str, Any]) -> Tr
         elif kind == "Polarizability":
             _polarizability(weights, prefix, module, features, translation)
         elif kind not in _NO_OUTPUT:
-            raise ModelError(f"{prefix[:-1]}: {kind} has no equal in this package")
+            raise ModelError(f"{prefix[:-1]}: {kind} has no counterpart in this package")
     for k, module in enumerate(_objects(hyperparameters, "postprocessors")):
         if module.get("type") == "AddOffsets":
             _offsets(weights, f"postprocessors.{k}.", module, energy, translation)
         elif module.get("type") not in _NO_OUTPUT:
-            raise ModelError(f"postprocessors.{k}: {module.get('type')} has no equal in this package")
+            raise ModelError(f"postprocessors.{k}: {module.get('type')} has no counterpart in this package")
     weights.ignore("postprocessors.")  # offsets that are switched off
     weights.finish()
     return translation
@@ -188,7 +188,9 @@ def _offsets(weights: Weights, prefix: str, given: dict[str, Any], energy: str, 
     """AddOffsets: a mean (times the number of atoms if extensive) and a reference per element (mean if not)."""
     known_keys(prefix[:-1], given, ("property",), ("type", "add_mean", "add_atomrefs", "is_extensive"))
     if given["property"] != energy or "energy" not in out.config["heads"]:
-        raise ModelError(f"{prefix[:-1]}: offsets of {given['property']!r} have no equal here; only the energy's have")
+        raise ModelError(
+            f"{prefix[:-1]}: offsets of {given['property']!r} have no counterpart here; only the energy's have"
+        )
     references = out.state.setdefault("heads.energy.references", torch.zeros(100, dtype=torch.float64))
     average = not given.get("is_extensive", True)
     head = out.config["heads"]["energy"]

@@ -1,4 +1,4 @@
-"""What an importer has no equal of is refused by its name, and nothing of a network is lost unseen."""
+"""What an importer has no counterpart for is refused by its name, and nothing of a network is lost unseen."""
 
 import json
 
