@@ -14,10 +14,12 @@ from painn_ase.native import library as c
 class Slab:
     """One domain: `owned` atoms of the structure, and ghosts as far as the cutoff reaches."""
 
-    def __init__(self, kernel: Kernel, atoms: Atoms, owned: np.ndarray, pairs: tuple, threads: int) -> None:
+    def __init__(
+        self, kernel: Kernel, atoms: Atoms, owned: np.ndarray, pairs: tuple, threads: int, images: bool = False
+    ) -> None:
         i, j, shifts = pairs
         place = {int(atom): k for k, atom in enumerate(owned)}
-        images: dict[tuple, int] = {}
+        seen: dict[tuple, int] = {}
         rows: list[list[int]] = [[] for _ in owned]
         for a, b, shift in zip(i.tolist(), j.tolist(), shifts.tolist(), strict=True):
             if a not in place:
@@ -26,12 +28,14 @@ class Slab:
                 if a < b:
                     rows[place[a]].append(place[b])
             else:
-                rows[place[a]].append(images.setdefault((b, *shift), len(owned) + len(images)))
-        self.atoms = np.array([*owned, *(image[0] for image in images)], dtype=np.int64)
+                rows[place[a]].append(seen.setdefault((b, *shift), len(owned) + len(seen)))
+        self.atoms = np.array([*owned, *(ghost[0] for ghost in seen)], dtype=np.int64)
         self.offsets = np.zeros((len(self.atoms), 3))
-        if images:
-            self.offsets[len(owned) :] = np.array([image[1:] for image in images]) @ atoms.cell.array
+        if seen:
+            self.offsets[len(owned) :] = np.array([ghost[1:] for ghost in seen]) @ atoms.cell.array
         self.owned, self.place = len(owned), place
+        here = [place.get(ghost[0], -1) if images else -1 for ghost in seen]
+        self.images = np.array([*here, 0], dtype=np.int32)
         self.library = c.library()
         elements = np.unique(atoms.numbers).astype(np.int32)
         self.handle = self.library.painn_domain_new(kernel._handle, len(elements), elements.ctypes.data, threads)
@@ -51,6 +55,7 @@ class Slab:
             c.address(pointers),
             2**30 - 1,
             self.positions.ctypes.data,
+            self.images.ctypes.data,
         )
         self.call("set", byref(given))
 
@@ -76,13 +81,16 @@ class Slab:
 
 
 def evaluate_in_slabs(
-    model: Model, atoms: Atoms, slabs: int, threads: int = 1, instruction_set: str = ""
+    model: Model, atoms: Atoms, slabs: int, threads: int = 1, instruction_set: str = "", images: bool = True
 ) -> dict[str, np.ndarray]:
-    """Energies, forces, virial (3, 3) and virials (atoms, 3, 3) of `atoms` by that many domains along x."""
+    """Energies, forces, virial (3, 3) and virials (atoms, 3, 3) of `atoms` by that many domains along x.
+
+    With `images` a domain is told which ghosts are images of its own atoms.
+    """
     kernel = Kernel(model, instruction_set)
     pairs = neighbor_list("ijS", atoms, model.cutoff + 0.3)  # a skin, which the kernel leaves out
     order = np.array_split(np.argsort(atoms.positions[:, 0], kind="stable"), slabs)
-    domains = [Slab(kernel, atoms, part, pairs, threads) for part in order]
+    domains = [Slab(kernel, atoms, part, pairs, threads, images) for part in order]
     home = {int(atom): d for d in domains for atom in d.place}
     T, F = model.representation.interactions, model.representation.features
     for t in range(T):

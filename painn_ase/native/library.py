@@ -79,6 +79,7 @@ class DomainAtoms(Structure):
         ("neighbors", c_void_p),
         ("mask", c_int32),
         ("positions", c_void_p),
+        ("images", c_void_p),
     )
 
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
+from ase.neighborlist import neighbor_list
 from native_systems import RUNNABLE, water_box
 
 from painn_ase import PaiNNCalculator
 from painn_ase.backends.kernel import Kernel
+from painn_ase.native import library as c
 
 from domains import Slab, evaluate_in_slabs
 from random_models import NATIVE, random_model
@@ -40,10 +42,31 @@ def assert_same(model, atoms: Atoms, shared: dict[str, np.ndarray]) -> None:
 
 @pytest.mark.parametrize("architecture", NATIVE)
 @pytest.mark.parametrize("slabs", [1, 2, 3])
-def test_domains_agree_with_the_whole(architecture, slabs):
+@pytest.mark.parametrize("images", [False, True])
+def test_domains_agree_with_the_whole(architecture, slabs, images):
     atoms = silicon(1, 2, 2)
     model = random_model(architecture, **ENERGY)
-    assert_same(model, atoms, evaluate_in_slabs(model, atoms, slabs))
+    assert_same(model, atoms, evaluate_in_slabs(model, atoms, slabs, images=images))
+
+
+def test_images_have_their_atoms_features_and_hand_on_what_they_hear():
+    """An engine may pass features on from ghost to ghost: an image says what its atom says, and hears for its atom."""
+    kernel, atoms = Kernel(random_model(features=16, interactions=3, **ENERGY), ""), bulk("Si", cubic=True)
+    slab = Slab(kernel, atoms, np.arange(8), neighbor_list("ijS", atoms, 5.0), 1, images=True)
+    image = slab.owned + 5
+    atom = int(slab.images[5])
+    slab.call("forward", 0, slab.positions.ctypes.data)
+    nodes = slab.get(c.NODES, 96, [image])
+    assert np.array_equal(nodes, slab.get(c.NODES, 96, [atom]))
+    slab.put(c.NODES, [image], nodes + 1)
+    assert np.array_equal(nodes, slab.get(c.NODES, 96, [atom]))
+    for t in (1, 2):
+        slab.call("forward", t, slab.positions.ctypes.data)
+    slab.call("backward", 2)
+    before = slab.get(c.HEARD, 80, [atom])
+    slab.put(c.HEARD, [image], np.ones((1, 80), dtype=np.float32))
+    assert not slab.get(c.HEARD, 80, [image]).any()
+    assert np.array_equal(slab.get(c.HEARD, 80, [atom]), before + 1)
 
 
 @pytest.mark.parametrize("interactions", [1, 2, 4])
@@ -62,11 +85,12 @@ def test_every_instruction_set(instruction_set):
     assert_same(model, atoms, evaluate_in_slabs(model, atoms, 2, instruction_set=instruction_set))
 
 
-def test_cells_smaller_than_the_cutoff_molecules_and_empty_domains():
+@pytest.mark.parametrize("images", [False, True])
+def test_cells_smaller_than_the_cutoff_molecules_and_empty_domains(images):
     model = random_model(**ENERGY)
     for atoms in (bulk("Si"), molecule("CH3CH2OH"), Atoms("O", pbc=False), Atoms("OH", [[0, 0, 0], [0, 0, 1]])):
         atoms.rattle(0.05, seed=2)
-        assert_same(model, atoms, evaluate_in_slabs(model, atoms, 3))  # more domains than some have atoms
+        assert_same(model, atoms, evaluate_in_slabs(model, atoms, 3, images=images))  # more domains than some have atoms
 
 
 def test_bits_do_not_depend_on_threads():

@@ -76,7 +76,7 @@ void PairPainn::settings(int narg, char** arg) {
     for (const auto& member : members_) {
         comm_forward = std::max(comm_forward, doubles(member->packed.sizes.features, PAINN_NODES));
         comm_reverse = std::max(comm_reverse, doubles(member->packed.sizes.features, PAINN_HEARD));
-    }
+    }  // 48 at least: more than what else they carry
     nextra = committee() ? 2 : 0;  // the largest forces_std, and the ID of its atom
     delete[] pvector;
     pvector = nextra ? new double[2]() : nullptr;
@@ -123,6 +123,7 @@ void PairPainn::coeff(int narg, char** arg) {
         member->domain = painn_domain_new(member->packed.model, (int32_t)elements.size(), elements.data(), threads_);
         if (!member->domain) error->all(FLERR, std::string("pair_style painn: ") + painn_error(member->packed.model));
     }
+    all_ = -1;
     allocate();
     for (int i = 1; i <= types; i++)
         for (int j = 1; j <= types; j++) setflag[i][j] = number_of_type_[i] && number_of_type_[j];
@@ -164,12 +165,29 @@ double PairPainn::init_one(int, int) {
 void PairPainn::compute(int eflag, int vflag) {
     const double start = seconds();
     ev_init(eflag, vflag);
-    if (neighbor->ago == 0 || all_ != atom->nlocal + atom->nghost) follow();
+    if (neighbor->ago == 0 || all_ < 0) follow();  // on all ranks alike: they exchange
+    if (all_ != atom->nlocal + atom->nghost) error->one(FLERR, "pair_style painn: atoms changed, but not the lists of pairs");
     for (const auto& member : members_) evaluate(*member);
     add_up();
     if (committee()) measure_disagreement();
     if (vflag_fdotr) virial_fdotr_compute();
     spent_ += seconds() - start;
+}
+
+// Which ghosts are images of atoms of this rank, told by their owners.
+void PairPainn::find_images() {
+    owners_.resize(2 * (size_t)all_);
+    for (int i = 0; i < atom->nlocal; i++) {
+        owners_[2 * (size_t)i] = comm->me;
+        owners_[2 * (size_t)i + 1] = i;
+    }
+    carried_ = Carried::OWNERS;
+    exchange([&] { comm->forward_comm(this); });
+    images_.resize(atom->nghost);
+    for (int g = 0; g < atom->nghost; g++) {
+        const double* owner = owners_.data() + 2 * (size_t)(atom->nlocal + g);
+        images_[g] = owner[0] == comm->me ? (int)owner[1] : -1;
+    }
 }
 
 // New ghosts and pairs.
@@ -188,8 +206,10 @@ void PairPainn::follow() {
         counts_[i] = list->numneigh[i];
         rows_[i] = list->firstneigh[i];
     }
+    find_images();
     const double* x = all_ ? atom->x[0] : nullptr;
-    const PainnDomainAtoms atoms{atom->nlocal, atom->nghost, numbers_.data(), counts_.data(), rows_.data(), NEIGHMASK, x};
+    const PainnDomainAtoms atoms{atom->nlocal,  atom->nghost, numbers_.data(), counts_.data(), rows_.data(), NEIGHMASK, x,
+                                 images_.data()};
     for (const auto& member : members_) check(*member, painn_domain_set(member->domain, &atoms));
 }
 
@@ -199,13 +219,14 @@ void PairPainn::evaluate(Member& member) {
     const int T = member.packed.sizes.interactions;
     current_ = &member;
     carried_ = Carried::FEATURES;
+    const bool others = comm->nprocs > 1;  // else all ghosts are images
     for (int t = 0; t < T; t++) {
-        if (t) exchange([&] { comm->forward_comm(this); });
+        if (t && others) exchange([&] { comm->forward_comm(this); });
         check(member, painn_domain_forward(member.domain, t, x));
     }
     for (int t = T - 1; t >= 0; t--) {
         check(member, painn_domain_backward(member.domain, t));
-        if (t) exchange([&] { comm->reverse_comm(this); });
+        if (t && others) exchange([&] { comm->reverse_comm(this); });
     }
     member.energies.resize(atom->nlocal);
     member.forces.assign(3 * (size_t)all_, 0.0);
@@ -277,11 +298,16 @@ void* PairPainn::extract_peratom(const char* name, int& columns) {
 }
 
 int PairPainn::pack_forward_comm(int n, int* list, double* buffer, int, int*) {
+    if (carried_ == Carried::OWNERS) {
+        for (int k = 0; k < n; k++) std::copy_n(owners_.data() + 2 * (size_t)list[k], 2, buffer + 2 * (size_t)k);
+        return 2 * n;
+    }
     painn_border_get(current_->domain, PAINN_NODES, n, list, 0, (float*)buffer);
     return n * doubles(current_->packed.sizes.features, PAINN_NODES);
 }
 
 void PairPainn::unpack_forward_comm(int n, int first, double* buffer) {
+    if (carried_ == Carried::OWNERS) return (void)std::copy_n(buffer, 2 * (size_t)n, owners_.data() + 2 * (size_t)first);
     painn_border_put(current_->domain, PAINN_NODES, n, nullptr, first, (const float*)buffer);
 }
 

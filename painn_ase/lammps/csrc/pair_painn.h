@@ -37,10 +37,11 @@ class PairPainn : public Pair {
 
   private:
     struct Member;  // one model of the committee, or the only one
-    enum class Carried { FEATURES, FORCES };
+    enum class Carried { OWNERS, FEATURES, FORCES };
 
     void load(const std::string& file);
     void allocate();
+    void find_images();
     void follow();
     void evaluate(Member& member);
     void add_up();
@@ -58,6 +59,8 @@ class PairPainn : public Pair {
     std::vector<int> number_of_type_;    // 0: another pair style's
     std::vector<int> numbers_, counts_;  // of atoms and ghosts; of atoms
     std::vector<const int*> rows_;       // neighbours
+    std::vector<double> owners_;         // (all, 2) rank and row there
+    std::vector<int> images_;            // of ghosts, as in painn_domain.h
     std::vector<double> spread_;         // forces_std of each atom
     double spent_ = 0, exchanging_ = 0;  // s
 };

@@ -1,11 +1,35 @@
 #include "domain.hpp"
 
+#include <cmath>
 #include <numeric>
 #include <stdexcept>
 
 #include "topology.hpp"
 
 namespace painn {
+
+namespace {
+
+// The row of the atom here that atom j is an image of, or -1.
+int32_t image(const PainnDomainAtoms& given, int64_t j) {
+    return j >= given.owned && given.images ? given.images[j - given.owned] : -1;
+}
+
+// Whether the pair counts where it is in the row of i: with an image j it is in another row too, or, with an image of i
+// itself, in this one twice, in opposite directions.
+bool counts_here(const PainnDomainAtoms& given, int64_t i, int64_t j) {
+    constexpr double ROUNDING = 1e-6;  // Å
+    const int64_t partner = image(given, j);
+    if (partner < 0) return true;
+    if (partner != i) return i < partner;
+    for (int d = 0; d < 3; d++) {
+        const double along = given.positions[3 * j + d] - given.positions[3 * i + d];
+        if (std::abs(along) > ROUNDING) return along > 0;
+    }
+    return false;
+}
+
+}  // namespace
 
 Domain::Domain(Weights& weights, const Kernels& kernels, std::vector<int32_t> elements, int threads)
     : weights_(weights),
@@ -26,14 +50,14 @@ Domain::Domain(Weights& weights, const Kernels& kernels, std::vector<int32_t> el
 void Domain::set(const PainnDomainAtoms& given) {
     pass_ = Pass{};  // until the new state is complete
     owned_ = given.owned;
-    ghosts_ = given.ghosts;
+    order_atoms(given);
     number_atoms(given);
     make_rows(given);
     const Network& net = weights_.net;
     const Moments* first = weights_.moments(elements_);
-    const Rows rows{owned_,        ghosts_,        start_.data(),   neighbor_.data(), nullptr,
-                    owner_.data(), number_.data(), species_.data(), order_.data()};
-    workspace_.reserve(net, {owned_, ghosts_, start_[owned_]}, first ? first->size() : 0, true);
+    const Rows rows{owned_,  ghosts_,       images_,        start_.data(),   neighbor_.data(), node_.data(),
+                    nullptr, owner_.data(), number_.data(), species_.data(), order_.data()};
+    workspace_.reserve(net, {owned_, ghosts_, images_, start_[owned_]}, first ? first->size() : 0, true);
     features_.grow((size_t)4 * net.F * owned_);
     outputs_.grow(4 * owned_);
     scratch_.grow((size_t)threads_ * CHUNK * weights_.scratch_per_atom());
@@ -45,19 +69,33 @@ void Domain::set(const PainnDomainAtoms& given) {
     pass_ = pass;
 }
 
-// Owned atoms and ghosts each in an order in which neighbours in space are neighbours in memory.
+// Owned atoms, ghosts and images, the former two in orders in which neighbours in space are neighbours in memory.
+void Domain::order_atoms(const PainnDomainAtoms& given) {
+    const int64_t places = given.owned + given.ghosts;
+    order_.resize(places);
+    place_.resize(places);
+    node_.resize(places);
+    std::iota(order_.begin(), order_.end(), (int64_t)0);
+    if (owned_ >= SORTED) sort_in_space(given.positions, 0, owned_, order_.data());
+    if (given.ghosts >= SORTED) sort_in_space(given.positions, owned_, places, order_.data());
+    const auto first_image =
+        std::stable_partition(order_.begin() + owned_, order_.end(), [&](int64_t j) { return image(given, j) < 0; });
+    images_ = order_.end() - first_image;
+    ghosts_ = given.ghosts - images_;
+    for (int64_t k = 0; k < places; k++) place_[order_[k]] = k;
+    for (int64_t k = 0; k < places; k++) {
+        const int64_t atom = image(given, order_[k]);
+        if (atom >= owned_) throw std::runtime_error("images: expected rows of atoms");
+        node_[k] = (int32_t)(atom < 0 ? k : place_[atom]);
+    }
+}
+
 void Domain::number_atoms(const PainnDomainAtoms& given) {
     const int64_t all = owned_ + ghosts_;
-    order_.resize(all);
-    place_.resize(all);
     number_.resize(all);
     species_.resize(all);
     owner_.assign(owned_, 0);
-    std::iota(order_.begin(), order_.end(), (int64_t)0);
-    if (owned_ >= SORTED) sort_in_space(given.positions, 0, owned_, order_.data());
-    if (ghosts_ >= SORTED) sort_in_space(given.positions, owned_, all, order_.data());
     for (int64_t i = 0; i < all; i++) {
-        place_[order_[i]] = i;
         number_[i] = given.numbers[order_[i]];
         const auto found = std::lower_bound(elements_.begin(), elements_.end(), number_[i]);
         if (found == elements_.end() || *found != number_[i])
@@ -67,19 +105,18 @@ void Domain::number_atoms(const PainnDomainAtoms& given) {
 }
 
 void Domain::make_rows(const PainnDomainAtoms& given) {
-    const int64_t all = owned_ + ghosts_;
+    const int64_t places = given.owned + given.ghosts;
     start_.assign(owned_ + 1, 0);
-    for (int64_t i = 0; i < owned_; i++) start_[i + 1] = start_[i] + given.counts[order_[i]];
-    neighbor_.resize(start_[owned_]);
+    neighbor_.clear();
     for (int64_t i = 0; i < owned_; i++) {
-        const int32_t* row = given.neighbors[order_[i]];
-        for (int64_t e = start_[i]; e < start_[i + 1]; e++) {
-            const int64_t j = row[e - start_[i]] & given.mask;
-            if (j >= all || j == order_[i]) throw std::runtime_error("pairs: expected rows of two different atoms");
-            neighbor_[e] = (int32_t)place_[j];
+        const int64_t center = order_[i];
+        for (int32_t k = 0; k < given.counts[center]; k++) {
+            const int64_t j = given.neighbors[center][k] & given.mask;
+            if (j >= places || j == center) throw std::runtime_error("pairs: expected rows of two different atoms");
+            if (counts_here(given, center, j)) neighbor_.push_back((int32_t)place_[j]);
         }
-        std::stable_partition(neighbor_.begin() + start_[i], neighbor_.begin() + start_[i + 1],
-                              [&](int32_t j) { return j < owned_; });
+        start_[i + 1] = (int64_t)neighbor_.size();
+        std::stable_partition(neighbor_.begin() + start_[i], neighbor_.end(), [&](int32_t j) { return node_[j] < owned_; });
     }
 }
 
@@ -94,7 +131,7 @@ void Domain::run(Work work) {
 void Domain::forward(int t, const double* positions) {
     if (!pass_.net) throw std::runtime_error("expected atoms before an evaluation");
     double* r = const_cast<double*>(pass_.positions);  // the workspace's
-    for (int64_t i = 0; i < pass_.rows.all() && t == 0; i++)
+    for (int64_t i = 0; i < pass_.rows.places() && t == 0; i++)
         for (int d = 0; d < 3; d++) r[3 * i + d] = positions[3 * order_[i] + d];
     run([&](const Task& task) {
         if (t == 0) rounds_.begin(task);

@@ -51,7 +51,7 @@ void Engine::run(const double* positions, const double* cells, const double* cha
         entries = std::max(entries, group.entries);
     }
     for (Workspace& workspace : workspaces_)
-        workspace.reserve(weights.net, {atoms, 0, entries}, first_ ? first_->size() : 0, gradient);
+        workspace.reserve(weights.net, {atoms, 0, 0, entries}, first_ ? first_->size() : 0, gradient);
     if (out.forces) std::fill(out.forces, out.forces + 3 * topology_.atoms, 0.0);
     std::fill(virial_.begin(), virial_.end(), 0.0);
 

@@ -52,7 +52,7 @@ void geometry(const Pass& p, int64_t first, int64_t last) {
             Pair& pair = p.pairs[out++];
             spline((float)(place - knot), (float)(1.0 / per_length), pair.rise, pair.basis);
             for (int d = 0; d < 3; d++) pair.unit[d] = (float)(r[d] * inverse);
-            pair.neighbor = p.rows.neighbor[e];
+            pair.neighbor = p.rows.node ? p.rows.node[p.rows.neighbor[e]] : p.rows.neighbor[e];
             inner += pair.neighbor < p.rows.atoms;
             pair.knot = knot;
             pair.entry = (int32_t)(e - p.rows.start[i]);

@@ -92,18 +92,21 @@ struct Pair {
 
 // Half pair list of one group of structures, or of one domain of a structure; atoms are numbered within it. A domain has
 // ghosts: copies of atoms that others evaluate, numbered after its own. A pair with a ghost is in the lists of both owners,
-// and each computes the message that its own atom hears.
+// and each computes the message that its own atom hears. Periodic images of its own atoms follow: places without features of
+// their own, since those are their atoms'.
 struct Rows {
-    int64_t atoms, ghosts;
+    int64_t atoms, ghosts, images;
     const int64_t* start;     // (atoms + 1) first entry of row i; includes pairs of the skin
-    const int32_t* neighbor;  // each pair of atoms once; ghosts at the end of a row
+    const int32_t* neighbor;  // each pair of atoms and images once; ghosts at the end of a row
+    const int32_t* node;      // (places) whose features, or null: each has its own
     const int32_t* shift;     // (entries, 3), or null: ghosts stand where they are seen
     const int32_t* owner;     // (atoms) structure
     const int32_t* number;    // (all)
     const int32_t* species;   // (all) place of the element among those at hand
-    const int64_t* order;     // (all) place of the atom in the caller's arrays
+    const int64_t* order;     // (places) place of the atom in the caller's arrays
 
     int64_t all() const { return atoms + ghosts; }
+    int64_t places() const { return all() + images; }
 };
 
 // Arrays of layer t that the reverse pass reads again. [b] runs over channel blocks, each entry 16 channels.
@@ -120,7 +123,7 @@ struct Pass {
     const Network* net;
     const Moments* first;  // null: the first message is like the others
     Rows rows;
-    const double* positions;  // (all, 3) in the group's order
+    const double* positions;  // (places, 3) in the group's order
     const double* cells;      // (structures, 3, 3)
     int64_t* count;           // (atoms) pairs of row i within the cutoff
     int64_t* inner;           // (atoms) those without ghosts, which come first

@@ -1,5 +1,6 @@
 #include "painn_domain.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "domain.hpp"
@@ -60,15 +61,16 @@ int32_t painn_border_width(int32_t features, int32_t border) { return (border ==
 
 void painn_border_get(const PainnDomain* domain, int32_t border, int64_t count, const int32_t* atoms, int64_t first,
                       float* buffer) {
-    domain->domain.border(border, count, atoms, first, [&](const float* floats, int64_t place, int n) {
+    domain->domain.border(border, count, atoms, first, [&](const float* floats, int64_t place, int n, bool image) {
+        if (image && border == PAINN_HEARD) return (void)std::fill_n(buffer + place, n, 0.0f);  // its atom has it all
         std::memcpy(buffer + place, floats, n * sizeof(float));
     });
 }
 
 void painn_border_put(PainnDomain* domain, int32_t border, int64_t count, const int32_t* atoms, int64_t first,
                       const float* buffer) {
-    domain->domain.border(border, count, atoms, first, [&](float* floats, int64_t place, int n) {
-        if (border == PAINN_NODES) return (void)std::memcpy(floats, buffer + place, n * sizeof(float));
+    domain->domain.border(border, count, atoms, first, [&](float* floats, int64_t place, int n, bool image) {
+        if (border == PAINN_NODES) return image ? (void)0 : (void)std::memcpy(floats, buffer + place, n * sizeof(float));
         for (int k = 0; k < n; k++) floats[k] += buffer[place + k];
     });
 }

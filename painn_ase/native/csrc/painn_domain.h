@@ -1,6 +1,7 @@
 /* One domain of a structure that several processes share: what an engine with domain decomposition calls beside painn.h.
    Rows 0 ... owned - 1 are this process's atoms; ghosts follow, copies of atoms of other processes and periodic images,
-   as far as the cutoff reaches. With T interactions one evaluation is
+   as far as the cutoff reaches. Images of this process's own atoms need no features: where there are no other ghosts, the
+   exchange below may be left out. With T interactions one evaluation is
 
        painn_domain_forward(domain, 0, positions)
        for t = 1 ... T - 1:    PAINN_NODES from owners to ghosts;    painn_domain_forward(domain, t, positions)
@@ -24,7 +25,9 @@ typedef struct {
     const int32_t* counts;           /* (owned) entries of each row */
     const int32_t* const* neighbors; /* (owned) rows; two owned atoms in one of theirs, a ghost in its partner's */
     int32_t mask;                    /* bits of an entry that are the atom's row */
-    const double* positions;         /* (owned + ghosts, 3), used for the order of memory only */
+    const double* positions;         /* (owned + ghosts, 3), used for orders only */
+    const int32_t* images;           /* (ghosts) row of the atom here that each is an image of, else -1; null: of none. The
+                                        two rows that such a pair is in are one pair */
 } PainnDomainAtoms;
 
 /* What crosses the border. After a forward step what atoms say, [x_s, x_vs, x_vv, v], 6F floats an atom; after a backward
@@ -47,10 +50,11 @@ PAINN_API int painn_domain_backward(PainnDomain* domain, int32_t t);
 PAINN_API int painn_domain_read(PainnDomain* domain, double* energies, double* forces, double* virial, double* virials);
 
 PAINN_API int32_t painn_border_width(int32_t features, int32_t border); /* floats per atom */
-/* Copies the floats of `count` atoms, those listed or, with a null list, `first` and those that follow it. */
+/* Copies the floats of `count` atoms, those listed or, with a null list, `first` and those that follow it. An image has its
+   atom's nodes, and has heard nothing. */
 PAINN_API void painn_border_get(const PainnDomain* domain, int32_t border, int64_t count, const int32_t* atoms, int64_t first,
                                 float* buffer);
-/* The other way: PAINN_NODES are written, PAINN_HEARD are added. */
+/* The other way: PAINN_NODES are written, of images nowhere; PAINN_HEARD are added, of images to their atoms. */
 PAINN_API void painn_border_put(PainnDomain* domain, int32_t border, int64_t count, const int32_t* atoms, int64_t first,
                                 const float* buffer);
 

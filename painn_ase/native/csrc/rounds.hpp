@@ -43,9 +43,9 @@ class Rounds {
 
 // Where forces and virials of a pass are added, in the caller's order; null is not wanted.
 struct Strains {
-    double* forces;   // (all, 3)
+    double* forces;   // (places, 3)
     double* virial;   // (structures, 3, 3): Σ r_ij ⊗ ∂E/∂r_ij
-    double* virials;  // (all, 3, 3): half of it to either atom
+    double* virials;  // (places, 3, 3): half of it to either atom
 };
 
 // Adds up the gradients of the pairs, times `scale(structure)`.
@@ -61,7 +61,7 @@ void collect_gradient(const Pass& p, Scale scale_of, const Strains& out) {
             double sum[4] = {}, r[3], g[3];
             for (int b = 0; b < blocks; b++)
                 for (int k = 0; k < 4; k++) sum[k] += p.gradient[4 * (b * p.entries + e) + k];
-            const int64_t j = p.pairs[e].neighbor;
+            const int64_t j = p.rows.neighbor[p.rows.start[i] + p.pairs[e].entry];
             for (int d = 0; d < 3; d++) r[d] = p.positions[3 * j + d] - p.positions[3 * i + d];
             if (p.rows.shift) {
                 const int32_t* n = p.rows.shift + 3 * (p.rows.start[i] + p.pairs[e].entry);

@@ -133,8 +133,10 @@ Rows Topology::rows(const Group& group) const {
     const int64_t g = &group - groups.data();
     return {group.atoms,
             0,
+            0,
             start_.data() + group.first_atom + g,
             neighbor_.data() + group.first_entry,
+            nullptr,
             shift_.data() + 3 * group.first_entry,
             owner.data() + group.first_atom,
             number.data() + group.first_atom,

@@ -16,7 +16,7 @@ struct Cursor {  // hands out arrays of so many floats
 // Ghosts need what pairs read or write of the far side: messages out, and answers back.
 void Workspace::reserve(const Network& net, const Extent& extent, int64_t moments, bool gradient) {
     const int64_t atoms = extent.atoms, all = atoms + extent.ghosts;
-    positions_.grow(3 * all);
+    positions_.grow(3 * (all + extent.images));
     count_.grow(atoms);
     inner_.grow(atoms);
     pairs_.grow(extent.entries);
@@ -34,7 +34,7 @@ Pass Workspace::prepare(const Network& net, const Rows& rows, int64_t entries, c
     p.net = &net;
     p.rows = rows;
     p.entries = entries;
-    for (int64_t i = 0; i < rows.all(); i++)
+    for (int64_t i = 0; i < rows.places(); i++)
         for (int d = 0; d < 3; d++) positions_[3 * i + d] = positions[3 * rows.order[i] + d];
     p.positions = positions_.data();
     p.count = count_.data();

@@ -8,7 +8,7 @@
 namespace painn {
 
 struct Extent {
-    int64_t atoms, ghosts, entries;
+    int64_t atoms, ghosts, images, entries;
 };
 
 class Workspace {
