@@ -90,7 +90,9 @@ def test_cells_smaller_than_the_cutoff_molecules_and_empty_domains(images):
     model = random_model(**ENERGY)
     for atoms in (bulk("Si"), molecule("CH3CH2OH"), Atoms("O", pbc=False), Atoms("OH", [[0, 0, 0], [0, 0, 1]])):
         atoms.rattle(0.05, seed=2)
-        assert_same(model, atoms, evaluate_in_slabs(model, atoms, 3, images=images))  # more domains than some have atoms
+        assert_same(
+            model, atoms, evaluate_in_slabs(model, atoms, 3, images=images)
+        )  # more domains than some have atoms
 
 
 def test_bits_do_not_depend_on_threads():

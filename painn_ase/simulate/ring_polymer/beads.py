@@ -26,8 +26,8 @@ class Beads:
 
     With `count` the beads take turns, evenly spaced around the ring: what active learning wants, since neighbours
     on the ring are alike. `format` "extxyz" makes one file <path>.beads.xyz, a frame per bead, with step, time_fs and
-    bead in its header; "i-pi" makes <path>.pos_<bead>.xyz for every bead, which i-PI reads (`<file mode='xyz'
-    bead='0'>`) and ASE too.
+    bead in its header; "i-pi" makes <path>.pos_<bead>.xyz for every bead, which i-PI and ASE
+    read.
     """
 
     every: int = 100
