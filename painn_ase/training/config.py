@@ -3,6 +3,7 @@
 Paths are relative to the TOML file. Units and label keys are named by the user; nothing is guessed.
 """
 
+import math
 import sys
 import types
 from collections.abc import Iterable
@@ -23,6 +24,9 @@ else:
 # ε under the norms |V| of PaiNN's vectors where a training names none; docs/architecture.md says why. Constructors keep
 # the 1e-8 that model files without the key were made with.
 EPSILON = 0.05
+# Å, half a wave of the finest radial function of a training that names none. Finer ones let a network bend between the
+# distances that a few hundred frames show: the largest lever on accuracy that docs/training.md found.
+FINEST = 0.625
 _HEADS_WITH_NORMS = ("dipole", "polarizability", "cell_dipole", "quadrupole", "hyperpolarizability")
 
 
@@ -59,7 +63,8 @@ class Data:
 class Architecture:
     """Keywords of `Model.from_config`; heads default to those the labels need.
 
-    `parse_config` spells these out, and `epsilon` = 0.05 for PaiNN and its heads that take norms of vectors.
+    `parse_config` spells these out, and of PaiNN `radial_functions` and, there and in heads that take norms of vectors,
+    `epsilon` = 0.05.
     """
 
     representation: dict[str, Any] = field(default_factory=lambda: {"kind": "painn"})
@@ -180,7 +185,7 @@ def default_heads(labels: Iterable[str]) -> dict[str, Any]:
 
 
 def _spelled_out(model: Architecture, labels: Iterable[str]) -> Architecture:
-    """With the heads that the labels need, and the ε of a new training, where the user names none.
+    """With the heads that the labels need, and the ε and radial functions of a new training, where the user names none.
 
     Only with PaiNN: ε must be small beside |V|², and vectors of other networks are of other lengths (TensorNet's begin
     ten times as short).
@@ -189,7 +194,7 @@ def _spelled_out(model: Architecture, labels: Iterable[str]) -> Architecture:
     if model.representation.get("kind") != "painn":
         return replace(model, heads=heads)
     return Architecture(
-        {"epsilon": EPSILON, **model.representation},
+        {"epsilon": EPSILON, "radial": radial_functions(model.representation.get("cutoff")), **model.representation},
         {
             name: {"epsilon": EPSILON, **given}
             if isinstance(given, dict) and given.get("kind", name) in _HEADS_WITH_NORMS
@@ -197,6 +202,12 @@ def _spelled_out(model: Architecture, labels: Iterable[str]) -> Architecture:
             for name, given in heads.items()
         },
     )
+
+
+def radial_functions(cutoff: Any) -> dict[str, Any]:
+    """Bessel functions down to half waves of `FINEST`, for a cutoff in Å; for PaiNN's 5 Å where it is no length."""
+    known = isinstance(cutoff, int | float) and 0 < cutoff < math.inf
+    return {"kind": "bessel", "count": max(4, round((cutoff if known else 5.0) / FINEST))}
 
 
 def check_labels(labels: dict[str, Label]) -> None:

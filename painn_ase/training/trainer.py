@@ -296,8 +296,11 @@ class _Run:
     @torch.no_grad()
     def _restore(self, groups: dict[str, Any], scalars: dict[str, Any]) -> None:
         now, then = self._identity(), scalars["run"]
-        # runs of earlier versions did not spell out ε, which was 1e-8, and had no choice of loss and start
+        # runs of earlier versions did not spell out ε, which was 1e-8, nor radial functions, and had no choice of loss
+        # and start
         then = {key: 1e-8 for key in now if re.fullmatch(r"model\.(representation|heads\.\w+)\.epsilon", key)} | then
+        radial = {f"model.representation.radial.{key}": v for key, v in (("kind", "bessel"), ("count", 20))}
+        then = {key: value for key, value in radial.items() if key in now and not radial.keys() & then.keys()} | then
         then = {"loss.kind": "squared", "run.start": None, "run.step": "torch", "schedule.minutes": 0.0} | then
         # nor weights of all labels: that of one which is not there changes nothing
         then = {f"loss.{n}": now[f"loss.{n}"] for n in TRAINABLE if n not in self.config.data.labels} | then

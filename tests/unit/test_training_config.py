@@ -97,7 +97,7 @@ def test_the_dictionary_of_a_configuration_is_json_without_folders(tmp_path):
 def test_new_trainings_of_painn_smooth_the_norms_of_vectors_unless_they_say_otherwise():
     label = {"key": "mu", "unit": "e·Å"}
     model = parse_config(changed("data.labels.dipole", label)).model
-    assert model.representation == {"kind": "painn", "epsilon": 0.05}
+    assert model.representation == {"kind": "painn", "epsilon": 0.05, "radial": {"kind": "bessel", "count": 8}}
     assert model.heads == {"energy": {}, "dipole": {"epsilon": 0.05}}
     config = changed("model", {"representation": {"kind": "painn", "epsilon": 1e-8}})
     config["model"]["heads"] = {"energy": {}, "mu": {"kind": "cell_dipole", "epsilon": 0.01}}
@@ -105,6 +105,17 @@ def test_new_trainings_of_painn_smooth_the_norms_of_vectors_unless_they_say_othe
     assert (model.representation["epsilon"], model.heads["mu"]["epsilon"]) == (1e-8, 0.01)
     other = parse_config(changed("model", {"representation": {"kind": "tensornet"}})).model
     assert (other.representation, other.heads) == ({"kind": "tensornet"}, {"energy": {}})
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "count"), [(5.0, 8), (6, 10), (10.0, 16), (1.0, 4), ("wide", 8), (float("nan"), 8), (-1.0, 8)]
+)
+def test_radial_functions_of_a_new_training_are_as_fine_at_every_cutoff(cutoff, count):
+    model = parse_config(changed("model.representation", {"kind": "painn", "cutoff": cutoff})).model
+    assert model.representation["radial"] == {"kind": "bessel", "count": count}
+    given = {"kind": "gaussian", "count": 30}
+    model = parse_config(changed("model.representation", {"kind": "painn", "radial": given})).model
+    assert model.representation["radial"] == given
 
 
 @pytest.mark.parametrize(("text", "message"), [("[data", "is not TOML"), (None, "cannot read")])

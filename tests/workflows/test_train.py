@@ -223,18 +223,25 @@ def test_resuming_another_run_is_refused(table, tmp_path, section, change, messa
 
 
 def test_a_run_from_before_epsilon_was_spelled_out_goes_on_with_the_value_it_had(table, tmp_path):
-    table["model"]["representation"]["epsilon"] = 1e-8
+    table["model"]["representation"] |= {"epsilon": 1e-8, "radial": {"kind": "bessel", "count": 20}}
     table["model"]["heads"] = {"energy": {}, "dipole": {"epsilon": 1e-8}, "polarizability": {"epsilon": 1e-8}}
     train(parse_config(table, tmp_path), progress=False)
     path = tmp_path / "out" / "checkpoint.safetensors"
     groups, scalars = load_state(path)
     unknown = ("epsilon", "loss.born_effective_charges")  # nor could Born charges be labels
-    scalars["run"] = {key: value for key, value in scalars["run"].items() if not key.endswith(unknown)}
+    scalars["run"] = {k: v for k, v in scalars["run"].items() if not k.endswith(unknown) and "radial" not in k}
     save_state(path, groups, scalars)
     assert train(parse_config(table, tmp_path), resume=True, progress=False).finished
     save_state(path, groups, scalars)
     del table["model"]["heads"]
     with pytest.raises(InputError, match=r"resume: model.heads.dipole.epsilon was 1e-08 and is now 0.05; set it back"):
+        train(parse_config(table, tmp_path), resume=True, progress=False)
+    del table["model"]["representation"]["radial"], table["model"]["representation"]["epsilon"]
+    table["model"]["heads"] = {"energy": {}, "dipole": {"epsilon": 1e-8}, "polarizability": {"epsilon": 1e-8}}
+    with pytest.raises(InputError, match=r"resume: model.representation.epsilon was 1e-08 and is now 0.05"):
+        train(parse_config(table, tmp_path), resume=True, progress=False)
+    table["model"]["representation"]["epsilon"] = 1e-8
+    with pytest.raises(InputError, match=r"resume: model.representation.radial.count was 20 and is now 6"):
         train(parse_config(table, tmp_path), resume=True, progress=False)
 
 
