@@ -8,10 +8,11 @@ from copy import copy
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from painn_ase.coverage.environments import Array
 from painn_ase.coverage.extent import Coverage
-from painn_ase.neighbors import Pairs
+from painn_ase.neighbors import Pairs, excess_multiplicity
 
 
 class CoverageWarning(UserWarning):
@@ -42,7 +43,8 @@ class CoverageMonitor:
         self._forget()
 
     def _forget(self) -> None:
-        self._state: str | None = None  # of charge and spin
+        self._stated: tuple[Any, ...] = ()  # charge and spin ...
+        self._state: str | None = None  # ... and what was found of them
         self._geometry: str | None = None
         self._force: str | None = None
         # numbers, pairs, positions and cell, which nobody changes: of the present structure ...
@@ -72,10 +74,14 @@ class CoverageMonitor:
         twin._forget()
         return twin
 
-    def new_structure(self, charge: float, spin: float | None) -> None:
-        """Takes the total charge in e and the multiplicity, if one was given, of what is evaluated next."""
+    def new_structure(self, atoms: Atoms, charge: float) -> None:
+        """Takes the total charge in e and the multiplicity, if `atoms` state one, of what is evaluated next."""
+        stated = charge, atoms.info.get("multiplicity"), atoms.info.get("spin")
+        if stated == self._stated:
+            return
+        spin = excess_multiplicity(atoms, charge)
         found = (coverage.state(charge, spin) for coverage in self.coverages)
-        self._state = next((sentence for sentence in found if sentence), None)
+        self._state, self._stated = next((sentence for sentence in found if sentence), None), stated
         self._warn(self._state)
 
     def new_geometry(self, numbers: np.ndarray, pairs: Pairs, positions: Array, cell: Array) -> None:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import molecule as g2
+from ase.calculators.calculator import PropertyNotImplementedError
 from scipy.stats import ortho_group
 
 from painn_ase import PaiNNCalculator
-from painn_ase.calculator import PropertyNotImplementedError
 from painn_ase.errors import InputError
 from painn_ase.heads.tensor import TensorReadout, symmetric
 from painn_ase.neighbors import graph_of

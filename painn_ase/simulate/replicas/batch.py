@@ -15,7 +15,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from painn_ase.capabilities import batching
 from painn_ase.errors import SimulationError
 from painn_ase.isotopes import about_own_centre, centre_shares
-from painn_ase.neighbors import ReplicasBuilder, excess_multiplicity
+from painn_ase.neighbors import ReplicasBuilder
 from painn_ase.properties import PROPERTIES, SPREAD
 
 FEW_ATOMS = 64
@@ -85,8 +85,7 @@ class Batched:
         self._alone: np.ndarray | None = None  # atoms without neighbours at the beginning
         self._coverage = None if calc.coverage is None else calc.coverage.twin()
         if self._coverage is not None:
-            charge = calc.charge_of(atoms)
-            self._coverage.new_structure(charge, excess_multiplicity(atoms, charge))
+            self._coverage.new_structure(atoms, calc.charge_of(atoms))
         self._evaluations = 0
         if memory:
             self._builder.recall(memory)

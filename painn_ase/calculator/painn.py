@@ -2,28 +2,28 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
-from ase.stress import full_3x3_to_voigt_6_stress
+from ase.calculators.calculator import Calculator, all_changes
 
 from painn_ase.ase_outputs import register_properties
 from painn_ase.backends import Backend, choose_backend
 from painn_ase.backends.ensemble import Ensemble
 from painn_ase.backends.exact import exact_response
+from painn_ase.calculator.changes import changed_geometry, changed_state
+from painn_ase.calculator.provided import Provided
+from painn_ase.calculator.results import check_finite, in_ase_shape
+from painn_ase.calculator.settings import check_settings, graph_builder
 from painn_ase.coverage import CoverageMonitor
-from painn_ase.errors import InputError, SimulationError, closest
+from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 from painn_ase.isotopes import about_own_centre, centre_shares
 from painn_ase.model import Model, check_elements
 from painn_ase.model_files import load_model
-from painn_ase.neighbors import GraphBuilder, VerletList, check_distances, excess_multiplicity, neighbor_list
-from painn_ase.properties import PROPERTIES, SPREAD
-from painn_ase.response import RESPONSES
+from painn_ase.neighbors import VerletList
 from painn_ase.threads import Lock
 
 log = logging.getLogger(__name__)
@@ -78,21 +78,21 @@ class PaiNNCalculator(Calculator):
         loaded = [m if isinstance(m, Model) else load_model(m) for m in given]
         backends = [choose_backend(m, backend, device, dtype, threads) for m in loaded]
         name = ", ".join(m.name for m in loaded)
-        self._setup(name, backends[0] if len(backends) == 1 else Ensemble(backends), charge, skin, neighbors)
-        coverages = [m.coverage for m in loaded if m.coverage is not None]
-        self.coverage = CoverageMonitor(name, coverages) if coverages else None
-        log.info("model %s on the %s backend, %s, %s", name, self.backend.name, device, dtype)
-        super().__init__()
-        self.parameters = {
+        settings = {
             "model": name if any(isinstance(m, Model) for m in given) else ", ".join(map(str, given)),
-            "charge": self.charge,
+            "charge": charge,
             "dtype": dtype,
             "device": str(device),
             "backend": backend,
             "threads": None if threads is None else int(threads),
-            "skin": self.neighbor_list.skin,
+            "skin": skin,
             "neighbors": neighbors,
         }
+        coverages = [m.coverage for m in loaded if m.coverage is not None]
+        monitor = CoverageMonitor(name, coverages) if coverages else None
+        super().__init__()
+        self._setup(name, backends[0] if len(backends) == 1 else Ensemble(backends), monitor, settings)
+        log.info("model %s on the %s backend, %s, %s", name, self.backend.name, device, dtype)
 
     def __repr__(self) -> str:
         """What is evaluated, how, and what it gives, in one line."""
@@ -102,28 +102,23 @@ class PaiNNCalculator(Calculator):
             f"{', '.join(self.implemented_properties)})"
         )
 
-    def _setup(self, name: str, backend: Backend, charge: float | None, skin: float, neighbors: str) -> None:
+    def _setup(self, name: str, backend: Backend, coverage: CoverageMonitor | None, settings: dict[str, Any]) -> None:
         self.model_name = name
         self.backend = backend
-        self._builder = GraphBuilder(VerletList(neighbor_list(neighbors), backend.cutoff, skin), charge)
-        implemented = set(backend.properties) | {"free_energy"}
-        if "dipole" in backend.properties:
-            implemented.add("born_effective_charges")
-        self.implemented_properties = sorted(implemented)
-        molecular = frozenset().union(*(model.molecular for model in backend.models))
-        self._molecular = molecular | {name for name, source in RESPONSES.items() if source in molecular}
+        self.coverage = coverage
+        self._builder = graph_builder(settings, backend.cutoff)
+        self.parameters = {**settings, "charge": self._builder.charge, "skin": self._builder.verlet.skin}
+        self._provided = Provided.by(name, backend)
+        self.implemented_properties = list(self._provided.properties)
         self._graph: AtomicGraph | None = None  # of the cached results
-        self._looked_state: tuple[Any, ...] = ()  # charge and spin that the monitor was told of
         self._lock = Lock()
 
     def clone(self) -> "PaiNNCalculator":
         """A calculator of its own (cache and neighbour list) that shares the weights: one per NEB image."""
         twin = PaiNNCalculator.__new__(PaiNNCalculator)
         Calculator.__init__(twin)
-        p = self.parameters
-        twin._setup(self.model_name, self.backend.twin(), self.charge, p["skin"], p["neighbors"])
-        twin.coverage = None if self.coverage is None else self.coverage.twin()
-        twin.parameters = dict(p)
+        coverage = None if self.coverage is None else self.coverage.twin()
+        twin._setup(self.model_name, self.backend.twin(), coverage, self.parameters)
         return twin
 
     @property
@@ -142,7 +137,7 @@ class PaiNNCalculator(Calculator):
 
     def centred_charge(self, atoms: Atoms) -> float:
         """The charge in e that makes the dipole of `atoms` depend on the centre it is measured from; mostly 0."""
-        return self.charge_of(atoms) if "dipole" in self._molecular and not atoms.pbc.any() else 0.0
+        return self.charge_of(atoms) if "dipole" in self._provided.molecular and not atoms.pbc.any() else 0.0
 
     def charge_of(self, atoms: Atoms) -> float:
         """The total charge in e that `atoms` are evaluated with."""
@@ -163,20 +158,12 @@ class PaiNNCalculator(Calculator):
         and then nothing has changed.
         """
         old = self.parameters
-        for name, value in keywords.items():
-            if name not in old:
-                raise InputError(f"set: expected some of {', '.join(old)}; got {name!r}{closest(name, old)}")
-            if name not in ("charge", "skin", "neighbors") and value != old[name]:
-                raise InputError(
-                    f"set: {name} is part of what the calculator was made of; make another one: "
-                    f"PaiNNCalculator(..., {name}={value!r})"
-                )
+        check_settings(old, keywords)
         if not keywords:
             return {}
         new = {**old, **keywords}
-        verlet = VerletList(neighbor_list(new["neighbors"]), self.backend.cutoff, new["skin"])
-        builder = GraphBuilder(verlet, new["charge"])
-        new |= {"charge": builder.charge, "skin": verlet.skin}
+        builder = graph_builder(new, self.backend.cutoff)
+        new |= {"charge": builder.charge, "skin": builder.verlet.skin}
         changed = {name: new[name] for name in keywords if new[name] != old[name]}
         if changed:
             with self._lock:
@@ -220,9 +207,9 @@ class PaiNNCalculator(Calculator):
                 self.calculate(atoms, (), changes or all_changes)
             assert self.atoms is not None
             assert self._graph is not None
-            self._refuse_periodic(self.atoms, names)
+            self._provided.check_boundaries(self.atoms, names)
             values = self._about_own_centre(exact_response(self.backend, self._graph, names))
-            self._check_finite(values)
+            check_finite(values, self.model_name, self._graph, self._builder.pairs)
             return values
 
     @property
@@ -256,23 +243,8 @@ class PaiNNCalculator(Calculator):
         old = self.atoms
         if old is None:
             return list(all_changes)
-        changes = []
-        if not _same(old.arrays["positions"], atoms.arrays["positions"]):
-            changes.append("positions")
-        if not _same(old.arrays["numbers"], atoms.arrays["numbers"]):
-            changes.append("numbers")
-        if not _same(old.cell.array, atoms.cell.array):
-            changes.append("cell")
-        if not _same(old.pbc, atoms.pbc):
-            changes.append("pbc")
-        mine, its = old.info, atoms.info
-        if self.charge is None and mine.get("charge") != its.get("charge"):
-            changes.append("charge")
-        if self.charge_of(atoms) and not np.array_equal(old.get_masses(), atoms.get_masses()):
-            changes.append("masses")  # the dipole of an ion is measured from their centre
-        if mine.get("multiplicity") != its.get("multiplicity") or mine.get("spin") != its.get("spin"):
-            changes.append("multiplicity")
-        return changes
+        state = changed_state(old, atoms, charge_in_info=self.charge is None, charged=self.charge_of(atoms) != 0)
+        return changed_geometry(old, atoms) + state
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
         """The property `name`, from the cache while nothing changed; a copy, as everything ASE gets.
@@ -308,9 +280,9 @@ class PaiNNCalculator(Calculator):
             if previous is None or graph.numbers is not previous.numbers:
                 check_elements(self.model_name, self.backend.elements, atoms.numbers)
             if self.coverage is not None:
-                self._look_at(atoms, graph)
+                self._look_at(self.coverage, atoms, graph)
             self._graph = graph
-        self._refuse_undefined(atoms, properties)
+        self._provided.check(atoms, properties)
         wanted = {"energy", "energies", "forces"}.intersection(self.backend.properties)
         if wanted and atoms.pbc.all():
             wanted.add("stress")
@@ -320,8 +292,8 @@ class PaiNNCalculator(Calculator):
         wanted -= derived
         if wanted:
             values = self.backend.evaluate(self._graph, wanted)
-            self._check_finite(values)
-            self.results.update(self._about_own_centre(_in_ase_shape(values)))
+            check_finite(values, self.model_name, self._graph, self._builder.pairs)
+            self.results.update(self._about_own_centre(in_ase_shape(values)))
             if self.coverage is not None and "forces" in values:
                 self.coverage.new_forces(values["forces"])
         if derived:
@@ -358,67 +330,9 @@ class PaiNNCalculator(Calculator):
         charge = self.centred_charge(atoms)
         return values if charge == 0 else about_own_centre(values, atoms.positions, charge, centre_shares(atoms))
 
-    def _look_at(self, atoms: Atoms, graph: AtomicGraph) -> None:
+    def _look_at(self, monitor: CoverageMonitor, atoms: Atoms, graph: AtomicGraph) -> None:
         """Tells the monitor of what is evaluated next."""
-        assert self.coverage is not None
-        assert self._builder.pairs is not None
-        charge, info = self._builder.charge_of(atoms), atoms.info
-        state = charge, info.get("multiplicity"), info.get("spin")
-        if state != self._looked_state:
-            self.coverage.new_structure(charge, excess_multiplicity(atoms, charge))
-            self._looked_state = state
-        self.coverage.new_geometry(
-            graph.numbers.numpy(), self._builder.pairs, graph.positions.numpy(), graph.cells.numpy()[0]
-        )
-
-    def _refuse_undefined(self, atoms: Atoms, properties: Iterable[str]) -> None:
-        for asked in properties:
-            name = asked.removesuffix(SPREAD)
-            if asked not in self.implemented_properties:
-                have = ", ".join(self.implemented_properties)
-                raise PropertyNotImplementedError(f"model {self.model_name!r} provides {have}; it has no {asked}")
-            if name == "stress" and not atoms.pbc.all():
-                raise PropertyNotImplementedError(
-                    "stress is defined for structures that are periodic in three directions; this one has "
-                    f"pbc={[bool(p) for p in atoms.pbc]}, so it has no volume to refer to"
-                )
-        self._refuse_periodic(atoms, properties)
-
-    def _refuse_periodic(self, atoms: Atoms, names: Iterable[str]) -> None:
-        for name in names:
-            if name in self._molecular and atoms.pbc.any():
-                raise PropertyNotImplementedError(
-                    f"{name} of a periodic structure is not defined by this model: it is built from positions, which "
-                    "are known only up to lattice vectors. If this is a molecule in a box, set atoms.pbc = False"
-                )
-
-    def _check_finite(self, values: dict[str, np.ndarray]) -> None:
-        """Raises a plain error instead of letting NaN into a trajectory."""
-        if all(isfinite(value.sum()) for value in values.values()):  # NaN and infinity survive a sum
-            return
-        assert self._graph is not None
-        assert self._builder.pairs is not None
-        check_distances(self._builder.pairs, self._graph.positions.numpy(), self._graph.cells[0].numpy())
-        raise SimulationError(
-            f"model {self.model_name!r} returned values that are not finite for this structure; it lies far outside of "
-            "what the model was trained on. Look at the last frames of the trajectory"
-        )
-
-
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Equal to the last bit; NaN equals nothing, so broken positions are looked at again."""
-    return one.shape == other.shape and bool((one == other).all())
-
-
-def _in_ase_shape(values: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Results of one structure: without the structures axis, numbers as floats, stress in Voigt order."""
-    results: dict[str, Any] = {}
-    for name, value in values.items():
-        if PROPERTIES[name.removesuffix(SPREAD)].per == "structure":
-            value = value[0]
-        if name == "stress":
-            value = full_3x3_to_voigt_6_stress(value)
-        results[name] = value if np.ndim(value) else float(value)
-    if "energy" in results:
-        results["free_energy"] = results["energy"]
-    return results
+        pairs = self._builder.pairs
+        assert pairs is not None
+        monitor.new_structure(atoms, self._builder.charge_of(atoms))
+        monitor.new_geometry(graph.numbers.numpy(), pairs, graph.positions.numpy(), graph.cells.numpy()[0])
