@@ -10,12 +10,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from painn_ase.coverage import Coverage
-from painn_ase.errors import InputError, closest
+from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 from painn_ase.heads import HEADS
 from painn_ase.nn.registry import build
 from painn_ase.properties import DERIVED_FROM
 from painn_ase.representations import REPRESENTATIONS, AtomFeatures, Representation
+from painn_ase.schema import check_keys
 
 # Who provides features of a rank, for the sentence that says a head does not fit.
 _PROVIDERS = {1: "PaiNN, TensorNet or ICTP", 2: "TensorNet, ICTP, or PaiNN with tensor_features = true"}
@@ -85,7 +86,7 @@ class Model(nn.Module):
 
         Raises `InputError` for unknown names, and when a head needs features the representation lacks.
         """
-        _known_keys("model", config, ("representation", "heads", "elements"))
+        check_keys("model", config, ("representation", "heads", "elements"))
         representation = build(REPRESENTATIONS, config["representation"], "representation")
         heads = {}
         for name, options in config["heads"].items():
@@ -137,12 +138,3 @@ def check_elements(model: str, known: Iterable[int], numbers: ArrayLike) -> None
         strange = ", ".join(sorted({chemical_symbols[z] if 0 <= z < 119 else str(z) for _, z in unknown}))
         where = ", ".join(str(k) for k, _ in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise InputError(f"model {model!r} knows {know}; structure has {strange} (atoms {where})")
-
-
-def _known_keys(section: str, given: dict[str, Any], required: tuple[str, ...]) -> None:
-    for key in given:
-        if key not in required:
-            raise InputError(f"{section}: unknown key {key!r}{closest(key, required)}")
-    for key in required:
-        if key not in given:
-            raise InputError(f"{section}: key {key!r} is missing")

@@ -4,6 +4,7 @@ The formulas and split orders of SchNetPack's PaiNN are those of this package, s
 radial buffers included; only the filters of all interactions lie in one matrix there.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from painn_ase.errors import ModelError
 from painn_ase.importers.translation import Translation
-from painn_ase.importers.weights import TINY, Weights, count_tensors, known_keys, take_gated, take_mlp
+from painn_ase.importers.weights import TINY, Weights, count_tensors, take_gated, take_mlp
+from painn_ase.schema import check_keys
 
+_check_keys = partial(check_keys, error=ModelError)
 _NO_OUTPUT = ("Forces", "CastTo64", "CastTo32", "PairwiseDistances", "Strain")
 
 
@@ -22,7 +25,7 @@ def translate(tensors: dict[str, Tensor], hyperparameters: dict[str, Any]) -> Tr
     Raises `ModelError` for missing, misfit or unexplained tensors and for parts without a counterpart here.
     """
     weights = Weights(tensors)
-    known_keys(
+    _check_keys(
         "hyperparameters",
         hyperparameters,
         ("representation", "output_modules"),
@@ -61,7 +64,7 @@ def _objects(hyperparameters: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def _representation(weights: Weights, given: dict[str, Any], out: Translation) -> None:
-    known_keys("representation", given, (), ("activation", "epsilon", "radial_basis", "cutoff_fn"))
+    _check_keys("representation", given, (), ("activation", "epsilon", "radial_basis", "cutoff_fn"))
     epsilon = given.get("epsilon", 1e-8)
     if not isinstance(epsilon, (int, float)) or not 0 <= epsilon < 1:
         raise ModelError(f"representation.epsilon: expected a number from 0 to 1; got {epsilon!r}")
@@ -149,7 +152,7 @@ def _energy_key(outputs: list[dict[str, Any]]) -> str:
 
 
 def _energy(weights: Weights, prefix: str, given: dict[str, Any], features: int, out: Translation) -> None:
-    known_keys(prefix[:-1], given, (), ("type", "output_key", "n_out", "aggregation_mode", "activation"))
+    _check_keys(prefix[:-1], given, (), ("type", "output_key", "n_out", "aggregation_mode", "activation"))
     mode = given.get("aggregation_mode", "sum")
     if mode not in ("sum", "avg") or given.get("n_out", 1) != 1:
         raise ModelError(f"{prefix}aggregation_mode: expected 'sum' or 'avg' of one output per atom; got {mode!r}")
@@ -160,7 +163,7 @@ def _energy(weights: Weights, prefix: str, given: dict[str, Any], features: int,
 
 def _dipole(weights: Weights, prefix: str, given: dict[str, Any], features: int, out: Translation) -> None:
     known = ("type", "use_vector_representation", "predict_magnitude", "correct_charges", "activation")
-    known_keys(prefix[:-1], given, (), known)
+    _check_keys(prefix[:-1], given, (), known)
     if given.get("predict_magnitude", False):
         raise ModelError(
             f"{prefix[:-1]}: predicts the magnitude of the dipole moment only; an infrared spectrum and a dipole in "
@@ -178,7 +181,7 @@ def _dipole(weights: Weights, prefix: str, given: dict[str, Any], features: int,
 
 
 def _polarizability(weights: Weights, prefix: str, given: dict[str, Any], features: int, out: Translation) -> None:
-    known_keys(prefix[:-1], given, (), ("type", "activation"))
+    _check_keys(prefix[:-1], given, (), ("type", "activation"))
     hidden = take_gated(weights, prefix + "outnet.", "heads.polarizability.network.", features, out.state)
     activation = given.get("activation", "silu")
     out.config["heads"]["polarizability"] = {"hidden": hidden, "activation": activation, "epsilon": TINY}
@@ -186,7 +189,7 @@ def _polarizability(weights: Weights, prefix: str, given: dict[str, Any], featur
 
 def _offsets(weights: Weights, prefix: str, given: dict[str, Any], energy: str, out: Translation) -> None:
     """AddOffsets: a mean (times the number of atoms if extensive) and a reference per element (mean if not)."""
-    known_keys(prefix[:-1], given, ("property",), ("type", "add_mean", "add_atomrefs", "is_extensive"))
+    _check_keys(prefix[:-1], given, ("property",), ("type", "add_mean", "add_atomrefs", "is_extensive"))
     if given["property"] != energy or "energy" not in out.config["heads"]:
         raise ModelError(
             f"{prefix[:-1]}: offsets of {given['property']!r} have no counterpart here; only the energy's have"

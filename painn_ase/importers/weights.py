@@ -1,7 +1,6 @@
 """The tensors of a foreign checkpoint, taken by name and shape so that none is lost unseen."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -101,17 +100,6 @@ def count_tensors(weights: Weights, pattern: str) -> int:
     if count == 0:
         raise ModelError(f"expected a tensor {pattern.format(0)!r}; the checkpoint has none")
     return count
-
-
-def known_keys(section: str, given: Any, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
-    if not isinstance(given, dict):
-        raise ModelError(f"{section}: expected an object; got {type(given).__name__}")
-    for key in given:
-        if key not in required + optional:
-            raise ModelError(f"{section}: unknown key {key!r}; known: {', '.join(required + optional)}")
-    for key in required:
-        if key not in given:
-            raise ModelError(f"{section}: key {key!r} is missing")
 
 
 def take_dense(

@@ -80,7 +80,7 @@ def parse_json(data: bytes, path: Path) -> Any:
     return value
 
 
-def check_sizes(value: Any, path: Path) -> None:
+def check_lengths(value: Any, path: Path) -> None:
     """Raises `ModelError` if a list, object or text within the description of an architecture is absurdly long."""
     for part in _parts(value):
         if isinstance(part, list | dict | str) and len(part) > MAX_ITEMS:

@@ -3,17 +3,18 @@
 import inspect
 from typing import Any
 
-from painn_ase.errors import InputError, closest
+from painn_ase.errors import choice
+from painn_ase.schema import check_keys, check_options
 
 
 def build(table: dict[str, Any], options: dict[str, Any], what: str, *arguments: Any) -> Any:
-    """The class that options["kind"] names in `table`, called with the other options."""
+    """The class that options["kind"] names in `table`, called with `arguments` and the other options.
+
+    Raises `InputError` for an unknown name or option, and for an option of another type than the class declares.
+    """
     options = dict(options)
-    kind = options.pop("kind", None)
-    if kind not in table:
-        raise InputError(f"{what}: expected one of {', '.join(table)}; got {kind!r}{closest(str(kind), table)}")
+    kind = choice(what, options.pop("kind", None), table)
     accepted = list(inspect.signature(table[kind]).parameters)[len(arguments) :]
-    for name in options:
-        if name not in accepted:
-            raise InputError(f"{what} {kind!r}: unknown option {name!r}{closest(name, accepted)}")
+    check_keys(f"{what} {kind!r}", options, optional=accepted, what="option")
+    check_options(table[kind], options)
     return table[kind](*arguments, **options)

@@ -5,16 +5,16 @@ Paths are relative to the TOML file. Units and label keys are named by the user;
 
 import math
 import sys
-import types
 from collections.abc import Iterable
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from painn_ase.data import Label
 from painn_ase.data.labels import label_factor
 from painn_ase.errors import InputError, closest
 from painn_ase.properties import DERIVED_FROM, TRAINABLE
+from painn_ase.schema import at_least, between, from_table
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,22 +30,14 @@ FINEST = 0.625
 _HEADS_WITH_NORMS = ("dipole", "polarizability", "cell_dipole", "quadrupole", "hyperpolarizability")
 
 
-def _at_least(low: float, default: Any = MISSING) -> Any:
-    return field(default=default, metadata={"low": low})
-
-
-def _between(low: float, high: float, default: Any) -> Any:
-    return field(default=default, metadata={"low": low, "high": high})
-
-
 @dataclass(frozen=True)
 class Split:
     """How validation frames are set apart: at random, or by whole groups that share `info[key]`."""
 
     by: Literal["seed", "info"] = "seed"
     key: str | None = None
-    seed: int = _at_least(0, 0)
-    validation: float = _between(0.0, 1.0, 0.1)  # fraction of the frames
+    seed: int = at_least(0, 0)
+    validation: float = between(0.0, 1.0, 0.1)  # fraction of the frames
 
 
 @dataclass(frozen=True)
@@ -76,24 +68,24 @@ class LossWeights:
     """Dimensionless: each error is divided by the RMS of the labels first. `Loss` says what `kind` means."""
 
     kind: Literal["squared", "absolute"] = "squared"
-    energy: float = _at_least(0.0, 0.1)
-    forces: float = _at_least(0.0, 1.0)
-    stress: float = _at_least(0.0, 0.1)
-    dipole: float = _at_least(0.0, 0.1)
-    born_effective_charges: float = _at_least(0.0, 0.1)
-    polarizability: float = _at_least(0.0, 0.1)
-    quadrupole: float = _at_least(0.0, 0.1)
-    hyperpolarizability: float = _at_least(0.0, 0.1)
+    energy: float = at_least(0.0, 0.1)
+    forces: float = at_least(0.0, 1.0)
+    stress: float = at_least(0.0, 0.1)
+    dipole: float = at_least(0.0, 0.1)
+    born_effective_charges: float = at_least(0.0, 0.1)
+    polarizability: float = at_least(0.0, 0.1)
+    quadrupole: float = at_least(0.0, 0.1)
+    hyperpolarizability: float = at_least(0.0, 0.1)
 
 
 @dataclass(frozen=True)
 class Optimizer:
     """AdamW with clipped gradients, and an exponential moving average (EMA) of the weights."""
 
-    learning_rate: float = _at_least(0.0, 1e-3)
-    weight_decay: float = _at_least(0.0, 0.01)
-    gradient_norm: float = _at_least(0.0, 10.0)  # longer gradients are shortened to it; 0: never
-    ema: float = _between(0.0, 1.0, 0.999)  # decay per step, reached by a ramp; 0: no averaging
+    learning_rate: float = at_least(0.0, 1e-3)
+    weight_decay: float = at_least(0.0, 0.01)
+    gradient_norm: float = at_least(0.0, 10.0)  # longer gradients are shortened to it; 0: never
+    ema: float = between(0.0, 1.0, 0.999)  # decay per step, reached by a ramp; 0: no averaging
 
 
 @dataclass(frozen=True)
@@ -101,29 +93,29 @@ class Schedule:
     """Learning rate: linear warm-up, then a half cosine to the last epoch, or halving on plateaus."""
 
     kind: Literal["cosine", "plateau"] = "cosine"
-    minutes: float = _at_least(0.0, 0.0)  # cosine only: it ends after them, and the run with it; 0: after [run] epochs
-    warmup: int = _at_least(0, 100)  # steps
-    minimum: float = _between(0.0, 1.0, 1e-3)  # fraction of the learning rate
-    factor: float = _between(0.0, 1.0, 0.5)  # plateau only, as are the next two
-    patience: int = _at_least(1, 75)  # epochs
-    cooldown: int = _at_least(0, 10)  # epochs
+    minutes: float = at_least(0.0, 0.0)  # cosine only: it ends after them, and the run with it; 0: after [run] epochs
+    warmup: int = at_least(0, 100)  # steps
+    minimum: float = between(0.0, 1.0, 1e-3)  # fraction of the learning rate
+    factor: float = between(0.0, 1.0, 0.5)  # plateau only, as are the next two
+    patience: int = at_least(1, 75)  # epochs
+    cooldown: int = at_least(0, 10)  # epochs
 
 
 @dataclass(frozen=True)
 class Run:
     output: Path
     start: Path | None = None  # model folder to go on from with fresh moments of the optimizer; random weights without
-    epochs: int = _at_least(1, 1000)
-    hours: float = _at_least(0.0, 0.0)  # of epochs, resumed parts added up; 0: as many as it takes
-    batch_size: int = _at_least(1, 10)
-    seed: int = _at_least(0, 0)
+    epochs: int = at_least(1, 1000)
+    hours: float = at_least(0.0, 0.0)  # of epochs, resumed parts added up; 0: as many as it takes
+    batch_size: int = at_least(1, 10)
+    seed: int = at_least(0, 0)
     device: str = "cpu"
     dtype: Literal["float32", "float64"] = "float32"  # of the network; geometry and sums are float64
     step: Literal["auto", "compiled", "torch"] = "auto"  # auto: compiled where it can train the model, in float32
-    threads: int = _at_least(0, 0)  # 0: all cores; a compiled step has the same bits with any number of them
-    early_stopping: int = _at_least(0, 0)  # epochs without improvement; 0: never
-    checkpoint_epochs: int = _at_least(1, 50)
-    checkpoint_seconds: float = _at_least(0.0, 300.0)
+    threads: int = at_least(0, 0)  # 0: all cores; a compiled step has the same bits with any number of them
+    early_stopping: int = at_least(0, 0)  # epochs without improvement; 0: never
+    checkpoint_epochs: int = at_least(1, 50)
+    checkpoint_seconds: float = at_least(0.0, 300.0)
 
 
 @dataclass(frozen=True)
@@ -166,7 +158,7 @@ def load_config(path: str | Path) -> TrainConfig:
 
 def parse_config(table: dict[str, Any], folder: str | Path = ".") -> TrainConfig:
     """The training configuration in nested dictionaries; paths are relative to `folder`. Errors as `load_config`."""
-    config: TrainConfig = _build(TrainConfig, table, "", Path(folder).resolve())
+    config: TrainConfig = from_table(TrainConfig, table, folder=Path(folder).resolve())
     check_labels(config.data.labels)
     _check_split(config.data)
     _check_repeat(config.data)
@@ -247,71 +239,6 @@ def _check_split(data: Data) -> None:
         )
     if data.validation and data.split != Split():
         raise InputError("[data]: give either validation (files) or [data.split], not both")
-
-
-def _build(cls: Any, table: Any, section: str, folder: Path) -> Any:
-    """The dataclass `cls` from a TOML table, every key and type checked."""
-    where = f"[{section}]" if section else "top level"
-    if not isinstance(table, dict):
-        raise InputError(f"{where}: expected a table; got {table!r}")
-    known = {f.name: f for f in fields(cls)}
-    for key in table:
-        if key not in known:
-            raise InputError(f"{where}: unknown key {key!r}{closest(key, known)}; expected keys are {', '.join(known)}")
-    hints = get_type_hints(cls)
-    values = {}
-    for name, f in known.items():
-        inner = f"{section}.{name}" if section else name
-        if name in table:
-            values[name] = _value(hints[name], table[name], inner, folder)
-            _check_range(f.metadata, values[name], where, name)
-        elif f.default is MISSING and f.default_factory is MISSING:
-            what = f"section [{inner}]" if is_dataclass(hints[name]) or name == "labels" else f"{where} {name}"
-            raise InputError(f"training configuration: {what} is missing")
-    return cls(**values)
-
-
-def _value(kind: Any, value: Any, where: str, folder: Path) -> Any:
-    """`value` as the annotated type `kind`; raises `InputError` where it is of another one."""
-    origin, args = get_origin(kind), get_args(kind)
-    if is_dataclass(kind):
-        return _build(kind, value, where, folder)
-    if origin in (Union, types.UnionType):  # "X | None", and TOML has no None; or text or a number
-        number = float in args and isinstance(value, int | float)
-        return _value(float if number else args[0], value, where, folder)
-    if origin is Literal:
-        if value not in args:
-            raise _wrong(where, f"one of {', '.join(map(repr, args))}", value, closest(str(value), map(str, args)))
-        return value
-    if origin is tuple:
-        return tuple(_value(args[0], v, where, folder) for v in (value if isinstance(value, list) else [value]))
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise _wrong(where, "a table", value)
-        return value if args[1] is Any else {k: _value(args[1], v, f"{where}.{k}", folder) for k, v in value.items()}
-    if kind is Path and isinstance(value, str):
-        return folder / value
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if kind is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if kind is str and isinstance(value, str):
-        return value
-    raise _wrong(where, {Path: "a path in quotes", float: "a number", int: "a whole number", str: "text"}[kind], value)
-
-
-def _wrong(where: str, expected: str, value: Any, hint: str = "") -> InputError:
-    section, _, key = where.rpartition(".")
-    place = f"[{section}] {key}" if section else f"[{key}]"
-    return InputError(f"{place}: expected {expected}; got {value!r}{hint}")
-
-
-def _check_range(limits: Any, value: Any, where: str, name: str) -> None:
-    low, high = limits.get("low"), limits.get("high")
-    # a NaN fails the comparison and is refused with the rest
-    if (low is not None and not value >= low) or (high is not None and not value <= high):
-        span = f"a number >= {low}" if high is None else f"a number from {low} to {high}"
-        raise InputError(f"{where} {name}: expected {span}; got {value}")
 
 
 def _plain(value: Any) -> Any:

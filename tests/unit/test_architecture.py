@@ -16,7 +16,7 @@ ROOT = Path(painn_ase.__file__).parent
 # part of a group with a place of its own.
 LAYERS = {
     "units": 0, "errors": 0, "shown": 0, "files": 0, "threads": 0, "progress": 0, "plain": 0,
-    "properties": 1, "smiles": 1, "native": 1, "rigid": 1, "isotopes": 1,
+    "properties": 1, "schema": 1, "smiles": 1, "native": 1, "rigid": 1, "isotopes": 1,
     "graph": 2,
     "neighbors": 3, "nn": 3, "ase_outputs": 3,
     "data": 4, "coverage": 4,
