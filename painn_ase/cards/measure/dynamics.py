@@ -106,7 +106,7 @@ def dynamics_check(
             "temperature": temperature,
             "timestep": timestep,
             "seed": seed,
-            "output": Output(trajectory_every=10**9),
+            "output": Output(trajectory_every=None),
             "progress": False,
         }
         run: Run
@@ -120,7 +120,7 @@ def dynamics_check(
             else:
                 run = run_md(moving, record={"positions": every}, **common)
         except SimulationError as error:
-            stopped = str(error).split("; the last good frame")[0]
+            stopped = error.reason if error.step is None else f"step {error.step}: {error.reason}"
             run = (RingPolymerRun if beads > 1 else Run).load(path)
         summary = run.summary
         times, positions = run.observables("bead_positions" if beads > 1 else "positions")
