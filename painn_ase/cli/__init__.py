@@ -20,6 +20,7 @@ VERBS = (
     "ipi_driver",
     "lammps",
     "convert",
+    "build",
     "train",
     "evaluate",
     "card",

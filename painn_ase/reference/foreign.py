@@ -44,7 +44,7 @@ class FromCalculator:
     _first: Atoms | None = field(default=None, repr=False)
 
     def recipe(self) -> dict[str, Any]:
-        calculator = self._calculator(self._first, self.scratch)
+        calculator = self.calculator(self._first, self.scratch)
         parameters = getattr(calculator, "parameters", {})
         kept = {k: repr(v) for k, v in parameters.items() if not self._arguments() or k not in _OF_THE_STRUCTURE}
         return {"engine": type(calculator).__name__, "parameters": kept}
@@ -58,7 +58,7 @@ class FromCalculator:
                 "label(frames, 'pbe0/def2-svpd', ...) or --level pbe0/def2-svpd; leave it out of the properties of "
                 "models and calculators"
             )
-        calculator = self._calculator(self._first, self.scratch)
+        calculator = self.calculator(self._first, self.scratch)
         have = calculator.implemented_properties
         check_names(self.properties, [name for name in UNITS if name in have], type(calculator).__name__)
         if self.reads_info or "atoms" in self._arguments():
@@ -76,7 +76,7 @@ class FromCalculator:
     def __call__(self, atoms: Atoms) -> dict[str, Any]:
         atoms = atoms.copy()
         with _folder(self.scratch / fingerprint(atoms)[:16]) as folder:
-            calculator = self._calculator(atoms, folder)
+            calculator = self.calculator(atoms, folder)
             if hasattr(calculator, "reset"):
                 calculator.reset()  # nothing remains of the structure before, whatever the calculator compares
             _work_in(calculator, folder)
@@ -100,7 +100,8 @@ class FromCalculator:
             )
         return ["atoms" if name in structure else name for name in required]
 
-    def _calculator(self, atoms: Atoms | None, folder: Path) -> BaseCalculator:
+    def calculator(self, atoms: Atoms | None, folder: Path) -> BaseCalculator:
+        """What the factory makes for the structure; that of `factory()` is made once."""
         given = {"atoms": atoms, "directory": folder}
         arguments = self._arguments()
         if not arguments:

@@ -28,7 +28,8 @@ LAYERS = {
     "capabilities": 10, "normal_modes": 10, "calculator": 10, "corrected": 10, "ase_plugin": 10, "training": 10,
     "simulate": 11, "lammps": 11, "engines": 11, "bench": 11, "reference": 11, "testing": 11,
     "cards": 12,
-    "cli": 13,
+    "build": 13,
+    "cli": 14,
 }  # fmt: skip
 # The same inside of a group: its folders and files.
 INNER_LAYERS = {

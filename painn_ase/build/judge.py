@@ -1,0 +1,108 @@
+"""Whether a model may be believed: criteria that the intended use decides, never disagreement or validation alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from painn_ase.cards.measure import committee, harmonic_check
+from painn_ase.errors import InputError
+from painn_ase.model_files import load_model
+from painn_ase.training import trained_labels
+
+WORST = 3.0  # times the mean deviation that is good enough, for the worst frequency
+FLAT = 0.9  # of the error before: an error that fell by less no longer falls
+_GROWN = 1.2  # times the frames before, for that to mean anything
+OUTSIDE = 0.001  # share of frames outside of the training data that is no more than rare events
+LENGTH = 100.0  # ps of dynamics, all trajectories together, that must be seen
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One of the things that must hold; `holds` is None where it could not be judged, with the reason as the text."""
+
+    name: str
+    holds: bool | None
+    text: str
+    value: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def frequencies(models: Sequence[Path], frames: Sequence[Atoms], target: float, infrared: bool) -> list[Criterion]:
+    """Deviations of harmonic frequencies and, if `infrared`, of strong bands, from the reference's own."""
+    try:
+        check = harmonic_check([load_model(m) for m in models], frames)
+    except InputError as error:
+        return [Criterion("frequencies", False, str(error))]
+    worst = int(np.abs(check.shifts).argmax())
+    mean, far = check.mae, float(np.abs(check.shifts[worst]))
+    found = [
+        Criterion(
+            "frequencies",
+            mean <= target and far <= WORST * target,
+            f"off by {mean:.1f} cm⁻¹ on average (asked: {target:g}) and by {far:.1f} at most (asked: "
+            f"{WORST * target:g}), at {check.reference.frequencies[worst]:.0f} cm⁻¹",
+            mean,
+        )
+    ]
+    strengths = check.to_dict().get("infrared") if infrared else None
+    if strengths:
+        found.append(
+            Criterion(
+                "infrared bands",
+                strengths["strong_beyond"] == 0,
+                f"{strengths['strong_beyond']} of {strengths['strong']} strong bands deviate by more than 10 % and 2 "
+                f"km/mol, at most {100 * strengths['largest_relative_of_strong']:.0f} %",
+                float(strengths["strong_beyond"]),
+            )
+        )
+    return found
+
+
+def force_error(models: Sequence[Path], frames: Sequence[Atoms]) -> float:
+    """Mean absolute error of force components in meV/Å of the committee's mean on frames that trained none of it."""
+    members = [load_model(m) for m in models]
+    labels = {name: label for name, label in trained_labels(members[0]).items() if name in ("energy", "forces")}
+    found = committee(members, frames, labels).evaluation
+    return next(e.mae for e in found.errors if e.name == "forces")
+
+
+def forces(error: float, wanted: float, before: tuple[float, int] | None, frames: int) -> Criterion:
+    """Whether the honest force error is small enough, or falls no longer.
+
+    error: of this round in meV/Å, on frames that were labelled before they could train anything
+    wanted: in meV/Å
+    before: that of the round before, and how many frames had trained then
+    frames: that have trained now
+    """
+    text = f"honest error {error:.1f} meV/Å on frames of the committee's own dynamics (asked: {wanted:g})"
+    if error <= wanted:
+        return Criterion("forces", True, text, error)
+    flat = before is not None and frames >= _GROWN * before[1] and error > FLAT * before[0]
+    if flat and before is not None:
+        text += f"; it no longer falls: {before[0]:.1f} with {before[1]} frames, now {frames}"
+    return Criterion("forces", flat, text, error)
+
+
+def dynamics(found: Mapping[str, Any]) -> Criterion:
+    """Whether the intended dynamics (`Exploration.to_dict`) ran long enough inside of what training data covered."""
+    text = found["sentence"]
+    if found["first"]:
+        text += f", such as: {found['first']}"
+    long_enough = found["ps"] >= LENGTH
+    if not long_enough:
+        text += f"; {LENGTH:g} ps must be seen"
+    return Criterion("dynamics", not found["broke"] and found["share"] <= OUTSIDE and long_enough, text, found["share"])
+
+
+def believed(criteria: Sequence[Criterion]) -> bool:
+    """Whether all that could be judged holds."""
+    return all(c.holds is not False for c in criteria)

@@ -1,0 +1,91 @@
+"""The report page of a build, and its learning curve as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from painn_ase.files import write_atomically
+
+PAGE, CURVE = "report.html", "learning.png"
+_STYLE = (
+    "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
+    "img{max-width:100%}td,th{padding:.2em .8em .2em 0;text-align:left;vertical-align:top}"
+    ".yes{color:#00734d}.no{color:#b0342d}pre{background:#f3f3f3;padding:.8em;overflow-x:auto}"
+)
+_MARKS = {True: '<span class="yes">holds</span>', False: '<span class="no">fails</span>', None: "not judged"}
+
+
+def learning_curve(rounds: Sequence[Mapping[str, Any]], goals: Mapping[str, float], path: Path) -> Path | None:
+    """Draws the honest force error and the deviation of frequencies against the frames; None without matplotlib."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return None
+    done = [r for r in rounds if r.get("done")]
+    panels = (("forces", "force error / meV Å$^{-1}$"), ("frequencies", "frequencies / cm$^{-1}$"))
+    figure = Figure(figsize=(6.3, 2.8), dpi=200, layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (name, label) in zip(figure.subplots(1, 2), panels, strict=True):
+        points = [(r["frames"], c["value"]) for r in done for c in r["criteria"] if c["name"] == name and c["value"]]
+        if points:
+            axes.plot(*zip(*points, strict=True), "o-", color="#0072B2", markersize=4)
+            axes.set(xscale="log", yscale="log")
+            axes.set_xticks([frames for frames, _ in points], [str(frames) for frames, _ in points])
+            axes.minorticks_off()
+        axes.axhline(goals[name], color="#D55E00", linewidth=1, linestyle="--", label="asked")
+        axes.set_xlabel("training frames", fontsize=8)
+        axes.set_ylabel(f"mean deviation of {label}" if name == "frequencies" else f"honest {label}", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.legend(frameon=False, fontsize=7)
+    temporary = path.with_name("." + path.name)
+    figure.savefig(temporary, format="png")
+    temporary.replace(path)
+    return path
+
+
+def write_page(
+    folder: Path,
+    *,
+    verdict: str,
+    reasons: Sequence[str],
+    rounds: Sequence[Mapping[str, Any]],
+    facts: Sequence[str],
+    use: str,
+    pictures: Sequence[Path],
+) -> Path:
+    """Writes the page and returns its path.
+
+    folder: of the build
+    verdict: BELIEVE or NOT YET, and of what
+    reasons: sentences
+    rounds: what each found
+    facts: sentences about what was built
+    use: lines of Python
+    pictures: within the folder
+    """
+    done = [r for r in rounds if r.get("done")]
+    rows = "".join(
+        f"<tr><td>{number}</td><td>{r['frames']}</td><td>{r['seconds']:.0f} s</td><td>"
+        + "<br>".join(f"{escape(c['name'])} {_MARKS[c['holds']]}: {escape(c['text'])}" for c in r["criteria"])
+        + "</td></tr>"
+        for number, r in enumerate(done, start=1)
+    )
+    listed = "".join(f"<li>{escape(text)}</li>" for text in reasons)
+    said = "".join(f"<li>{escape(text)}</li>" for text in facts)
+    images = "".join(
+        f'<p><a href="{escape(p)}"><img src="{escape(p)}" alt="{escape(p)}"></a></p>'
+        for p in (path.relative_to(folder).as_posix() for path in pictures)
+    )
+    shown = "yes" if verdict.startswith("BELIEVE") else "no"
+    text = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(verdict)}</title><style>{_STYLE}</style>'
+        f'<h1 class="{shown}">{escape(verdict)}</h1><ul>{listed}</ul><h2>Use</h2><pre>{escape(use)}</pre>'
+        f"<h2>What was built</h2><ul>{said}</ul><h2>Rounds</h2><table><tr><th>round</th><th>frames</th><th>time</th>"
+        f"<th>criteria</th></tr>{rows}</table>{images}<p>Every decision: log.txt. The request: build.toml.</p></html>\n"
+    )
+    write_atomically(folder / PAGE, text)
+    return folder / PAGE

@@ -1,0 +1,254 @@
+"""One round: train the committee, run the intended dynamics, label what it met, judge."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from painn_ase.build import judge
+from painn_ase.build.batches import WHY, Batches
+from painn_ase.build.explore import Exploration, explore
+from painn_ase.build.judge import Criterion
+from painn_ase.build.members import Course, tables, train_committee
+from painn_ase.build.plan import AUDITS, Plan
+from painn_ase.build.pulse import Pulse
+from painn_ase.build.setup import Setup, about
+from painn_ase.build.state import State
+from painn_ase.calculator import PaiNNCalculator
+from painn_ase.data.identity import unlabelled
+from painn_ase.errors import SimulationError
+from painn_ase.reference import select
+from painn_ase.simulate import relax
+from painn_ase.structures import write_frames
+
+_COLD = 0.2  # times the temperature: frames near the minima, on which frequencies depend
+_CEILING = 10.0  # eV/Å of disagreement: a broken geometry, and nothing to learn
+_CANDIDATES = 500  # frames that are compared
+_TRAJECTORIES, _LENGTH = 20, 10.0  # ps of each
+_SHORT = 2.5  # ps, where frequencies say already that the round is not the last one
+_DYNAMICS_LEAST, _DYNAMICS_SHARE = 60.0, 0.05  # s, and share of the time, that dynamics may take in any case
+_FIRST_RATIO = 0.6  # of an error after a doubling of the frames, before it was measured
+
+
+@dataclass
+class Rounds:
+    """The rounds of a build; every method goes on from what is on the disk."""
+
+    setup: Setup
+    state: State
+    plan: Plan
+    batches: Batches
+    pulse: Pulse
+    yardstick: list[Atoms]  # labelled frames; none without one
+    pool: list[Atoms] = field(default_factory=list)
+
+    def run(self, number: int) -> list[Criterion]:
+        """Trains, explores, labels and judges; what each criterion says."""
+        began = time.monotonic()
+        self.pulse.round_began = began
+        facts = self._facts(number)
+        self._train(number, facts)
+        models = [Path(self.state.folder / name) for name in facts["members"]]
+        if "yardstick" not in facts:
+            facts["yardstick"] = [c.to_dict() for c in self._frequencies(number, models)]
+            self.state.put()
+        batch = number + 1
+        if not self.batches.exists(batch) or "exploration" not in facts:
+            self._explore(number, models, facts)
+        self.pulse.doing(f"round {number}: labels")
+        outcome = self.batches.label(batch)
+        failed = sum(len(done.failed) for done in outcome)
+        if failed:
+            self.state.say(f"round {number}: {failed} frames failed and are left out; {outcome[0].path}.json says why")
+        criteria = self._judge(number, models, facts)
+        facts |= {"criteria": [c.to_dict() for c in criteria], "done": True}
+        facts["seconds"] = round(facts.get("seconds", 0.0) + time.monotonic() - began, 1)
+        self.state.put()
+        self.pulse.round_seconds = facts["seconds"]
+        self.pulse.rounds_left = self._rounds_left()
+        return criteria
+
+    def _facts(self, number: int) -> dict[str, Any]:
+        while len(self.state.rounds) < number:
+            self.state.rounds.append({})
+        return self.state.rounds[number - 1]
+
+    def _folder(self, number: int) -> Path:
+        return self.state.folder / "rounds" / f"{number:02d}"
+
+    # ---- train
+
+    def _train(self, number: int, facts: dict[str, Any]) -> None:
+        if "members" in facts:
+            return
+        folder = self._folder(number)
+        train, held = self.batches.parts(range(number + 1))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_frames(folder / "train.extxyz", train)
+        write_frames(folder / "validation.extxyz", held)
+        before = [r for r in self.state.rounds[: number - 1] if r.get("anew")]
+        anew = not before or len(train) >= 2 * before[-1]["frames"]
+        course = Course(len(train), len(train[0]), self.setup.learned, anew)
+        facts |= {"frames": len(train), "held": len(held), "anew": anew}
+        self.state.put()
+        start = "random weights" if self.setup.request.start is None else self.setup.request.start
+        self.state.say(
+            f"round {number}: {len(train)} frames train, {len(held)} validate; {course.steps} steps of "
+            f"{self.setup.request.committee} networks from {start if anew else 'those of the last round'}"
+        )
+        members = [
+            tables(folder, course, seed, self._start(number, k, anew), about(self.setup))
+            for k, seed in enumerate(self._seeds())
+        ]
+        began, what = time.monotonic(), f"round {number}: training"
+        self.pulse.doing(what)
+        folders = train_committee(members, self.setup.processes, lambda share: self.pulse.doing(what, share))
+        facts["training_seconds"] = round(time.monotonic() - began, 1)
+        facts["members"] = [str(f.relative_to(self.state.folder)) for f in folders]
+        self.state.put()
+
+    def _seeds(self) -> list[int]:
+        return [self.setup.request.seed + k for k in range(self.setup.request.committee)]
+
+    def _start(self, number: int, member: int, anew: bool) -> Path | None:
+        if anew:
+            given = self.state.facts.get("start")
+            return None if given is None else self.state.folder / given
+        return self.state.folder / self.state.rounds[number - 2]["members"][member]
+
+    # ---- explore
+
+    def _explore(self, number: int, models: list[Path], facts: dict[str, Any]) -> None:
+        """Runs the intended dynamics and chooses the next batch from what it met."""
+        request, seed = self.setup.request, 1000 * self.setup.request.seed + number
+        starts = self._minima(models)
+        what = f"round {number}: dynamics at {request.temperature:g} K"
+        common = {"trajectories": _TRAJECTORIES, "seed": seed}
+        sure = all(c["holds"] is not False for c in facts["yardstick"])
+        until = time.monotonic() + max(
+            _DYNAMICS_LEAST, 1.5 * facts["training_seconds"], _DYNAMICS_SHARE * 3600 * request.hours
+        )
+        hot = explore(
+            models,
+            starts,
+            temperature=request.temperature,
+            beads=request.beads,
+            ps=_LENGTH if sure else _SHORT,
+            look=lambda share: self._going(what, share, until),
+            **common,  # type: ignore[arg-type]
+        )
+        self.state.say(f"{what}: {hot.sentence()}")
+        cold = explore(models, starts, temperature=_COLD * request.temperature, ps=1.0, **common)  # type: ignore[arg-type]
+        count = self._count(number, facts)
+        self.pulse.doing(f"round {number}: choosing frames")
+        chosen = self._choose(number, count, hot, cold, models)
+        facts["exploration"] = hot.to_dict()
+        self.state.put()
+        self.batches.choose(number + 1, chosen, taken=self.yardstick)
+
+    def _minima(self, models: list[Path]) -> list[Atoms]:
+        """The starting structures, relaxed by the committee as a user would."""
+        calculator = PaiNNCalculator([str(m) for m in models])
+        found = []
+        for atoms in self.setup.structures:
+            moving = unlabelled(atoms)
+            moving.calc = calculator
+            try:
+                relax(moving, fmax=0.05, steps=200, optimizer="BFGS", progress=False)
+                found.append(unlabelled(moving))
+            except SimulationError:
+                found.append(unlabelled(atoms))
+        return found
+
+    def _going(self, what: str, share: float, until: float) -> bool:
+        self.pulse.doing(what, share)
+        return time.monotonic() < until
+
+    def _count(self, number: int, facts: dict[str, Any]) -> int:
+        count = self.plan.next(facts["frames"] + facts["held"], facts["training_seconds"])
+        limit = self.setup.request.frames
+        if limit:
+            asked = sum(len(self.batches.frames(k)) for k in range(number + 1))
+            count = min(count, max(AUDITS, limit - asked))
+        return count
+
+    def _choose(self, number: int, count: int, hot: Exploration, cold: Exploration, models: list[Path]) -> list[Atoms]:
+        """Random frames of the dynamics, frames of disagreement, cold ones, each marked with why."""
+        seed = self.setup.request.seed + number
+        train, held = self.batches.parts(range(number + 1))
+        known = [*train, *held]
+        audits = min(max(AUDITS, count // 8), len(hot.frames))
+        chosen = [*_marked(_drawn(hot.frames, audits, seed), "audit")]
+        gentle = max(0, count - audits) // 3
+        if gentle and cold.frames:
+            picked = select(_thinned(cold.frames), gentle, known=[*known, *chosen])
+            chosen += _marked(picked, "cold")
+        rest = count - len(chosen)
+        candidates = _thinned([*hot.frames, *self.pool])
+        if rest > 0 and candidates:
+            quotas = {"dynamics*": math.ceil(0.7 * rest)} if hot.frames else None
+            names = [str(m) for m in models]
+            picked = select(
+                candidates, rest, models=names, known=[*known, *chosen], quotas=quotas, ceiling=_CEILING, seed=seed
+            )
+            chosen += _marked(picked, "disagreement")
+        return chosen
+
+    # ---- judge
+
+    def _frequencies(self, number: int, models: list[Path]) -> list[Criterion]:
+        """What the yardstick says; it needs no labels."""
+        if not self.yardstick:
+            return [Criterion("frequencies", None, self.plan.why_not or "the reference did not relax the structure")]
+        self.pulse.doing(f"round {number}: frequencies")
+        request = self.setup.request
+        infrared = request.wants_infrared and "dipole" in self.setup.learned
+        return judge.frequencies(models, self.yardstick, request.target, infrared)
+
+    def _judge(self, number: int, models: list[Path], facts: dict[str, Any]) -> list[Criterion]:
+        self.pulse.doing(f"round {number}: judging")
+        request, criteria = self.setup.request, [Criterion(**c) for c in facts["yardstick"]]
+        audit = [atoms for atoms in self.batches.labelled(number + 1) if atoms.info.get(WHY) == "audit"]
+        if audit:
+            error = judge.force_error(models, audit)
+            facts["force_error"] = round(error, 3)
+            before = [r for r in self.state.rounds[: number - 1] if "force_error" in r]
+            last = (before[-1]["force_error"], before[-1]["frames"]) if before else None
+            criteria.append(judge.forces(error, request.forces, last, facts["frames"]))
+        else:
+            criteria.append(Criterion("forces", False, "no frame of the dynamics could be labelled"))
+        criteria.append(judge.dynamics(facts["exploration"]))
+        return criteria
+
+    def _rounds_left(self) -> int | None:
+        """How many rounds the force error needs to its goal if it falls as it did; None where nothing tells."""
+        errors = [r["force_error"] for r in self.state.rounds if "force_error" in r]
+        if not errors or errors[-1] <= self.setup.request.forces:
+            return None
+        ratio = min(0.95, errors[-1] / errors[-2]) if len(errors) > 1 else _FIRST_RATIO
+        return math.ceil(math.log(self.setup.request.forces / errors[-1]) / math.log(ratio))
+
+
+def _marked(frames: list[Atoms], why: str) -> list[Atoms]:
+    for atoms in frames:
+        for key in ("selected", "forces_std"):
+            atoms.info.pop(key, None)
+        atoms.info[WHY] = why
+    return frames
+
+
+def _thinned(frames: list[Atoms]) -> list[Atoms]:
+    """At most `_CANDIDATES` of the frames, evenly."""
+    return frames[:: max(1, math.ceil(len(frames) / _CANDIDATES))]
+
+
+def _drawn(frames: list[Atoms], count: int, seed: int) -> list[Atoms]:
+    """`count` of the frames at random: whatever they look like."""
+    chosen = np.random.default_rng(seed).permutation(len(frames))[:count]
+    return [frames[k].copy() for k in chosen]

@@ -1,0 +1,253 @@
+"""A build decides by what its model is used for, labels nothing twice, and says when it may be believed."""
+
+import hashlib
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import molecule
+from ase.calculators.calculator import Calculator, all_changes
+
+from painn_ase.build import Request, build, dry_run, members, plan, pool, read_request, rounds
+from painn_ase.build.batches import Batches, validates
+from painn_ase.build.judge import Criterion, believed, dynamics, forces
+from painn_ase.build.plan import make_plan
+from painn_ase.build.reference import Reference, parse_reference
+from painn_ase.build.setup import set_up
+from painn_ase.build.state import State
+from painn_ase.build.structures import in_words, starting_structures
+from painn_ase.data.identity import geometry
+from painn_ase.errors import InputError
+from painn_ase.reference import Models
+
+WATER = "3\n\nO 0.0 0.0 0.12\nH 0.0 0.76 -0.48\nH 0.0 -0.76 -0.48\n"
+
+
+class Counting(Calculator):
+    """Springs between all pairs, as of water, and point charges; every call is a line of calls.txt."""
+
+    implemented_properties = ["energy", "forces", "dipole"]  # noqa: RUF012
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        with open("calls.txt", "a") as file:
+            file.write(exactly(atoms) + "\n")
+        arms = atoms.positions[:, None] - atoms.positions[None]
+        r = np.linalg.norm(arms, axis=2) + np.eye(len(atoms))
+        rest = np.where(np.equal.outer(atoms.numbers, atoms.numbers), 1.52, 0.97)
+        stretch = np.where(np.eye(len(atoms)), 0.0, r - rest)
+        charges = np.where(atoms.numbers == 8, -0.6, 0.3)
+        self.results = {
+            "energy": 10 * np.sum(stretch**2),
+            "forces": -40 * np.sum((stretch / r)[..., None] * arms, axis=1),
+        }
+        self.results["dipole"] = charges @ atoms.positions
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A folder with water and a counting reference, and builds that take little time."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "water.xyz").write_text(WATER)
+    for module, name, value in (
+        (members, "FEATURES", 16), (members, "_STEPS", 60), (members, "_LEAST", 60), (plan, "_FIRST", (24, 24)),
+        (plan, "_ROUND", 24), (rounds, "_TRAJECTORIES", 4), (rounds, "_LENGTH", 0.5), (rounds, "_SHORT", 0.5),
+        (plan, "AUDITS", 6), (rounds, "AUDITS", 6), (pool, "_SHARES", {1.0: 0.5}),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, value)
+    return tmp_path
+
+
+def request(output="water", **changes):
+    asked = {"reference": f"{__name__}:Counting", "processes": 1, "temperature": 100.0, "frames": 60} | changes
+    return Request("water.xyz", output=output, **asked)
+
+
+def exactly(atoms):
+    """The name of a geometry to the last bit: what is labelled is rounded, what a driver visits is not."""
+    return hashlib.sha256(atoms.positions.tobytes()).hexdigest()
+
+
+def calls(folder):
+    path = folder / "calls.txt"
+    return path.read_text().split() if path.exists() else []
+
+
+# ---- what is asked
+
+
+def test_a_request_is_the_same_after_a_journey_through_its_file(tmp_path):
+    asked = Request("water.xyz", tmp_path / "out", reference="gfn1", purposes=("ir",), beads=8, charge=1, seed=3)
+    (tmp_path / "build.toml").write_text(asked.to_toml())
+    assert read_request(tmp_path / "build.toml", output=tmp_path / "out") == asked
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("structure = 'x'\ntarget = 0.0", "target: expected a finite number above zero"),
+        ("structure = 'x'\ntargt = 1.0", "unknown key 'targt'; did you mean 'target'"),
+        ("structure = 'x'\npurposes = ['nmr']", "--for: expected one of ir, raman, spectrum"),
+        ("target = 1.0", "structure is missing"),
+        ("structure", "is not TOML"),
+    ],
+)
+def test_requests_that_cannot_be_are_refused_with_the_way_out(tmp_path, text, message):
+    (tmp_path / "build.toml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_request(tmp_path / "build.toml", output="out")
+
+
+def test_charge_and_multiplicity_are_obeyed_and_printed(tmp_path):
+    ase.io.write(tmp_path / "acetate.xyz", molecule("CH3COOH")[:7])
+    structures = starting_structures(Request(str(tmp_path / "acetate.xyz"), tmp_path / "out", charge=-1))
+    assert structures[0].info["charge"] == -1
+    assert "charge -1, multiplicity 1 (32 electrons)" in in_words(structures)
+    with pytest.raises(InputError, match="cannot have multiplicity 2"):
+        starting_structures(Request(str(tmp_path / "acetate.xyz"), tmp_path / "out", charge=-1, multiplicity=2))
+
+
+def test_names_files_and_conformers_are_structures_and_nonsense_is_not(tmp_path):
+    assert starting_structures(Request("ch3ch2oh", tmp_path))[0].symbols.formula.count() == {"C": 2, "H": 6, "O": 1}
+    two = [molecule("C2H6"), molecule("C2H6")]
+    ase.io.write(tmp_path / "two.xyz", two)
+    assert len(starting_structures(Request(str(tmp_path / "two.xyz"), tmp_path))) == 2
+    assert len(starting_structures(Request(str(tmp_path / "two.xyz@0"), tmp_path))) == 1
+    ase.io.write(tmp_path / "other.xyz", [molecule("C2H6"), molecule("C2H4")])
+    with pytest.raises(InputError, match="conformers of one molecule"):
+        starting_structures(Request(str(tmp_path / "other.xyz"), tmp_path))
+    with pytest.raises(InputError, match="did you mean 'CH3CH2OH'"):
+        starting_structures(Request("CH3CH2OHH", tmp_path))
+
+
+def test_references_are_levels_models_and_functions(tmp_path):
+    (tmp_path / "refs.py").write_text("from ase.calculators.emt import EMT\ndef make():\n    return EMT()\nthing = 3\n")
+    assert parse_reference("GFN2").by == "gfn2"
+    assert parse_reference("ethanol").by == Models("ethanol")
+    assert parse_reference("pbe0/def2-svpd").by.basis == "def2-svpd"
+    reference = parse_reference("refs.py:make", tmp_path)
+    assert reference.labels(molecule("CH3CH2OH"), True) == ("energy", "forces")
+    for text, message in (
+        ("refs.py:thing", "expected a function"),
+        ("none.py:make", "does not exist"),
+        ("dft", "expected gfn2"),
+    ):
+        with pytest.raises(InputError, match=message):
+            parse_reference(text, tmp_path)
+
+
+def test_a_spectrum_without_labels_is_refused_at_once_and_what_is_possible_is_said(tiny):
+    with pytest.raises(InputError, match="gives no polarizability; name a level that does: --polarizability"):
+        set_up(request(purposes=("raman",)))
+    setup = set_up(request(purposes=("spectrum",)))
+    assert any("polarizability, so that head and the raman spectrum are left out" in note for note in setup.notes)
+    assert setup.learned == ("energy", "forces", "dipole")
+
+
+# ---- decisions
+
+
+def test_a_frame_keeps_its_side_whatever_comes_later(tmp_path):
+    batches = Batches(tmp_path, Reference("springs", Counting), ("energy", "forces"), 1)
+    frames = []
+    for seed in range(40):
+        atoms = molecule("H2O")
+        atoms.rattle(0.1, seed=seed)
+        frames.append(atoms)
+    batches.choose(0, frames[:20])
+    batches.choose(1, frames[10:] + frames[:3])  # some of which are known
+    assert [len(batches.frames(k)) for k in (0, 1)] == [20, 20]
+    sides = {geometry(atoms): validates(atoms) for k in (0, 1) for atoms in batches.frames(k)}
+    assert 0 < sum(sides.values()) < 20
+    assert all(sides[geometry(atoms)] == validates(atoms) for atoms in batches.frames(0))
+
+
+def test_forces_hold_when_small_or_when_more_frames_no_longer_help():
+    assert forces(19.0, 20.0, None, 100).holds
+    assert not forces(40.0, 20.0, None, 100).holds
+    assert not forces(30.0, 20.0, (40.0, 100), 200).holds  # falls
+    assert forces(38.0, 20.0, (40.0, 100), 200).holds  # no longer does
+    assert not forces(38.0, 20.0, (40.0, 100), 110).holds  # too few new frames to tell
+
+
+def test_what_could_not_be_judged_stops_nothing_and_what_fails_does():
+    yes, no, unknown = (Criterion("x", holds, "") for holds in (True, False, None))
+    assert believed([yes, unknown])
+    assert not believed([yes, unknown, no])
+    ran = {"ps": 200.0, "share": 0.0, "first": None, "broke": None, "sentence": ""}
+    assert dynamics(ran).holds
+    for fault in ({"ps": 50.0}, {"share": 0.01, "first": "far"}, {"broke": "collided"}):
+        assert not dynamics(ran | fault).holds
+
+
+def test_dear_references_get_fewer_frames_and_lose_their_yardstick(tiny):
+    setup = set_up(request(frames=0))
+    cheap, dear, absurd = (make_plan(setup, seconds) for seconds in (0.01, 30.0, 300.0))
+    assert cheap.first >= dear.first
+    assert dear.yardstick
+    assert not absurd.yardstick
+    assert "would take" in absurd.why_not
+
+
+def test_another_request_is_refused_and_another_budget_is_not(tmp_path):
+    asked = Request("water.xyz", tmp_path)
+    State(asked, shown=False).put(rounds=[{"frames": 3}])
+    again = State(Request("water.xyz", tmp_path, hours=9.0, target=1.0), shown=False)
+    assert again.found
+    assert again.rounds == [{"frames": 3}]
+    with pytest.raises(InputError, match=r"temperature was 300\.0"):
+        State(Request("water.xyz", tmp_path, temperature=310.0), shown=False)
+
+
+# ---- the whole
+
+
+@pytest.fixture
+def built(tiny):
+    return build(request(), shown=False)
+
+
+def test_a_build_ends_with_models_a_report_and_reasons_and_labels_nothing_twice(tiny, built):
+    folder = tiny / "water"
+    assert not built.believed  # after sixty steps
+    assert built.models == (Path("water/model"), Path("water/model-2"))
+    for name in ("report.html", "learning.png", "build.toml", "log.txt", "model/card.md", "model/structure.xyz"):
+        assert (folder / name).stat().st_size > 0
+    assert "NOT YET" in (folder / "report.html").read_text()
+    outputs = sorted((folder / "batches").glob("*.labelled.extxyz"))
+    frames = [atoms for path in outputs for atoms in ase.io.read(path, ":")]
+    labelled = [geometry(atoms) for atoms in frames]
+    assert len(labelled) == len(set(labelled)) <= 62
+    yardstick = {geometry(a) for a in ase.io.read(folder / "yardstick/all.extxyz", ":")}
+    assert not yardstick.intersection(labelled)
+    trained = {geometry(a) for path in folder.glob("rounds/*/train.extxyz") for a in ase.io.read(path, ":")}
+    held = {geometry(a) for path in folder.glob("rounds/*/validation.extxyz") for a in ase.io.read(path, ":")}
+    assert not trained.intersection(held)
+    audits = {geometry(a) for a in ase.io.read(folder / "audit.extxyz", ":")}
+    assert audits.isdisjoint(trained)
+
+    counts = {calls(tiny).count(exactly(atoms)) for atoms in frames}
+    before = len(calls(tiny))
+    again = build(request(), resume=True, shown=False)
+    assert again.criteria == built.criteria
+    assert len(calls(tiny)) == before  # a finished build asks nothing
+    assert counts == {1}
+    with pytest.raises(InputError, match="seed was 0"):
+        build(request(seed=5), shown=False)
+
+
+def test_a_dry_run_says_what_it_will_cost_and_begins_nothing(tiny):
+    text = dry_run(request())
+    assert "nothing was begun" in text
+    assert "a call of" in text
+    assert not (tiny / "water").exists()
+
+
+def test_a_folder_of_something_else_stays_as_it_is(tiny):
+    (tiny / "water").mkdir()
+    (tiny / "water" / "thesis.tex").write_text("dear")
+    with pytest.raises(InputError, match="exists and is no build"):
+        build(request(), shown=False)
+    with pytest.raises(InputError, match="holds no build to go on with"):
+        build(request(), resume=True, shown=False)
