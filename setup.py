@@ -5,6 +5,7 @@ Without a working compiler the installation goes on, and the package runs on its
 """
 
 from glob import glob
+from os.path import isfile
 from runpy import run_path
 
 from setuptools import Extension, find_packages, setup
@@ -56,7 +57,8 @@ setup(
         Extension(
             "painn_ase.native._native",
             [f"{SOURCES}/painn.cpp"],
-            depends=sorted(glob(f"{SOURCES}/**", recursive=True)),
+            # files alone: a folder among them would be copied as one, and fail
+            depends=sorted(path for path in glob(f"{SOURCES}/**", recursive=True) if isfile(path)),
             py_limited_api=True,
             optional=True,
         )

@@ -122,7 +122,7 @@ class Vibrations(Shown):
         return self.table()
 
 
-def vibrations(atoms: Atoms, *, fmax: float = 0.01) -> Vibrations:
+def vibrations(atoms: Atoms, *, fmax: float = 0.001) -> Vibrations:
     """Harmonic frequencies, infrared intensities and Raman activities of a relaxed structure.
 
     Hessian, Born charges and ∂α/∂r are exact derivatives of the attached `PaiNNCalculator`'s model in float64; one

@@ -22,7 +22,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--steps", type=whole(1), required=True, help="number of steps")
     p.add_argument("--record", nargs="*", default=[], metavar="PROPERTY", help="e.g. dipole polarizability velocities")
     p.add_argument("--every", type=whole(1), default=1, help="steps between records (default: %(default)s)")
-    p.add_argument("--frames-every", type=whole(1), default=10, help="steps between trajectory frames (%(default)s)")
+    p.add_argument("--frames-every", type=whole(1), default=100, help="steps between trajectory frames (%(default)s)")
     p.add_argument("--seed", type=whole(0), default=0, help="of all random numbers (default: %(default)s)")
     p.add_argument("--redraw", action="store_true", help="draw velocities anew, also where the file has some")
     p.add_argument("--resume", action="store_true", help="continue a stopped run to the last bit, or with more steps")

@@ -13,12 +13,9 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from painn_ase.cards.render import render_card
-    from painn_ase.model_files import save_model
     from painn_ase.training import load_config, train
 
     trained = train(load_config(options.config), resume=options.resume)
-    save_model(trained.model, trained.folder, card=render_card(trained.model))
     for part, evaluation in trained.evaluations.items():
         print(f"\n{part} ({evaluation.structures} structures)\n{evaluation.table()}")
     state = "finished" if trained.finished else "interrupted or out of time; --resume continues"

@@ -10,12 +10,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from painn_ase.errors import InputError, closest
+from painn_ase.errors import InputError, choice
+from painn_ase.importers.dialects import DIALECTS, Dialect
 
 if TYPE_CHECKING:
     from painn_ase.model import Model
 
-DIALECTS = ("schnetpack", "curator", "neuralforcefield")
+__all__ = ["DIALECTS", "Dialect", "convert"]
 
 
 def convert(dialect: str, path: str | Path, folder: str | Path, **keywords: Any) -> "Model":
@@ -23,8 +24,7 @@ def convert(dialect: str, path: str | Path, folder: str | Path, **keywords: Any)
 
     `keywords` are those of the dialect's `load`. Raises `InputError` that names the ones it needs or does not know.
     """
-    if dialect not in DIALECTS:
-        raise InputError(f"dialect: expected one of {', '.join(DIALECTS)}; got {dialect!r}{closest(dialect, DIALECTS)}")
+    choice("dialect", dialect, DIALECTS)
     load = import_module(f"painn_ase.importers.{dialect}").load
     known = {name: p for name, p in inspect.signature(load).parameters.items() if p.kind == p.KEYWORD_ONLY}
     missing = [name for name, p in known.items() if p.default is p.empty and name not in keywords]

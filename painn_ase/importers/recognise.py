@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from painn_ase.errors import InputError, ModelError
+from painn_ase.importers.dialects import DIALECTS
 
 _MOST = 64 * 2**20  # bytes of a pickle that are looked at
 _PICKLES = 4  # one after the other, in torch's old format: magic number, version, system, object
@@ -48,11 +49,6 @@ _TENSORS = {
     "nequip": "chemical_embedding",
     "ocpmodels": "message_layers.0.x_proj.0.weight",
     "torchmdnet": "representation_model.",
-}
-_DIALECTS = {
-    "schnetpack": ("interatomic_context_net", "intraatomic_context_net"),
-    "curator": ("scalar_message_mlp",),
-    "neuralforcefield": ("inv_message", "inv_dense"),
 }
 _STARTS = {
     b"\x89HDF\r\n\x1a\n": "an HDF5 file",
@@ -220,9 +216,9 @@ def _torchscript(clues: Clues) -> str:
 
 
 def _dialect(clues: Clues) -> str | None:
-    for dialect, parts in _DIALECTS.items():
-        if all(clues.has(part) for part in parts):
-            return dialect
+    for name, dialect in DIALECTS.items():
+        if all(clues.has(part) for part in dialect.tensors):
+            return name
     return None
 
 
@@ -268,7 +264,7 @@ def _other_network(clues: Clues) -> str | None:
 
 
 def _listed() -> str:
-    return ", ".join(_DIALECTS)
+    return ", ".join(DIALECTS)
 
 
 def _article(name: str) -> str:

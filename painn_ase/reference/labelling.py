@@ -17,7 +17,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from painn_ase.data.identity import fingerprint
-from painn_ase.errors import InputError, SimulationError
+from painn_ase.errors import InputError, SimulationError, whole
 from painn_ase.files import make_way
 from painn_ase.progress import Meter
 from painn_ase.reference.foreign import FromCalculator
@@ -67,12 +67,11 @@ def label(
     threads: of each process
     overwrite: begin anew where `output` exists
 
-    Each structure has a folder of its own, the calculator's `directory`, within `<output>.scratch`.
-
-    Every frame goes to the output as soon as it is done, and the output is put into the order of the input at the
-    end. Called again with the same recipe, for instance after a kill or with more frames, it computes only what is
-    missing. A frame whose calculation fails, in whatever way, is left out and recorded in `<output>.json`, beside the
-    recipe; what it wrote stays in its folder.
+    Each structure has a folder of its own, the calculator's `directory`, within `<output>.scratch`. Every frame goes to
+    the output as soon as it is done, and the output is put into the order of the input at the end. Called again with
+    the same recipe, for instance after a kill or with more frames, it computes only what is missing. A frame whose
+    calculation fails, in whatever way, is left out and recorded in `<output>.json`, beside the recipe; what it wrote
+    stays in its folder.
 
     energy (eV), forces (eV/Å), stress (eV/Å³) and dipole (e·Å) are what ASE's reader puts into `atoms.calc.results`;
     polarizability is in info, nine numbers in Å³. Positions are rounded to 8 decimals before the calculation, so the
@@ -83,33 +82,44 @@ def label(
     Raises `InputError` for impossible requests and an output of another recipe, `SimulationError` if every
     frame fails.
     """
-    structures = [rounded(atoms) for atoms in frames]
-    if not structures:
-        raise InputError("label: expected at least one frame; got none")
-    if processes < 1 or threads < 1:
-        raise InputError(f"expected processes and threads >= 1; got {processes} and {threads}")
-    wanted = tuple(name for name in UNITS if name in properties)
-    wanted += tuple(name for name in properties if name not in UNITS)  # refused by the labeller, with its list
-    output = Path(output)
+    structures, output = _checked(frames, processes, threads), Path(output)
     scratch = output.absolute().with_name(output.name + ".scratch")
+    wanted = _in_order(properties)
     labeller = _labeller(by, wanted, scratch, threads)
     labeller.check(structures)
-    if overwrite:
-        make_way([output, output.with_name(output.name + ".json")], overwrite=True)
-    units = {name: UNITS[name] for name in wanted}
-    journal = Journal(output, labeller.recipe() | {"properties": units})
-    keys = [fingerprint(atoms) for atoms in structures]
+    journal = _open_journal(output, labeller, wanted, overwrite)
     try:
-        return _fill(journal, structures, keys, labeller, processes, threads)
+        return _fill(journal, structures, labeller, processes, threads)
     finally:
         with suppress(OSError):  # folders of failures stay
             scratch.rmdir()
 
 
-def _fill(
-    journal: Journal, structures: list[Atoms], keys: list[str], labeller: Labeller, processes: int, threads: int
-) -> Labelled:
+def _checked(frames: Iterable[Atoms], processes: int, threads: int) -> list[Atoms]:
+    """The structures as they are written; `InputError` for none of them, or for impossible counts."""
+    whole("processes", processes, 1)
+    whole("threads", threads, 1)
+    structures = [rounded(atoms) for atoms in frames]
+    if not structures:
+        raise InputError("label: expected at least one frame; got none")
+    return structures
+
+
+def _in_order(properties: Sequence[str]) -> tuple[str, ...]:
+    """The properties in the order of `UNITS`; unknown ones last, for the labeller to refuse with its list."""
+    return (*(name for name in UNITS if name in properties), *(name for name in properties if name not in UNITS))
+
+
+def _open_journal(output: Path, labeller: Labeller, properties: tuple[str, ...], overwrite: bool) -> Journal:
+    """What was labelled before by the same recipe, to be gone on with; nothing if `overwrite`."""
+    if overwrite:
+        make_way([output, output.with_name(output.name + ".json")], overwrite=True)
+    return Journal(output, labeller.recipe() | {"properties": {name: UNITS[name] for name in properties}})
+
+
+def _fill(journal: Journal, structures: list[Atoms], labeller: Labeller, processes: int, threads: int) -> Labelled:
     """Labels what the journal lacks and finishes it."""
+    keys = [fingerprint(atoms) for atoms in structures]
     missing = {key: index for index, key in reversed(list(enumerate(keys))) if key not in journal.done}
     todo = sorted(missing.values())
     failed: dict[int, str] = {}

@@ -3,6 +3,7 @@
 V. Zaverkin et al., NeurIPS 2024, arXiv:2405.14253 ("the paper" below), written from the equations.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -111,16 +112,21 @@ class ICTP(Representation):
         self.embedding = nn.Embedding(embeddings, features)
         self.species_embedding = nn.Embedding(embeddings, types)
         nn.init.normal_(self.species_embedding.weight, std=types**-0.5)
-        # sin(πd/rc)/d starts from π/rc: times rc/π, all lengths are alike
-        gain = cutoff / math.pi if self.config["radial"]["kind"] == "bessel" else 1.0
-        self.layers = nn.ModuleList()
-        for t in range(interactions):
-            before, after = hidden_rank if t else 0, hidden_rank if t < interactions - 1 else output_rank
-            filters = RadialNetwork((self.radial.count, *radial_layers, (before + 1) * features), gain)
-            two_body = TwoBody(features, before, max_rank, filters)
-            products = ProductBasis(features, max_rank, after, correlation, types, coupled)
-            self.layers.append(Layer(two_body, products, features, types))
+        ranks = [0, *[hidden_rank] * (interactions - 1), output_rank]  # of the features between the rounds
+        self.layers = nn.ModuleList(self._layer(*pair) for pair in itertools.pairwise(ranks))
         self.readouts = nn.ModuleList(RankLinear(0, features, features) for _ in range(interactions - 1))
+
+    def _layer(self, before: int, after: int) -> Layer:
+        """One round, from features up to rank `before` to features up to rank `after`."""
+        options, features = self.config, self.features
+        # sin(πd/rc)/d starts from π/rc: times rc/π, all lengths are alike
+        gain = self.cutoff / math.pi if options["radial"]["kind"] == "bessel" else 1.0
+        filters = RadialNetwork((self.radial.count, *options["radial_layers"], (before + 1) * features), gain)
+        two_body = TwoBody(features, before, options["max_rank"], filters)
+        products = ProductBasis(
+            features, options["max_rank"], after, options["correlation"], options["types"], options["coupled"]
+        )
+        return Layer(two_body, products, features, options["types"])
 
     def forward(self, graph: AtomicGraph, vectors: Tensor) -> AtomFeatures:
         near, species, h = self._inputs(graph, vectors)

@@ -93,14 +93,8 @@ def check_calculator(
     if unknown or not given:
         wanted = f"checks: expected some of {', '.join(CHECKS)}; got {unknown}" if unknown else "expected structures"
         raise InputError(f"check_calculator: {wanted}")
-    families = [list(nasty(one, f"{k}: {one.get_chemical_formula()}").items()) for k, one in enumerate(given)]
     subject = Subject(calc)
-    cases: list[Case] = []
-    outcomes: list[Outcome] = []
-    for family in families:
-        for n, (label, atoms) in enumerate(family if relatives else family[:1]):
-            outcomes.append(_accepts(subject, Case(label, atoms), must=n == 0))
-            cases += [Case(label, atoms)] if outcomes[-1].status == "pass" else []
+    cases, outcomes = _accepted(subject, given, relatives)
     if not cases:
         return Report(subject.name, tuple(outcomes))
     first = max(cases, key=lambda case: (len(set(case.atoms.numbers)), min(len(case.atoms), 3)))
@@ -114,6 +108,18 @@ def check_calculator(
         else:
             outcomes.append(_run(name, partial(memory(calls), subject, first), first.label))
     return Report(subject.name, tuple(outcomes), _precision(subject, first))
+
+
+def _accepted(subject: Subject, given: Sequence[Atoms], relatives: bool) -> tuple[list[Case], list[Outcome]]:
+    """The structures, and their relatives if wanted, that the calculator accepts; and what it said of each."""
+    families = [list(nasty(one, f"{k}: {one.get_chemical_formula()}").items()) for k, one in enumerate(given)]
+    cases: list[Case] = []
+    outcomes: list[Outcome] = []
+    for family in families:
+        for n, (label, atoms) in enumerate(family if relatives else family[:1]):
+            outcomes.append(_accepts(subject, Case(label, atoms), must=n == 0))
+            cases += [Case(label, atoms)] if outcomes[-1].status == "pass" else []
+    return cases, outcomes
 
 
 def _accepts(subject: Subject, case: Case, must: bool) -> Outcome:

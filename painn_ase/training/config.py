@@ -67,7 +67,7 @@ class Architecture:
 class LossWeights:
     """Dimensionless: each error is divided by the RMS of the labels first. `Loss` says what `kind` means."""
 
-    kind: Literal["squared", "absolute"] = "squared"
+    kind: Literal["squared", "absolute"] = "absolute"
     energy: float = at_least(0.0, 0.1)
     forces: float = at_least(0.0, 1.0)
     stress: float = at_least(0.0, 0.1)
@@ -107,7 +107,7 @@ class Run:
     start: Path | None = None  # model folder to go on from with fresh moments of the optimizer; random weights without
     epochs: int = at_least(1, 1000)
     hours: float = at_least(0.0, 0.0)  # of epochs, resumed parts added up; 0: as many as it takes
-    batch_size: int = at_least(1, 10)
+    batch_size: int = at_least(1, 5)
     seed: int = at_least(0, 0)
     device: str = "cpu"
     dtype: Literal["float32", "float64"] = "float32"  # of the network; geometry and sums are float64

@@ -3,8 +3,10 @@
 import hashlib
 import logging
 from collections.abc import Iterable, Sequence, Set
+from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 
 from painn_ase.data import check, read_frames
 from painn_ase.data.labels import check_dialect, check_keys
@@ -13,6 +15,8 @@ from painn_ase.training.config import Data, Split
 from painn_ase.training.data import MOLECULAR, Example, make_examples
 
 logger = logging.getLogger(__name__)
+
+_PARTS = ("train", "validation", "test")
 
 _LOOKED_AT = 600  # frames, for a second; painn-ase convert --check looks at all
 
@@ -25,28 +29,8 @@ def load_splits(
     `known` are geometries that trained the model to go on from. A split leaves them to training; files of validation
     and test frames must hold none of them, and none of the training frames: `InputError` says which ones they do.
     """
-    group = data.split.key if data.split.by == "info" else None
-    files = {
-        part: [(path, read_frames(path)) for path in getattr(data, part)] for part in ("train", "validation", "test")
-    }
-    made: dict[str, list[Example]] = {}
-    for part, found in files.items():
-        if found:
-            names = ", ".join(path.name for path, _ in found)
-            check_keys([atoms for _, frames in found for atoms in frames], data.labels, f"{names}: ")
-        for path, frames in found:
-            check_dialect(frames, data.labels, f"{path.name}: ")
-            made.setdefault(part, []).extend(
-                make_examples(
-                    frames,
-                    data.labels,
-                    cutoff,
-                    charge=data.charge,
-                    group=group if part == "train" else None,
-                    molecular=molecular,
-                    where=f"{path.name}, ",
-                )
-            )
+    files = {part: [(path, read_frames(path)) for path in getattr(data, part)] for part in _PARTS}
+    made = {part: _examples(part, found, data, cutoff, molecular) for part, found in files.items()}
     examples = made["train"]
     train = list(range(len(examples)))
     if data.validation:
@@ -68,6 +52,36 @@ def load_splits(
     for finding in check([atoms for _, frames in files["train"] for atoms in frames], data.labels, most=_LOOKED_AT):
         logger.warning("training data: %s", finding)
     return splits
+
+
+def _examples(
+    part: str, files: list[tuple[Path, list[Atoms]]], data: Data, cutoff: float, molecular: Set[str]
+) -> list[Example]:
+    """The examples of one part's files, whose labels are looked at first; those of training know their groups.
+
+    part: "train", "validation" or "test"
+    files: with their frames
+    data: labels, charge and split
+    cutoff: of the pairs, in Å
+    molecular: properties that periodic frames do not have
+    """
+    if files:
+        names = ", ".join(path.name for path, _ in files)
+        check_keys([atoms for _, frames in files for atoms in frames], data.labels, f"{names}: ")
+    group = data.split.key if data.split.by == "info" and part == "train" else None
+    made: list[Example] = []
+    for path, frames in files:
+        check_dialect(frames, data.labels, f"{path.name}: ")
+        made += make_examples(
+            frames,
+            data.labels,
+            cutoff,
+            charge=data.charge,
+            group=group,
+            molecular=molecular,
+            where=f"{path.name}, ",
+        )
+    return made
 
 
 def _check_parts(splits: dict[str, list[Example]], labels: Iterable[str]) -> None:

@@ -17,6 +17,7 @@ import ase
 import numpy as np
 import torch
 
+from painn_ase.cards.render import render_card
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.model import Model
 from painn_ase.model_files import WEIGHTS, load_model, save_model
@@ -224,7 +225,7 @@ class _Run:
         save_state(self.folder / CHECKPOINT, groups, scalars)
         if self.at.best_epoch:
             with self._best_weights() as model:
-                save_model(model, self.folder / MODEL, provenance=self.provenance(), errors=model.errors)
+                self._save_model(model)
         self.saved_at = time.monotonic()
 
     def result(self, tested: bool) -> Trained:
@@ -238,9 +239,15 @@ class _Run:
                 if tested or part == "validation"
             }
             best.errors = {part: evaluation.to_dict() for part, evaluation in evaluations.items()}
-            folder = save_model(best, self.folder / MODEL, provenance=self.provenance(), errors=best.errors)
+            self._save_model(best)
+        folder = self.folder / MODEL
         model = load_model(folder)
         return Trained(model, folder, self.at.epoch, self.at.best_epoch, self.done, evaluations)
+
+    def _save_model(self, model: Model) -> None:
+        """Writes the model folder with a card that says no more than its header."""
+        model.name, model.provenance = MODEL, self.provenance()
+        save_model(model, self.folder / MODEL, card=render_card(model))
 
     @contextmanager
     def _best_weights(self) -> Any:

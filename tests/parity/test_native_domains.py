@@ -87,12 +87,10 @@ def test_every_instruction_set(instruction_set):
 
 @pytest.mark.parametrize("images", [False, True])
 def test_cells_smaller_than_the_cutoff_molecules_and_empty_domains(images):
-    model = random_model(**ENERGY)
+    model = random_model(**ENERGY)  # and more domains than some have atoms
     for atoms in (bulk("Si"), molecule("CH3CH2OH"), Atoms("O", pbc=False), Atoms("OH", [[0, 0, 0], [0, 0, 1]])):
         atoms.rattle(0.05, seed=2)
-        assert_same(
-            model, atoms, evaluate_in_slabs(model, atoms, 3, images=images)
-        )  # more domains than some have atoms
+        assert_same(model, atoms, evaluate_in_slabs(model, atoms, 3, images=images))
 
 
 def test_bits_do_not_depend_on_threads():

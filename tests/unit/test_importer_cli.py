@@ -11,7 +11,6 @@ from foreign_checkpoints import small_network, small_pickle
 
 from painn_ase import load_model
 from painn_ase.cli import main
-from painn_ase.cli.import_ import OPTIONS
 from painn_ase.errors import InputError
 from painn_ase.importers import DIALECTS, convert
 
@@ -55,7 +54,7 @@ def test_options_of_another_dialect_and_unknown_dialects_are_refused(tmp_path):
 def test_help_of_a_dialect_lists_the_options_it_takes(dialect, capsys):
     load = import_module(f"painn_ase.importers.{dialect}").load
     takes = {name for name, p in inspect.signature(load).parameters.items() if p.kind == p.KEYWORD_ONLY}
-    assert set(OPTIONS[dialect]) == takes
+    assert set(DIALECTS[dialect].options) == takes
     with pytest.raises(SystemExit):
         main(["import", dialect, "--help"])
     shown = set(re.findall(r"--([a-z-]+)", capsys.readouterr().out)) - {"help", "overwrite"}

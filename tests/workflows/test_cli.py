@@ -1,13 +1,18 @@
 """The command line: every verb helps, works, and fails in one sentence."""
 
+import argparse
+import inspect
 import shutil
 from pathlib import Path
 
 import ase.io
 import pytest
 
-from painn_ase.cli import VERBS, main
+from painn_ase import relax, run_md, run_rpmd, vibrations
+from painn_ase.cards.measure import Measurements
+from painn_ase.cli import VERBS, main, parser
 from painn_ase.model_files import find_model
+from painn_ase.simulate import Output
 
 DATA = Path(__file__).parents[2] / "models" / "ethanol" / "data"
 
@@ -138,3 +143,18 @@ def test_mistakes_are_one_sentence_and_exit_code_two(words, message, capsys):
     assert message in error
     assert "Traceback" not in error
     assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "function"),
+    [("md", run_md), ("rpmd", run_rpmd), ("relax", relax), ("vibrations", vibrations), ("card", Measurements)],
+)
+def test_numbers_the_command_line_takes_by_default_are_those_of_python(verb, function):
+    verbs = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
+    defaults = {a.dest: a.default for a in verbs[verb]._actions if isinstance(a.default, int | float)}
+    if "frames_every" in defaults:
+        assert defaults["frames_every"] == Output().trajectory_every
+    of_python = {name: p.default for name, p in inspect.signature(function).parameters.items()}
+    shared = defaults.keys() & of_python.keys()
+    assert shared
+    assert {name: defaults[name] for name in shared} == {name: of_python[name] for name in shared}

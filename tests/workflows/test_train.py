@@ -18,6 +18,7 @@ from ase.build import molecule
 from ase.calculators.morse import MorsePotential
 from safetensors.numpy import load_file
 
+from painn_ase.cards.render import render_card
 from painn_ase.errors import InputError, ModelError, SimulationError
 from painn_ase.model_files import load_model
 from painn_ase.training import Label, evaluate_model, parity_plot, parse_config, read_frames, train, trainer
@@ -101,6 +102,9 @@ def test_a_small_network_learns_every_property_of_a_few_frames(table, tmp_path):
     for name, comparison in evaluate_model(result.model, frames, config.data.labels).comparisons.items():
         rmse = np.sqrt(np.mean((comparison.predicted - comparison.reference) ** 2))
         assert rmse < 0.1 * spread[name], name
+    card = (result.folder / "card.md").read_text(encoding="utf-8")
+    assert card == render_card(load_model(result.folder))  # train() writes it, whoever calls
+    assert "## Errors: validation (2 structures)" in card
 
 
 @pytest.mark.parametrize("schedule", [{"kind": "cosine"}, {"kind": "plateau"}, {"minutes": 4 / 60}])

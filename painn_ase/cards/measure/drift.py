@@ -66,7 +66,7 @@ def drift_check(
         "temperature": temperature,
         "timestep": timestep,
         "seed": seed,
-        "output": Output(trajectory_every=10**9),
+        "output": Output(trajectory_every=None),
         "progress": False,
     }
     with TemporaryDirectory() as folder, warnings.catch_warnings():

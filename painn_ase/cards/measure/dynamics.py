@@ -96,57 +96,69 @@ def dynamics_check(
     every = every or (80 if beads > 1 else 20)
     moving = atoms.copy()
     calculator = moving.calc = calculator_of(model)
-    stopped = None
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", CoverageWarning)  # it is counted below
-        path = Path(folder) / "md"
-        common: dict[str, Any] = {
-            "steps": round(1000 * ps / timestep),
-            "path": path,
-            "temperature": temperature,
-            "timestep": timestep,
-            "seed": seed,
-            "output": Output(trajectory_every=10**9),
-            "progress": False,
-        }
-        run: Run
-        try:
-            if beads > 1:
-                record = {"bead_positions": every}
-                equilibration = min(1.0, ps)  # a trial of less than a picosecond need not wait for one
-                run = run_rpmd(
-                    moving, beads=beads, thermostat="trpmd", record=record, equilibration=equilibration, **common
-                )
-            else:
-                run = run_md(moving, record={"positions": every}, **common)
-        except SimulationError as error:
-            stopped = str(error).split("; the last good frame")[0]
-            run = (RingPolymerRun if beads > 1 else Run).load(path)
-        summary = run.summary
-        times, positions = run.observables("bead_positions" if beads > 1 else "positions")
-        about = run.metadata["coupling"]
-    times, positions = np.repeat(times, beads), positions.reshape(-1, len(atoms), 3)
+        common = {"temperature": temperature, "timestep": timestep, "seed": seed}
+        run, times, positions = _run(moving, Path(folder) / "md", ps, beads, every, common)
     longest, broken = _watch_bonds(atoms, times, positions)
     outside, first = _watch_coverage(calculator, atoms, times, positions)
     return Dynamics(
-        ps=summary["time_ps"],
         asked_ps=ps,
         timestep_fs=timestep,
         temperature_K=temperature,
-        mean_temperature_K=summary["temperature"],
         bonds=len(bonds(atoms)[0]),
         longest_bond=longest,
         broken=broken,
         outside=outside,
         first_outside=first,
-        stopped=stopped,
-        steps_per_second=summary["steps_per_second"],
         looked_every_fs=every * timestep,
-        thermostat=about,
         backend=calculator.backend.name,
         formula=atoms.get_chemical_formula(),
         beads=beads,
+        **run,
     )
+
+
+def _run(
+    atoms: Atoms, path: Path, ps: float, beads: int, every: int, common: dict[str, Any]
+) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """The dynamics of `dynamics_check`: what `Dynamics` says of them, times (fs) and positions (times, atoms, 3).
+
+    atoms: moved, with their calculator
+    path: of the run's files
+    ps: length of the run in ps
+    beads: number of beads; one is classical
+    every: steps between recorded positions
+    common: temperature (K), timestep (fs) and seed
+    """
+    common = {
+        **common,
+        "steps": round(1000 * ps / common["timestep"]),
+        "path": path,
+        "output": Output(trajectory_every=None),
+        "progress": False,
+    }
+    stopped = None
+    run: Run
+    try:
+        if beads > 1:
+            record = {"bead_positions": every}
+            equilibration = min(1.0, ps)  # a trial of less than a picosecond need not wait for one
+            run = run_rpmd(atoms, beads=beads, thermostat="trpmd", record=record, equilibration=equilibration, **common)
+        else:
+            run = run_md(atoms, record={"positions": every}, **common)
+    except SimulationError as error:
+        stopped = error.reason if error.step is None else f"step {error.step}: {error.reason}"
+        run = (RingPolymerRun if beads > 1 else Run).load(path)
+    times, positions = run.observables("bead_positions" if beads > 1 else "positions")
+    found = {
+        "ps": run.summary["time_ps"],
+        "mean_temperature_K": run.summary["temperature"],
+        "steps_per_second": run.summary["steps_per_second"],
+        "thermostat": run.metadata["coupling"],
+        "stopped": stopped,
+    }
+    return found, np.repeat(times, beads), positions.reshape(-1, len(atoms), 3)
 
 
 def bonds(atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

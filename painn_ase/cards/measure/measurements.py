@@ -12,9 +12,9 @@ import ase.io
 from ase import Atoms
 
 from painn_ase.cards.measure.committee import committee
-from painn_ase.cards.measure.drift import drift_check
+from painn_ase.cards.measure.drift import Drift, drift_check
 from painn_ase.cards.measure.dynamics import dynamics_check
-from painn_ase.cards.measure.harmonic import harmonic_check
+from painn_ase.cards.measure.harmonic import HarmonicCheck, harmonic_check
 from painn_ase.cards.measure.picture import harmonic_picture
 from painn_ase.cards.measure.rest import AT_REST, measure_at_rest
 from painn_ase.cards.render import render_card
@@ -50,60 +50,87 @@ def measure(model: str | Path, wanted: Measurements, others: Sequence[str | Path
     header does not have it. `say` is called with text about each part. Raises `InputError` for files that lack what a
     check needs.
     """
-    folder = find_model(model)
-    subject = load_model(folder)
-    members = [subject, *(load_model(other) for other in others)]
-    driver = subject if len(members) == 1 else members
-    start = _structure(wanted, folder) if wanted.nve or wanted.md else Atoms()
-
-    def store() -> None:
-        save_model(subject, folder, card=render_card(subject))
-
+    card = _Card.open(model, others, say)
+    start = _structure(wanted, card.folder) if wanted.nve or wanted.md else Atoms()
     if wanted.coverage:
-        _add_coverage(subject, wanted.coverage)
-        store()
-    if wanted.again or not AT_REST.intersection(subject.checks):
-        subject.checks |= measure_at_rest(driver, _known_structure(wanted, folder), say)
-        store()
+        _add_coverage(card.subject, wanted.coverage)
+        card.store()
+    if wanted.again or not AT_REST.intersection(card.subject.checks):
+        card.subject.checks |= measure_at_rest(card.driver, _known_structure(wanted, card.folder), say)
+        card.store()
     if wanted.test:
-        frames, labels = read_frames(wanted.test), trained_labels(subject)
-        evaluation = evaluate_model(subject, frames, labels, group=wanted.group)
-        subject.errors["test"] = evaluation.to_dict()
-        say(evaluation.table())
-        if others:
-            together = committee(members, frames, labels, group=wanted.group)
-            subject.checks["committee"] = together.to_dict()
-            say(f"committee of {len(members)}\n{together.evaluation.table()}")
-        store()
+        _measure_errors(card, wanted)
+        card.store()
     if wanted.harmonic:
-        check = harmonic_check(driver, read_frames(wanted.harmonic))
-        subject.checks["harmonic"] = check.to_dict() | {"members": len(members)}
-        say(check.table())
-        if wanted.picture:
-            subject.checks["harmonic"]["picture"] = Path(os.path.relpath(wanted.picture, folder)).as_posix()
-            say(f"picture: {harmonic_picture(check, wanted.picture, subject.name)}")
-        store()
+        _measure_harmonic(card, wanted)
+        card.store()
     if wanted.nve:
-        drift = drift_check(driver, start, ps=wanted.nve, timestep=wanted.timestep)
-        subject.checks["nve"] = drift.to_dict() | {"members": len(members)}
-        say(str(drift))
-        store()
+        drift = drift_check(card.driver, start, ps=wanted.nve, timestep=wanted.timestep)
+        card.keep("nve", drift)
+        card.store()
     for temperature, ps, *more in wanted.md:
         beads = int(more[0]) if more else 1
-        run = dynamics_check(
-            driver,
-            start,
-            temperature=temperature,
-            ps=ps,
-            beads=beads,
-            timestep=None if beads > 1 else wanted.timestep,
-        )
+        timestep = None if beads > 1 else wanted.timestep
+        run = dynamics_check(card.driver, start, temperature=temperature, ps=ps, beads=beads, timestep=timestep)
         name = f"{temperature:g} K" + (f", {beads} beads" if beads > 1 else "")
-        subject.checks.setdefault("md", {})[name] = run.to_dict() | {"members": len(members)}
+        card.subject.checks.setdefault("md", {})[name] = run.to_dict() | {"members": len(card.members)}
         say(str(run))
-        store()
-    store()
-    return subject
+        card.store()
+    card.store()
+    return card.subject
+
+
+@dataclass(frozen=True)
+class _Card:
+    """A card that is being written."""
+
+    folder: Path
+    members: tuple[Model, ...]  # of the committee, the model itself first
+    say: Callable
+
+    @classmethod
+    def open(cls, model: str | Path, others: Sequence[str | Path], say: Callable) -> _Card:
+        folder = find_model(model)
+        return cls(folder, (load_model(folder), *map(load_model, others)), say)
+
+    @property
+    def subject(self) -> Model:
+        """The model whose card it is."""
+        return self.members[0]
+
+    @property
+    def driver(self) -> Model | Sequence[Model]:
+        """What moves atoms: the model, or the committee."""
+        return self.subject if len(self.members) == 1 else self.members
+
+    def keep(self, name: str, found: Drift | HarmonicCheck) -> None:
+        self.subject.checks[name] = found.to_dict() | {"members": len(self.members)}
+        self.say(str(found))
+
+    def store(self) -> None:
+        save_model(self.subject, self.folder, card=render_card(self.subject))
+
+
+def _measure_errors(card: _Card, wanted: Measurements) -> None:
+    """Errors on the test files, of the model and of the committee."""
+    frames, labels = read_frames(wanted.test), trained_labels(card.subject)
+    evaluation = evaluate_model(card.subject, frames, labels, group=wanted.group)
+    card.subject.errors["test"] = evaluation.to_dict()
+    card.say(evaluation.table())
+    if len(card.members) > 1:
+        of_all = committee(card.members, frames, labels, group=wanted.group)
+        card.subject.checks["committee"] = of_all.to_dict()
+        card.say(f"committee of {len(card.members)}\n{of_all.evaluation.table()}")
+
+
+def _measure_harmonic(card: _Card, wanted: Measurements) -> None:
+    """The harmonic check, and its picture where one is wanted."""
+    check = harmonic_check(card.driver, read_frames(wanted.harmonic))
+    card.keep("harmonic", check)
+    if wanted.picture:
+        place = Path(os.path.relpath(wanted.picture, card.folder)).as_posix()
+        card.subject.checks["harmonic"]["picture"] = place
+        card.say(f"picture: {harmonic_picture(check, wanted.picture, card.subject.name)}")
 
 
 def _structure(wanted: Measurements, folder: Path) -> Atoms:
