@@ -15,12 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from identical import check_same_run, readable
 from kills import Subject, ended, forked, md, rpmd, training
 
 from painn_ase import PaiNNCalculator, load_model
 from painn_ase.cli import main as command_line
 from painn_ase.errors import StorageError
+
+from helpers.identical import check_same_run, readable
 
 REFUSAL = "cannot be written: No space left on device"
 SHARE = 0.8  # of the space that a whole run takes

@@ -32,9 +32,7 @@ import numpy as np
 import torch
 from ase.build import bulk, molecule
 from ase.calculators.morse import MorsePotential
-from identical import check_same_frames, check_same_run, check_same_state, frames_of, readable
 from safetensors.numpy import load_file
-from stopped import Forgetful
 
 from painn_ase import PaiNNCalculator, load_model
 from painn_ase.simulate import MTK, Analysis, Output, Protocol, relax, run_md, simulate_spectra
@@ -43,6 +41,9 @@ from painn_ase.simulate.run.restart import Restart
 from painn_ase.simulate.spectrum import recorded
 from painn_ase.structures import read_structure
 from painn_ase.training import parse_config, train
+
+from helpers.identical import check_same_frames, check_same_run, check_same_state, frames_of, readable
+from helpers.stopped import Forgetful
 
 OFTEN = 0.02  # s between checkpoints, and between syncs: many of each in the life of a run
 

@@ -12,7 +12,7 @@ from painn_ase.errors import InputError
 from painn_ase.lammps import Conditions, observables, pack, read_dump, read_log, write_input
 from painn_ase.lammps.input import data_file
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 DUMP = """ITEM: UNITS
 {units}

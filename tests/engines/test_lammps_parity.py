@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
-from native_systems import water_box
 
 from painn_ase import PaiNNCalculator, load_model
 from painn_ase.model import Model
 
-from lammps_runs import BAR, Setting, evaluate, turned
-from random_models import random_model
+from helpers.lammps_runs import BAR, Setting, evaluate, turned
+from helpers.native_systems import water_box
+from helpers.random_models import random_model
 
 pytestmark = [
     pytest.mark.lammps,

@@ -17,8 +17,8 @@ from painn_ase.lammps.build import HERE, KERNEL
 from painn_ase.lammps.input import data_file
 from painn_ase.native.recipe import UNITS
 
-from lammps_runs import Setting, lammps, script
-from random_models import random_model
+from helpers.lammps_runs import Setting, lammps, script
+from helpers.random_models import random_model
 
 PAIR = "pair_style painn 0.painn\n"
 

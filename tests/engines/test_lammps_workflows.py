@@ -10,7 +10,7 @@ from painn_ase.cli import main
 from painn_ase.lammps import observables, pack, read_dump, read_log
 from painn_ase.lammps.input import data_file
 
-from lammps_runs import Setting, evaluate, lammps
+from helpers.lammps_runs import Setting, evaluate, lammps
 
 pytestmark = [pytest.mark.lammps, pytest.mark.slow]
 

@@ -13,7 +13,7 @@ from painn_ase import PaiNNCalculator
 from painn_ase.engines.torch_sim import PaiNNModel
 from painn_ase.errors import InputError
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 
 def crystals():

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from native_systems import RUNNABLE
 from torch import Tensor
 
 from painn_ase.derivatives import evaluate
@@ -19,8 +18,9 @@ from painn_ase.nn.fused import Operation, fusible, plain_torch, product, without
 from painn_ase.nn.message import MESSAGE, message
 from painn_ase.nn.update import GATE, norms
 
-from random_models import random_model
-from systems import NASTY
+from helpers.native_systems import RUNNABLE
+from helpers.random_models import random_model
+from helpers.systems import NASTY
 
 pytestmark = pytest.mark.skipif(not RUNNABLE, reason="the compiled library was not built")
 

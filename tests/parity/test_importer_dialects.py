@@ -7,7 +7,6 @@ import pytest
 import torch
 from ase import Atoms
 from ase.calculators.fd import calculate_numerical_forces
-from foreign_checkpoints import SchNetPackPickle
 from torch import nn
 
 from painn_ase import PaiNNCalculator, load_model
@@ -17,6 +16,8 @@ from painn_ase.errors import ModelError
 from painn_ase.importers import convert, curator, neuralforcefield
 from painn_ase.neighbors import graph_of
 from painn_ase.units import BOHR, KCAL_PER_MOL
+
+from helpers.foreign_checkpoints import SchNetPackPickle
 
 F, ROUNDS, COUNT, CUTOFF = 6, 2, 20, 4.0
 NUMBERS = np.array([8, 1, 1, 6, 1])

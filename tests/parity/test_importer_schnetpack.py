@@ -7,7 +7,6 @@ import pytest
 import torch
 from ase import Atoms
 from ase.io import read
-from foreign_checkpoints import SchNetPackPickle, reference, small_network, small_pickle
 
 from painn_ase import load_model, neighbors
 from painn_ase.backends import TorchBackend
@@ -17,6 +16,8 @@ from painn_ase.graph import batch
 from painn_ase.heads.frame import Fragments
 from painn_ase.importers import convert, schnetpack
 from painn_ase.units import BOHR, DEBYE, HARTREE, KCAL_PER_MOL, POLARIZABILITY_VOLUME
+
+from helpers.foreign_checkpoints import SchNetPackPickle, reference, small_network, small_pickle
 
 # both codes sum the same float64 terms in other orders: 1e-13 was seen, the claim is 1e-9
 EXACT = 1e-9

@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from native_systems import RUNNABLE, pulled, water_box
 
 from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.backends import tables as tabulation
@@ -19,8 +18,9 @@ from painn_ase.native.library import INSTRUCTION_SET_VARIABLE, why_unavailable
 from painn_ase.neighbors import graph_of
 from painn_ase.nn.radial import CUTOFFS
 
-from random_models import NATIVE, random_model
-from systems import NASTY
+from helpers.native_systems import RUNNABLE, pulled, water_box
+from helpers.random_models import NATIVE, random_model
+from helpers.systems import NASTY
 
 pytestmark = pytest.mark.skipif(why_unavailable() is not None, reason=str(why_unavailable()))
 
@@ -110,9 +110,9 @@ FORK = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from painn_ase.backends import NativeBackend
-from native_systems import water_box
+from helpers.native_systems import water_box
 from painn_ase.neighbors import graph_of
-from random_models import random_model
+from helpers.random_models import random_model
 model = random_model()
 native = NativeBackend(model, threads=2)
 graph = graph_of(water_box(2), model.cutoff)

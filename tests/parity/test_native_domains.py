@@ -5,14 +5,14 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.neighborlist import neighbor_list
-from native_systems import RUNNABLE, water_box
 
 from painn_ase import PaiNNCalculator
 from painn_ase.backends.kernel import Kernel
 from painn_ase.native import library as c
 
-from domains import Slab, evaluate_in_slabs
-from random_models import NATIVE, random_model
+from helpers.domains import Slab, evaluate_in_slabs
+from helpers.native_systems import RUNNABLE, water_box
+from helpers.random_models import NATIVE, random_model
 
 pytestmark = pytest.mark.skipif(not RUNNABLE, reason="the native kernel was not built")
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from native_systems import RUNNABLE
 
 from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.errors import InputError
@@ -11,7 +10,8 @@ from painn_ase.graph import AtomicGraph, batch
 from painn_ase.native.library import why_unavailable
 from painn_ase.neighbors import graph_of, neighbor_list
 
-from random_models import random_model
+from helpers.native_systems import RUNNABLE
+from helpers.random_models import random_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(why_unavailable() is not None, reason=str(why_unavailable()))]
 

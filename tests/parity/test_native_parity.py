@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from native_systems import RUNNABLE, pulled, water_box
 
 from painn_ase import load_model
 from painn_ase.backends import NativeBackend, TorchBackend
@@ -13,8 +12,9 @@ from painn_ase.native.library import why_unavailable
 from painn_ase.neighbors import graph_of
 from painn_ase.structures import read_structure
 
-from random_models import NATIVE, random_model
-from systems import NASTY
+from helpers.native_systems import RUNNABLE, pulled, water_box
+from helpers.random_models import NATIVE, random_model
+from helpers.systems import NASTY
 
 pytestmark = pytest.mark.skipif(why_unavailable() is not None, reason=str(why_unavailable()))
 

@@ -5,13 +5,13 @@ import copy
 import numpy as np
 import pytest
 import torch
-from native_systems import RUNNABLE
 
 from painn_ase.derivatives import evaluate
 from painn_ase.native.library import why_unavailable
 from painn_ase.training.data import collate
 
-from training_cases import Case, make_case, worst_error
+from helpers.native_systems import RUNNABLE
+from helpers.training_cases import Case, make_case, worst_error
 
 pytestmark = pytest.mark.skipif(why_unavailable() is not None, reason="the compiled library was not built")
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import molecule
-from native_systems import water_box
 
 from painn_ase.derivatives import evaluate
 from painn_ase.native.library import why_unavailable
@@ -20,8 +19,9 @@ from painn_ase.training.data import Example
 from painn_ase.training.loss import Loss
 from painn_ase.training.torch_step import TorchStep
 
-from random_models import random_model
-from training_cases import Case, make_case, worst_error
+from helpers.native_systems import water_box
+from helpers.random_models import random_model
+from helpers.training_cases import Case, make_case, worst_error
 
 pytestmark = pytest.mark.skipif(why_unavailable() is not None, reason="the compiled library was not built")
 

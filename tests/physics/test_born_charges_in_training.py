@@ -13,8 +13,8 @@ from painn_ase.training.config import Label
 from painn_ase.training.data import collate, make_examples
 from painn_ase.training.loss import Loss
 
-from random_models import random_model
-from systems import molecule, triclinic
+from helpers.random_models import random_model
+from helpers.systems import molecule, triclinic
 
 BORN = "born_effective_charges"
 CASES = [

@@ -13,7 +13,7 @@ from painn_ase.cli import main
 from painn_ase.model_files import bundled_models, find_model, read_header
 from painn_ase.structures import EXAMPLE, read_structure
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 
 def with_epsilon(name: str, epsilon: float) -> Model:

@@ -9,8 +9,8 @@ from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_s
 from painn_ase import PaiNNCalculator
 from painn_ase.nn.radial import build_cutoff
 
-from random_models import ARCHITECTURES, random_model
-from systems import NASTY
+from helpers.random_models import ARCHITECTURES, random_model
+from helpers.systems import NASTY
 
 
 @pytest.fixture(scope="module", params=sorted(ARCHITECTURES))

@@ -14,7 +14,7 @@ from painn_ase.heads.frame import fragments
 from painn_ase.neighbors import graph_of
 from painn_ase.nn.cartesian import stf
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 CUTOFF = 4.0
 HEADS = {"energy": {}, "dipole": {}, "polarizability": {}, "quadrupole": {}, "hyperpolarizability": {}}

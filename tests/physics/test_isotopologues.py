@@ -9,7 +9,7 @@ from painn_ase import PaiNNCalculator, relax, vibrations
 from painn_ase.simulate.replicas.batch import Batched, OneByOne
 from painn_ase.units import DEBYE
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 # water learned from neutral molecules, and says so; what a frame of reference does to an ion is a law of any model
 pytestmark = pytest.mark.filterwarnings("ignore::painn_ase.coverage.CoverageWarning")

@@ -12,8 +12,8 @@ from painn_ase.backends import TorchBackend
 from painn_ase.backends.exact import exact_response
 from painn_ase.errors import InputError
 
-from random_models import ARCHITECTURES, random_model
-from systems import NASTY
+from helpers.random_models import ARCHITECTURES, random_model
+from helpers.systems import NASTY
 
 STEP = 2e-6  # Å: |V| bends within 1e-4 Å (ε = 1e-8), so truncation asks for less; rounding of forces is 1e-14/STEP
 MOLECULES = ("molecule", "far_molecule", "hydrogen", "single_atom")

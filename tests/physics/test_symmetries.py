@@ -7,8 +7,8 @@ from scipy.stats import ortho_group
 
 from painn_ase import PaiNNCalculator
 
-from random_models import ARCHITECTURES, random_model
-from systems import NASTY, molecule, slab, triclinic
+from helpers.random_models import ARCHITECTURES, random_model
+from helpers.systems import NASTY, molecule, slab, triclinic
 
 # float32 networks round at 6e-8 relative to their largest intermediate; a few hundred roundings add up
 TOLERANCE = {"float64": 1e-10, "float32": 3e-5}

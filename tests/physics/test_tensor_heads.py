@@ -16,8 +16,8 @@ from painn_ase.heads.tensor import TensorReadout, symmetric
 from painn_ase.neighbors import graph_of
 from painn_ase.representations import AtomFeatures
 
-from random_models import random_model
-from systems import molecule, triclinic
+from helpers.random_models import random_model
+from helpers.systems import molecule, triclinic
 
 HEADS = {"quadrupole": {"rank": 4}, "hyperpolarizability": {"rank": 4}}
 WITH_TENSORS = {name: {"rank": 4, "tensors": True} for name in HEADS}

@@ -22,8 +22,8 @@ from painn_ase.spectra import infrared_intensities, normal_modes, raman_activiti
 from painn_ase.structures import read_structure
 from painn_ase.units import DEBYE
 
-from random_models import random_model
-from systems import NASTY
+from helpers.random_models import random_model
+from helpers.systems import NASTY
 
 # Å. ASE's usual 0.01 Å would measure its own truncation error: the curvature of a network changes over such lengths.
 STEP = 1e-5

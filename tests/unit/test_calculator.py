@@ -16,8 +16,8 @@ from ase.io import Trajectory
 from painn_ase import PaiNNCalculator
 from painn_ase.errors import InputError, ModelError
 
-from random_models import random_model
-from systems import NASTY, molecule, single_atom, slab, triclinic
+from helpers.random_models import random_model
+from helpers.systems import NASTY, molecule, single_atom, slab, triclinic
 
 
 @pytest.fixture

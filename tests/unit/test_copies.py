@@ -7,7 +7,7 @@ from ase.build import molecule
 from painn_ase import PaiNNCalculator
 from painn_ase.simulate.replicas.batch import FEW_ATOMS, Batched
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 
 @pytest.fixture(scope="module")

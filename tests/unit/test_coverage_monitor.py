@@ -17,7 +17,7 @@ from painn_ase.model import Model
 from painn_ase.neighbors import graph_of, neighbor_list
 from painn_ase.simulate import Guards, run_md
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 
 def covered_model(seed: int = 0, force: float = 100.0, size: float = 0.03) -> Model:

@@ -13,7 +13,7 @@ from painn_ase.simulate.replicas.batch import Batched
 from painn_ase.training.config import Label
 from painn_ase.training.data import make_examples
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 NOT_A_CHARGE = ["1", "minus one", None, np.nan, np.inf, True, 1j, [1, 0]]
 

@@ -13,7 +13,7 @@ from painn_ase.graph import AtomicGraph
 from painn_ase.nn import packed
 from painn_ase.representations import ICTP
 
-from systems import molecule, triclinic
+from helpers.systems import molecule, triclinic
 
 graph_of = partial(neighbors.graph_of, cutoff=4.0)
 

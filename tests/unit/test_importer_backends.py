@@ -8,7 +8,7 @@ from painn_ase.backends import NativeBackend, TorchBackend
 from painn_ase.native.library import why_unavailable
 from painn_ase.neighbors import graph_of
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 TENSORS = {"dipole": {"epsilon": 1e-30}, "polarizability": {"epsilon": 1e-30}}
 OPTIONS = {

@@ -7,12 +7,13 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from foreign_checkpoints import small_network, small_pickle
 
 from painn_ase import load_model
 from painn_ase.cli import main
 from painn_ase.errors import InputError
 from painn_ase.importers import DIALECTS, convert
+
+from helpers.foreign_checkpoints import small_network, small_pickle
 
 
 def test_the_verb_writes_a_model_folder_with_a_card(tmp_path, capsys):

@@ -7,13 +7,14 @@ from collections import Counter, OrderedDict, defaultdict, deque
 import numpy as np
 import pytest
 import torch
-from foreign_checkpoints import small_pickle
 from torch import nn
 
 from painn_ase.errors import ModelError
 from painn_ase.importers import schnetpack
 from painn_ase.importers.archive import read_torch
 from painn_ase.importers.names import Name, Record
+
+from helpers.foreign_checkpoints import small_pickle
 
 PROTOCOLS = (2, 4, 5)
 UNITS = {"energy_unit": "kcal/mol", "length_unit": "Ang"}

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from foreign_checkpoints import SMALL_ATTRIBUTES, SMALL_KINDS, SchNetPackPickle, small_network, small_pickle
 from torch import nn
 from torch.nn import functional
 
 from painn_ase.errors import InputError, ModelError
 from painn_ase.importers import schnetpack
+
+from helpers.foreign_checkpoints import SMALL_ATTRIBUTES, SMALL_KINDS, SchNetPackPickle, small_network, small_pickle
 
 UNITS = {"energy_unit": "kcal/mol", "length_unit": "Ang"}
 

@@ -10,13 +10,14 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from foreign_checkpoints import small_network, small_pickle
 
 from painn_ase.cli import main
 from painn_ase.errors import ModelError, PainnError
 from painn_ase.importers import DIALECTS, schnetpack
 from painn_ase.importers.recognise import refuse_strangers
 from painn_ase.model_files import find_model
+
+from helpers.foreign_checkpoints import small_network, small_pickle
 
 
 def text(word):

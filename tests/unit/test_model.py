@@ -11,8 +11,8 @@ from painn_ase.errors import InputError
 from painn_ase.graph import batch
 from painn_ase.model import Model
 
-from random_models import ARCHITECTURES, random_model
-from systems import NASTY
+from helpers.random_models import ARCHITECTURES, random_model
+from helpers.systems import NASTY
 
 
 def config(**representation):

@@ -20,8 +20,8 @@ from painn_ase.model_files import HEADER, WEIGHTS, find_model
 from painn_ase.model_files.outline import outline
 from painn_ase.model_files.tensors import tensor_file
 
-from random_models import ARCHITECTURES, random_model
-from systems import molecule
+from helpers.random_models import ARCHITECTURES, random_model
+from helpers.systems import molecule
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from painn_ase.errors import InputError
 from painn_ase.neighbors import VerletList, neighbor_list
 from painn_ase.neighbors.geometry import complete_cell
 
-from systems import NASTY, crystal_atom, molecule, random_system, slab, triclinic, unwrapped, wire
+from helpers.systems import NASTY, crystal_atom, molecule, random_system, slab, triclinic, unwrapped, wire
 
 MATSCIPY = neighbor_list("matscipy")
 

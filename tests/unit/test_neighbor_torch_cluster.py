@@ -9,7 +9,7 @@ import torch
 from painn_ase.errors import InputError, MissingPackageError, PainnError
 from painn_ase.neighbors import neighbor_list, torch_cluster
 
-from systems import far_molecule, hydrogen, molecule, molecule_with_cell, random_system, single_atom, slab
+from helpers.systems import far_molecule, hydrogen, molecule, molecule_with_cell, random_system, single_atom, slab
 
 
 def crowd(n=120):

@@ -12,7 +12,7 @@ from painn_ase.errors import InputError
 from painn_ase.neighbors import NEIGHBOR_LISTS, Pairs, check_distances, neighbor_list
 from painn_ase.neighbors.matscipy import MOST_BINS
 
-from systems import NASTY, molecule, random_system, single_atom, slab, triclinic
+from helpers.systems import NASTY, molecule, random_system, single_atom, slab, triclinic
 
 ORACLE = neighbor_list("brute_force")
 MATSCIPY = neighbor_list("matscipy")

@@ -16,8 +16,8 @@ from painn_ase.model import Model
 from painn_ase.representations import REPRESENTATIONS
 from painn_ase.training import parse_config, train
 
-from random_models import random_model
-from systems import NASTY, molecule, triclinic
+from helpers.random_models import random_model
+from helpers.systems import NASTY, molecule, triclinic
 
 
 def model_of(heads=("energy",), **representation):

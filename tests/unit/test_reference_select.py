@@ -16,7 +16,7 @@ from painn_ase.reference import (
     select,
 )
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 
 def ethanols(count, amplitude=0.1):

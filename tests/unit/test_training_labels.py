@@ -5,7 +5,7 @@ import pytest
 from painn_ase.errors import InputError
 from painn_ase.training import Label, parse_labels, trained_labels
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 
 def test_label_words_name_property_key_and_unit():

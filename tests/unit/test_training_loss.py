@@ -18,7 +18,7 @@ from painn_ase.training.loss import Loss
 from painn_ase.training.normalization import describe_normalization, fit_normalization
 from painn_ase.training.schedule import LearningRate
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 WEIGHTS = {"energy": 0.1, "forces": 1.0, "dipole": 0.3, "polarizability": 0.2}
 LABELS = {

@@ -11,12 +11,13 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from foreign_checkpoints import small_network, small_pickle
 from torch import nn
 
 from painn_ase.errors import InputError, ModelError
 from painn_ase.importers import schnetpack
 from painn_ase.importers.archive import read_tensors, read_torch
+
+from helpers.foreign_checkpoints import small_network, small_pickle
 
 UNITS = {"energy_unit": "kcal/mol", "length_unit": "Ang"}
 

@@ -22,7 +22,7 @@ from ase.vibrations.raman import StaticRamanCalculator
 from painn_ase import PaiNNCalculator
 from painn_ase.structures import read_structure
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,9 @@
 import json
 import os
 
-import broken_calculators
 import numpy as np
 import pytest
 import torch
-from broken_calculators import CLUSTER, CRYSTAL, KEPT, MISTAKES, OPEN, Sound
 
 from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
@@ -16,8 +14,10 @@ from painn_ase.testing import CHECKS, check_calculator
 from painn_ase.testing.derivatives import derivative
 from painn_ase.testing.subject import POINTS, STEP, _noise
 
-from random_models import random_model
-from systems import molecule, triclinic
+from helpers import broken_calculators
+from helpers.broken_calculators import CLUSTER, CRYSTAL, KEPT, MISTAKES, OPEN, Sound
+from helpers.random_models import random_model
+from helpers.systems import molecule, triclinic
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from painn_ase.simulate.run.recorder import Recorder
 from painn_ase.structures import read_structure
 from painn_ase.testing.endurance import GROWTH, open_files, resident
 
-from random_models import random_model
-from systems import molecule, triclinic
+from helpers.random_models import random_model
+from helpers.systems import molecule, triclinic
 
 pytestmark = pytest.mark.skipif(open_files() == 0, reason="memory is read from /proc")
 

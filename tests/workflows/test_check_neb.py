@@ -13,8 +13,8 @@ from painn_ase.errors import InputError
 from painn_ase.simulate.neb import attach_band
 from painn_ase.structures import read_structure
 
-from random_models import random_model
-from systems import triclinic
+from helpers.random_models import random_model
+from helpers.systems import triclinic
 
 IMAGES = 9
 

@@ -21,8 +21,8 @@ from painn_ase.native.library import why_unavailable
 from painn_ase.neighbors import graph_of, neighbor_list
 from painn_ase.properties import PROPERTIES
 
-from random_models import ARCHITECTURES, random_model
-from systems import keeps_distance, random_system
+from helpers.random_models import ARCHITECTURES, random_model
+from helpers.systems import keeps_distance, random_system
 
 MODELS = [(name, seed) for name in sorted(ARCHITECTURES) for seed in range(2)]
 KINDS = ["float64", "float32"]  # the second on the native kernel wherever it serves

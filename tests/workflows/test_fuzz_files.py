@@ -6,7 +6,6 @@ import shutil
 import struct
 
 import pytest
-from foreign_checkpoints import small_pickle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +13,9 @@ from painn_ase import PaiNNCalculator, load_model, save_model
 from painn_ase.errors import InputError, ModelError, PainnError
 from painn_ase.importers import schnetpack
 
-from random_models import random_model
-from systems import molecule
+from helpers.foreign_checkpoints import small_pickle
+from helpers.random_models import random_model
+from helpers.systems import molecule
 
 COMMON = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
 ODD = [None, True, False, 0, 1, -1, 2, 3.5, -0.0, 1e308, 1e-308, 10**6, 10**18, 10**25, "", "painn", "1", [], [1],

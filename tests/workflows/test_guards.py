@@ -9,14 +9,14 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.io import read
-from springs import Springs, cluster
 
 from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.simulate import Guards, GuardWarning, Output, relax, run_md
 
-from random_models import random_model
+from helpers.random_models import random_model
+from helpers.springs import Springs, cluster
 
 
 def collision(gap: float = 6.0) -> Atoms:

@@ -5,14 +5,14 @@ import warnings
 import numpy as np
 import pytest
 from ase.io import read
-from springs import IMPOSSIBLE_GUARDS, Failing, Springs, cluster
 
 from painn_ase import PaiNNCalculator
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.simulate import Analysis, Guards, GuardWarning, Protocol, Run, simulate_spectra
 from painn_ase.structures import read_structure
 
-from random_models import random_model
+from helpers.random_models import random_model
+from helpers.springs import IMPOSSIBLE_GUARDS, Failing, Springs, cluster
 
 SHORT = Protocol(trajectories=3, length=0.4, equilibration=0.05, timestep=1.0, every=2)
 BEADS = Protocol(trajectories=2, length=0.4, equilibration=0.05, timestep=0.5, every=2, beads=3)

@@ -7,7 +7,6 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.io import read
-from springs import IMPOSSIBLE_GUARDS, Failing, Springs, cluster
 
 from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
@@ -17,7 +16,8 @@ from painn_ase.simulate.ring_polymer import RingPolymerRun, run_rpmd
 from painn_ase.simulate.run.close_pairs import ClosePairs
 from painn_ase.structures import read_structure
 
-from random_models import random_model
+from helpers.random_models import random_model
+from helpers.springs import IMPOSSIBLE_GUARDS, Failing, Springs, cluster
 
 
 def run(path, atoms=None, resume=False, overwrite=False, checkpoint=60.0, guards=None, **changes):

@@ -11,7 +11,7 @@ import pytest
 from painn_ase import load_model, save_model
 from painn_ase.errors import ModelError
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pipes, devices and address-space limits of Linux")
 

@@ -26,8 +26,8 @@ from painn_ase.simulate.ring_polymer.beads import ipi_frame
 from painn_ase.simulate.ring_polymer.estimators import primitive_kinetic_energy, virial_kinetic_energies
 from painn_ase.simulate.run.averages import estimate
 
-from random_models import random_model
-from systems import bundled_ethanol as ethanol
+from helpers.random_models import random_model
+from helpers.systems import bundled_ethanol as ethanol
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ipi"
 needs_ipi = pytest.mark.skipif(
@@ -47,7 +47,7 @@ def environment():
 
 
 def periodic():
-    from systems import triclinic
+    from helpers.systems import triclinic
 
     atoms = triclinic()
     atoms.calc = PaiNNCalculator(random_model(features=8), dtype="float64")

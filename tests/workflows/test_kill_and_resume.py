@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.io import Trajectory
-from springs import cluster
 
 from painn_ase.simulate import Output, run_md
+
+from helpers.springs import cluster
 
 TESTS = Path(__file__).parents[1]
 KILLS = int(os.environ.get("PAINN_ASE_KILLS", "30"))

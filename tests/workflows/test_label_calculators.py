@@ -11,7 +11,16 @@ from ase.io import read
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.reference import label
 
-from file_calculators import Broken, Charged, Program, charged, fixed_directory, fixed_label, hard_wired, own_directory
+from helpers.file_calculators import (
+    Broken,
+    Charged,
+    Program,
+    charged,
+    fixed_directory,
+    fixed_label,
+    hard_wired,
+    own_directory,
+)
 
 
 def frames(count=6):

@@ -19,8 +19,8 @@ from painn_ase.model_files import find_model
 from painn_ase.structures import read_structure
 from painn_ase.training import evaluate_model, trained_labels
 
-from random_models import random_model
-from systems import triclinic
+from helpers.random_models import random_model
+from helpers.systems import triclinic
 
 DATA = Path(__file__).parents[2] / "models" / "ethanol" / "data"
 

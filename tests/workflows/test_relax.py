@@ -7,10 +7,11 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.io import read
-from springs import Springs, cluster
 
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.simulate import relax
+
+from helpers.springs import Springs, cluster
 
 
 @pytest.mark.parametrize("optimizer", ["FIRE", "BFGS", "LBFGS"])

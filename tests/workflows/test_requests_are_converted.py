@@ -10,8 +10,6 @@ import pytest
 import torch
 from ase.build import bulk
 from ase.constraints import FixAtoms, FixCartesian, FixScaled
-from springs import Springs, cluster
-from stopped import Forgetful
 
 from painn_ase import PaiNNCalculator
 from painn_ase.errors import InputError
@@ -30,7 +28,9 @@ from painn_ase.simulate import (
     simulate_spectra,
 )
 
-from systems import bundled_ethanol
+from helpers.springs import Springs, cluster
+from helpers.stopped import Forgetful
+from helpers.systems import bundled_ethanol
 
 
 def copper(*constraints):

@@ -8,15 +8,16 @@ from ase import Atoms
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
-from identical import check_same_run, frames_of, readable
-from springs import cluster
-from stopped import Stop, copper, ethanol, silicon, stop_after
 
 from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
 from painn_ase.errors import InputError
 from painn_ase.simulate import MTK, Bussi, Guards, NoseHooverChain, Output, Run, run_md
 from painn_ase.simulate.run.restart import Checkpoint, Restart
+
+from helpers.identical import check_same_run, frames_of, readable
+from helpers.springs import cluster
+from helpers.stopped import Stop, copper, ethanol, silicon, stop_after
 
 GENTLY = {"timestep": 0.25, "temperature": 100}
 

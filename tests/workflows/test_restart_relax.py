@@ -5,14 +5,15 @@ import pytest
 from ase import Atoms
 from ase.calculators.emt import EMT
 from ase.io import read
-from identical import check_same_frames, check_same_state
-from springs import cluster
-from stopped import Stop, copper, ethanol, stop_after
 
 from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.simulate import Guards, relax
 from painn_ase.simulate.run.restart import Checkpoint
+
+from helpers.identical import check_same_frames, check_same_state
+from helpers.springs import cluster
+from helpers.stopped import Stop, copper, ethanol, stop_after
 
 OPTIMIZERS = ("FIRE", "BFGS", "LBFGS")
 

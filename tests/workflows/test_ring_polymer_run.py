@@ -16,9 +16,6 @@ from ase.io import read
 from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.verlet import VelocityVerlet
 from ase.units import fs, kB
-from identical import check_same_run
-from springs import Springs, cluster
-from stopped import Stop
 
 from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
@@ -30,8 +27,11 @@ from painn_ase.simulate.ring_polymer.estimators import pressure, spread, virial_
 from painn_ase.simulate.run.restart import Restart
 from painn_ase.units import GIGAPASCAL
 
-from random_models import random_model
-from systems import bundled_ethanol as ethanol
+from helpers.identical import check_same_run
+from helpers.random_models import random_model
+from helpers.springs import Springs, cluster
+from helpers.stopped import Stop
+from helpers.systems import bundled_ethanol as ethanol
 
 
 def short(atoms, path, **changes):
@@ -176,7 +176,7 @@ def test_spectra_of_a_recorded_ring_polymer_need_nothing_new(tmp_path):
 
 
 def test_pressure_is_the_force_on_the_cell_when_centroids_follow_it_and_rings_keep_their_size():
-    from systems import triclinic
+    from helpers.systems import triclinic
 
     atoms = triclinic()
     atoms.calc = PaiNNCalculator(random_model(features=8), dtype="float64")
@@ -199,7 +199,7 @@ def test_pressure_is_the_force_on_the_cell_when_centroids_follow_it_and_rings_ke
 
 
 def test_a_periodic_run_records_its_pressure(tmp_path):
-    from systems import triclinic
+    from helpers.systems import triclinic
 
     atoms = triclinic()
     model = random_model(features=8)
@@ -372,7 +372,7 @@ FORKING = """
 import os, random, signal, sys, time, traceback
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from springs import cluster
+from helpers.springs import cluster
 from painn_ase.errors import InputError
 from painn_ase.simulate import Output
 from painn_ase.simulate.ring_polymer import Beads, run_rpmd

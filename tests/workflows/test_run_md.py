@@ -15,10 +15,11 @@ from ase.calculators.lj import LennardJones
 from ase.calculators.morse import MorsePotential
 from ase.constraints import FixBondLengths
 from ase.io import read
-from springs import Springs, cluster
 
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.simulate import MTK, Guards, Langevin, Output, Run, run_md
+
+from helpers.springs import Springs, cluster
 
 
 class CountingEMT(EMT):

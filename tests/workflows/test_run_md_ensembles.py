@@ -23,7 +23,6 @@ from ase.constraints import (
     Hookean,
 )
 from ase.units import GPa, fs, kB
-from springs import cluster, crystal
 
 from painn_ase.errors import InputError
 from painn_ase.simulate import MTK, Bussi, Langevin, NoseHooverChain, run_md
@@ -32,6 +31,8 @@ from painn_ase.simulate.md.coupling import Conditions
 from painn_ase.simulate.run.averages import mean_and_error
 from painn_ase.simulate.run.guards import GuardWarning
 from painn_ase.spectra import rigid_motions
+
+from helpers.springs import cluster, crystal
 
 
 def copper(repeat: int = 2) -> Atoms:

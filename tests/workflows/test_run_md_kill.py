@@ -18,7 +18,7 @@ from painn_ase.simulate import Output, Run, run_md
 SCRIPT = """
 import json, os, sys, traceback
 sys.path.insert(0, {tests!r})
-from springs import cluster
+from helpers.springs import cluster
 from painn_ase.simulate import Output, run_md
 
 for line in sys.stdin:
@@ -106,7 +106,7 @@ def wait_for_rows(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    from springs import cluster
+    from helpers.springs import cluster
 
     record = {"dipole": 1, "positions": 3}
     path = tmp_path_factory.mktemp("reference") / "run"

@@ -15,9 +15,6 @@ from ase.build import molecule
 from ase.calculators.calculator import Calculator
 from ase.constraints import FixAtoms
 from ase.units import fs, kB
-from identical import check_same_run
-from springs import Springs, cluster
-from stopped import Stop
 
 from painn_ase import PaiNNCalculator, rigid, run_md
 from painn_ase.cli import main
@@ -30,8 +27,11 @@ from painn_ase.simulate.run import recorder
 from painn_ase.spectra import Spectrum, infrared
 from painn_ase.units import DEBYE
 
-from random_models import random_model
-from systems import bundled_ethanol as ethanol
+from helpers.identical import check_same_run
+from helpers.random_models import random_model
+from helpers.springs import Springs, cluster
+from helpers.stopped import Stop
+from helpers.systems import bundled_ethanol as ethanol
 
 # 60 cm⁻¹ needs 0.73 ps
 SHORT = Protocol(trajectories=3, length=0.8, equilibration=0.1, timestep=1.0, every=2)
@@ -90,7 +90,7 @@ def test_copies_in_one_evaluation_follow_the_path_of_copies_one_by_one():
 
 
 def test_periodic_copies_in_one_evaluation_are_right_too():
-    from systems import triclinic
+    from helpers.systems import triclinic
 
     atoms = network(triclinic())
     x = atoms.positions + np.random.default_rng(1).normal(scale=0.1, size=(3, 4, 3))
@@ -195,7 +195,7 @@ def test_a_killed_process_resumes_to_the_same_numbers(tmp_path):
     script = textwrap.dedent("""
         import sys
         from painn_ase.simulate import Analysis, Protocol, simulate_spectra
-        from springs import cluster
+        from helpers.springs import cluster
         protocol = Protocol(trajectories=2, length=3.0, equilibration=0.1, timestep=1.0, every=2)
         simulate_spectra(cluster(), path=sys.argv[1], protocol=protocol, analysis=Analysis(60), checkpoint=0.1,
                          spectra=["infrared"])
@@ -295,7 +295,7 @@ def test_infrared_of_a_periodic_cell_from_born_charges_and_velocities(tmp_path):
 
 
 def test_density_of_states_of_a_periodic_cell_works_and_its_dipole_is_refused_with_the_reason(tmp_path):
-    from systems import triclinic
+    from helpers.systems import triclinic
 
     atoms = network(triclinic())
     atoms.calc.backend.model.heads["energy"].scale.fill_(1e-6)  # a random network would tear it apart

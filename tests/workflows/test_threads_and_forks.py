@@ -15,7 +15,7 @@ from ase.build import molecule
 
 from painn_ase import PaiNNCalculator
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 HEADS = {"energy": {}, "dipole": {}, "polarizability": {}}
 NAMES = ("dipole", "polarizability", "forces")

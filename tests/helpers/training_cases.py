@@ -18,7 +18,7 @@ from painn_ase.training.data import Example, collate
 from painn_ase.training.kernel import Kernel
 from painn_ase.training.loss import Loss
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 SIZES = {"energy": 0.5, "forces": 0.7, "stress": 0.02, "dipole": 0.4, "polarizability": 0.9}
 

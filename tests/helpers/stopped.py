@@ -11,7 +11,7 @@ from painn_ase import PaiNNCalculator
 from painn_ase.neighbors import Pairs
 from painn_ase.structures import read_structure
 
-from random_models import random_model
+from helpers.random_models import random_model
 
 
 class Forgetful(EMT):

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-DATA = Path(os.environ.get("PAINN_ASE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("PAINN_ASE_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def reference(*parts: str) -> Path:
