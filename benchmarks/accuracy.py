@@ -126,7 +126,8 @@ TASKS = {
     ),
     **{
         f"mlearn_{element}": Task(
-            f"Solid {name} (mlearn)", "PBE (VASP); mlearn, Zuo et al. 2020" + (_ORDERED if element == "Mo" else _EXCHANGED),
+            f"Solid {name} (mlearn)",
+            "PBE (VASP); mlearn, Zuo et al. 2020" + (_ORDERED if element == "Mo" else _EXCHANGED),
             _MLEARN, f"mlearn/{element}_training.extxyz", f"mlearn/{element}_test.extxyz",
             f"{element}_training: 90 % training, 10 % validation frames by seed 0; {element}_test as published", 0.1,
             batch=2, loss=_SOLID, exchanged=element != "Mo",
