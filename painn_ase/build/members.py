@@ -14,7 +14,6 @@ from typing import Any
 from painn_ase.reference import worker
 from painn_ase.reference.labellers import UNITS
 
-FEATURES = 64
 _ATOMS = 100  # of a batch
 _STEPS, _FRAMES = 9000, 400  # steps of a training from random weights, for so many frames; more as the root of more
 _LEAST, _MOST = 5000, 40_000
@@ -58,13 +57,16 @@ class Course:
         return [("squared", "squared", 3e-3, first), ("absolute", "absolute", 1e-3, self.steps - first)]
 
 
-def tables(folder: Path, course: Course, seed: int, start: Path | None, about: dict[str, str]) -> list[dict[str, Any]]:
+def tables(
+    folder: Path, course: Course, seed: int, start: Path | None, model: dict[str, Any], about: dict[str, str]
+) -> list[dict[str, Any]]:
     """The training configurations of one network, one after the other, as `painn_ase.training.parse_config` reads.
 
     folder: of the round, with train.extxyz and validation.extxyz; the network's is within
     course: steps and labels
     seed: of the network
     start: model folder that training begins from
+    model: its architecture
     about: what the card should say
     """
     found = []
@@ -89,7 +91,7 @@ def tables(folder: Path, course: Course, seed: int, start: Path | None, about: d
                     "labels": {label: {"key": label, "unit": UNITS[label]} for label in course.labels},
                     "repeat": {"train.extxyz": visits},
                 },
-                "model": {"representation": {"kind": "painn", "features": FEATURES, "interactions": 3, "cutoff": 5.0}},
+                "model": model,
                 "loss": {"kind": kind},
                 "optimizer": {"learning_rate": rate, "gradient_norm": 1.0, "ema": 0.99},
                 "schedule": {"warmup": 100},

@@ -33,9 +33,8 @@ def learning_curve(rounds: Sequence[Mapping[str, Any]], goals: Mapping[str, floa
         points = [(r["frames"], c["value"]) for r in done for c in r["criteria"] if c["name"] == name and c["value"]]
         if points:
             axes.plot(*zip(*points, strict=True), "o-", color="#0072B2", markersize=4)
-            axes.set(xscale="log", yscale="log")
-            axes.set_xticks([frames for frames, _ in points], [str(frames) for frames, _ in points])
-            axes.minorticks_off()
+            axes.set_ylim(0, 1.15 * max(goals[name], *(value for _, value in points)))
+            axes.set_xlim(0, 1.1 * points[-1][0])
         axes.axhline(goals[name], color="#D55E00", linewidth=1, linestyle="--", label="asked")
         axes.set_xlabel("training frames", fontsize=8)
         axes.set_ylabel(f"mean deviation of {label}" if name == "frequencies" else f"honest {label}", fontsize=8)

@@ -20,6 +20,7 @@ from painn_ase.build.plan import AUDITS, Plan
 from painn_ase.build.pulse import Pulse
 from painn_ase.build.setup import Setup, about
 from painn_ase.build.state import State
+from painn_ase.build.transfer import START, architecture, place_start
 from painn_ase.calculator import PaiNNCalculator
 from painn_ase.data.identity import unlabelled
 from painn_ase.errors import SimulationError
@@ -102,8 +103,9 @@ class Rounds:
             f"round {number}: {len(train)} frames train, {len(held)} validate; {course.steps} steps of "
             f"{self.setup.request.committee} networks from {start if anew else 'those of the last round'}"
         )
+        model = architecture(self.setup.request.start, self.setup.learned)
         members = [
-            tables(folder, course, seed, self._start(number, k, anew), about(self.setup))
+            tables(folder, course, seed, self._start(number, k, anew, train), model, about(self.setup))
             for k, seed in enumerate(self._seeds())
         ]
         began, what = time.monotonic(), f"round {number}: training"
@@ -116,11 +118,19 @@ class Rounds:
     def _seeds(self) -> list[int]:
         return [self.setup.request.seed + k for k in range(self.setup.request.committee)]
 
-    def _start(self, number: int, member: int, anew: bool) -> Path | None:
-        if anew:
-            given = self.state.facts.get("start")
-            return None if given is None else self.state.folder / given
-        return self.state.folder / self.state.rounds[number - 2]["members"][member]
+    def _start(self, number: int, member: int, anew: bool, frames: list[Atoms]) -> Path | None:
+        """The model folder that a training begins from; None for random weights."""
+        if not anew:
+            return self.state.folder / self.state.rounds[number - 2]["members"][member]
+        given = self.setup.request.start
+        if given is None:
+            return None
+        path = self.state.folder / START
+        if "start_heads" not in self.state.facts:
+            path, added = place_start(given, frames, self.setup.learned, self.state.folder)
+            self.state.put(start_heads=added)
+            self.state.say(f"{given}: weights are taken over" + (f"; new heads: {', '.join(added)}" if added else ""))
+        return path
 
     # ---- explore
 
@@ -144,7 +154,7 @@ class Rounds:
             **common,  # type: ignore[arg-type]
         )
         self.state.say(f"{what}: {hot.sentence()}")
-        cold = explore(models, starts, temperature=_COLD * request.temperature, ps=1.0, **common)  # type: ignore[arg-type]
+        cold = explore(models, starts, temperature=_COLD * request.temperature, ps=1.0, **common)
         count = self._count(number, facts)
         self.pulse.doing(f"round {number}: choosing frames")
         chosen = self._choose(number, count, hot, cold, models)

@@ -105,7 +105,7 @@ class Schedule:
 class Run:
     output: Path
     start: Path | None = None  # model folder to go on from with fresh moments of the optimizer; random weights without
-    epochs: int = at_least(1, 300)
+    epochs: int = at_least(1, 1000)
     hours: float = at_least(0.0, 0.0)  # of epochs, resumed parts added up; 0: as many as it takes
     batch_size: int = at_least(1, 5)
     seed: int = at_least(0, 0)
@@ -168,7 +168,7 @@ def parse_config(table: dict[str, Any], folder: str | Path = ".") -> TrainConfig
         raise InputError("[schedule] minutes: a plateau has no end; take kind = 'cosine', or [run] hours")
     if config.optimizer.learning_rate == 0:
         raise InputError("[optimizer] learning_rate: expected a positive number; got 0")
-    return replace(config, model=_spelled_out(config.model, config.data.labels))
+    return replace(config, model=spelled_out(config.model, config.data.labels))
 
 
 def default_heads(labels: Iterable[str]) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def default_heads(labels: Iterable[str]) -> dict[str, Any]:
     return {DERIVED_FROM.get(name, name): {} for name in labels}
 
 
-def _spelled_out(model: Architecture, labels: Iterable[str]) -> Architecture:
+def spelled_out(model: Architecture, labels: Iterable[str]) -> Architecture:
     """With the heads that the labels need, and the ε and radial functions of a new training, where the user names none.
 
     Only with PaiNN: ε must be small beside |V|², and vectors of other networks are of other lengths (TensorNet's begin

@@ -1,15 +1,12 @@
 """A build decides by what its model is used for, labels nothing twice, and says when it may be believed."""
 
-import hashlib
 from pathlib import Path
 
 import ase.io
-import numpy as np
 import pytest
 from ase.build import molecule
-from ase.calculators.calculator import Calculator, all_changes
 
-from painn_ase.build import Request, build, dry_run, members, plan, pool, read_request, rounds
+from painn_ase.build import Request, build, dry_run, read_request
 from painn_ase.build.batches import Batches, validates
 from painn_ase.build.judge import Criterion, believed, dynamics, forces
 from painn_ase.build.plan import make_plan
@@ -21,28 +18,7 @@ from painn_ase.data.identity import geometry
 from painn_ase.errors import InputError
 from painn_ase.reference import Models
 
-WATER = "3\n\nO 0.0 0.0 0.12\nH 0.0 0.76 -0.48\nH 0.0 -0.76 -0.48\n"
-
-
-class Counting(Calculator):
-    """Springs between all pairs, as of water, and point charges; every call is a line of calls.txt."""
-
-    implemented_properties = ["energy", "forces", "dipole"]  # noqa: RUF012
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        super().calculate(atoms, properties, system_changes)
-        with open("calls.txt", "a") as file:
-            file.write(exactly(atoms) + "\n")
-        arms = atoms.positions[:, None] - atoms.positions[None]
-        r = np.linalg.norm(arms, axis=2) + np.eye(len(atoms))
-        rest = np.where(np.equal.outer(atoms.numbers, atoms.numbers), 1.52, 0.97)
-        stretch = np.where(np.eye(len(atoms)), 0.0, r - rest)
-        charges = np.where(atoms.numbers == 8, -0.6, 0.3)
-        self.results = {
-            "energy": 10 * np.sum(stretch**2),
-            "forces": -40 * np.sum((stretch / r)[..., None] * arms, axis=1),
-        }
-        self.results["dipole"] = charges @ atoms.positions
+from helpers.small_builds import WATER, Counting, calls, exactly, quickly, request
 
 
 @pytest.fixture
@@ -50,28 +26,8 @@ def tiny(tmp_path, monkeypatch):
     """A folder with water and a counting reference, and builds that take little time."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "water.xyz").write_text(WATER)
-    for module, name, value in (
-        (members, "FEATURES", 16), (members, "_STEPS", 60), (members, "_LEAST", 60), (plan, "_FIRST", (24, 24)),
-        (plan, "_ROUND", 24), (rounds, "_TRAJECTORIES", 4), (rounds, "_LENGTH", 0.5), (rounds, "_SHORT", 0.5),
-        (plan, "AUDITS", 6), (rounds, "AUDITS", 6), (pool, "_SHARES", {1.0: 0.5}),
-    ):  # fmt: skip
-        monkeypatch.setattr(module, name, value)
+    quickly(monkeypatch.setattr)
     return tmp_path
-
-
-def request(output="water", **changes):
-    asked = {"reference": f"{__name__}:Counting", "processes": 1, "temperature": 100.0, "frames": 60} | changes
-    return Request("water.xyz", output=output, **asked)
-
-
-def exactly(atoms):
-    """The name of a geometry to the last bit: what is labelled is rounded, what a driver visits is not."""
-    return hashlib.sha256(atoms.positions.tobytes()).hexdigest()
-
-
-def calls(folder):
-    path = folder / "calls.txt"
-    return path.read_text().split() if path.exists() else []
 
 
 # ---- what is asked
