@@ -19,14 +19,11 @@ from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.learning.asking import By, Reference
 from painn_ase.learning.committee import Committee, Course
+from painn_ase.learning.judge import Judge
 from painn_ase.learning.record import Record
 from painn_ase.learning.report import Report, report_of
-from painn_ase.learning.threshold import Threshold
 from painn_ase.reference.labellers import UNITS
 
-AUDITS = 200  # one structure in so many is asked about although nothing objects
-_NEAR = 0.1  # Å, of the farthest atom: so near to a structure where it proved harmless an objection is not heard ...
-_LOUDER = 1.5  # ... unless the disagreement has grown by this factor
 _MORE = 0.1  # of the labelled frames, as new ones that call for a training
 _READABLE = (".xyz", ".extxyz", ".traj", ".db")
 
@@ -102,7 +99,7 @@ class LearningCalculator(Calculator):
         self._reference = Reference(make_reference, self.folder, tuple(properties), threads)
         self._committee = Committee(self.folder, course, tuple(properties), models)
         pairs = [(spread, error) for spread, error in self._record.calls.numbers("disagreement", "error")]
-        self._pairs = Threshold(None if threshold == "auto" else float(threshold), tolerance, pairs)
+        self._judge = Judge(None if threshold == "auto" else float(threshold), tolerance, pairs)
         self._start, self._batch, self._budget, self._on_failure = frames, batch, budget, on_failure
         self.implemented_properties = sorted({"free_energy", *properties})
         self.parameters = {
@@ -117,7 +114,6 @@ class LearningCalculator(Calculator):
         self.evaluations = max((int(row["evaluation"]) for row in self._record.calls.rows), default=0)
         self._steps = sum(step for (step,) in self._record.changes.numbers("energy_step"))  # eV, of all changes
         self._last: _Answered | None = None
-        self._harmless: dict[str, tuple[Atoms, float]] = {}  # objection -> the last such structure, its disagreement
         self._model_seconds = 0.0
         self._warned = self._begun = False
 
@@ -126,7 +122,7 @@ class LearningCalculator(Calculator):
     @property
     def threshold(self) -> float:
         """The disagreement (eV/Å of `forces_std`) from which on the reference is asked."""
-        return self._pairs.value
+        return self._judge.threshold
 
     @property
     def discontinuity(self) -> float:
@@ -223,7 +219,7 @@ class LearningCalculator(Calculator):
             return None, None, "no model"
         deviations = self._models().results.get("forces_std")
         spread = None if deviations is None else float(np.max(deviations))
-        why = self._objection(atoms, spread)
+        why = self._judge.objection(atoms, spread, lambda: bool(self._models().outside))
         self._model_seconds += time.perf_counter() - start
         return forces, spread, why
 
@@ -256,31 +252,9 @@ class LearningCalculator(Calculator):
         if forces is not None:
             error = float(np.linalg.norm(labels.values["forces"] - forces, axis=1).max())
             row |= {"error": error, "energy_error": energy - labels.values["energy"]}
-            if spread is not None:
-                self._pairs.add(spread, error)
-            if why in ("coverage", "disagreement"):
-                self._harmless.pop(why, None)
-                if error <= self._pairs.tolerance:
-                    self._harmless[why] = (atoms.copy(), spread or 0.0)
+            self._judge.learn(atoms, why, spread, error)
         self._record.calls.add(row)
         self._take(atoms, labels.values, energy)
-
-    def _objection(self, atoms: Atoms, spread: float | None) -> str:
-        """Why the models should not answer; empty if they may."""
-        if spread is not None and spread > self.threshold and not self._is_harmless("disagreement", atoms, spread):
-            return "disagreement"
-        if self._models().outside and not self._is_harmless("coverage", atoms, spread or 0.0):
-            return "coverage"
-        return "audit" if int(fingerprint(atoms)[:8], 16) % AUDITS == 0 else ""
-
-    def _is_harmless(self, objection: str, atoms: Atoms, spread: float) -> bool:
-        """Whether the objection was just found to be one, near to this structure."""
-        if objection not in self._harmless:
-            return False
-        then, before = self._harmless[objection]
-        if len(then) != len(atoms) or (then.numbers != atoms.numbers).any() or (then.cell != atoms.cell).any():
-            return False
-        return bool(np.abs(atoms.positions - then.positions).max() < _NEAR) and spread <= _LOUDER * before
 
     def _may_ask(self) -> bool:
         """Whether the budget allows a call; where it does not, stops or warns as `on_failure` says."""
@@ -336,7 +310,7 @@ class LearningCalculator(Calculator):
         before = self._surface()
         errors = self._committee.train(frames)
         after = self._surface()
-        self._harmless = {}
+        self._judge.forget()
         step = None if before is None or after is None else after[0] - before[0]
         self._steps += step or 0.0
         change = None if before is None or after is None else float(np.sqrt(np.mean((after[1] - before[1]) ** 2)))

@@ -18,6 +18,7 @@ from painn_ase.calculator import PaiNNCalculator
 from painn_ase.data.identity import geometry
 from painn_ase.files import write_atomically
 from painn_ase.model_files import load_model
+from painn_ase.properties import PROPERTIES
 from painn_ase.reference.labellers import UNITS
 from painn_ase.training import parse_config, train
 
@@ -78,7 +79,8 @@ class Committee:
         return self.calculator is not None and set(atoms.numbers) <= set(self.calculator.backend.elements)
 
     def train(self, frames: Sequence[Atoms]) -> dict[str, float]:
-        """Makes the next generation from labelled frames; its validation errors, means of the members."""
+        """Makes the next generation from labelled frames; its mean absolute validation errors in eV, Å and e, means
+        over the members."""
         start, number = time.perf_counter(), self.generation + 1
         place = self._place(number)
         shutil.rmtree(place, ignore_errors=True)  # of a training that a kill ended
@@ -109,8 +111,8 @@ class Committee:
             outcome = train(parse_config(table), progress=False)
             start = outcome.folder
         shutil.move(outcome.folder, place / f"member-{member}")
-        found = outcome.evaluations["validation"].to_dict()["properties"]
-        return {name: float(error["mae"]) for name, error in found.items()}
+        comparisons = outcome.evaluations["validation"].comparisons
+        return {name: c.error().mae / PROPERTIES[name].report[1] for name, c in comparisons.items()}
 
     def _table(self, place: Path, output: Path, kind: str, steps: int, frames: int, member: int) -> dict[str, Any]:
         """The training configuration of a part."""

@@ -5,22 +5,22 @@ import pytest
 from ase.build import molecule
 
 from painn_ase.learning.committee import split
+from painn_ase.learning.judge import FIRST, Judge
 from painn_ase.learning.record import Table
-from painn_ase.learning.threshold import FIRST, Threshold
 
 
 def test_threshold_is_a_guess_before_anything_was_measured():
-    assert Threshold(None, 0.2).value == pytest.approx(0.2 / FIRST)
-    assert Threshold(0.07, 0.2, [(0.1, 9.0)] * 40).value == 0.07
+    assert Judge(None, 0.2).threshold == pytest.approx(0.2 / FIRST)
+    assert Judge(0.07, 0.2, [(0.1, 9.0)] * 40).threshold == 0.07
 
 
 def test_four_in_five_structures_below_the_threshold_are_within_the_tolerance():
     """Errors of 1 to 10 times the disagreement, evenly: at tolerance/8.2 the tolerance is kept by 80 %."""
-    threshold = Threshold(None, 0.2, [(0.01, 0.01 * ratio) for ratio in range(1, 11)])
-    assert threshold.value == pytest.approx(0.2 / 8.2)  # NumPy's linear quantile of 1 to 10
+    judge = Judge(None, 0.2, [(0.01, 0.01 * ratio) for ratio in range(1, 11)])
+    assert judge.threshold == pytest.approx(0.2 / 8.2)  # NumPy's linear quantile of 1 to 10
     for _ in range(40):
-        threshold.add(0.1, 0.2)  # only the latest 40 count
-    assert threshold.value == pytest.approx(0.1)
+        judge.learn(molecule("H2"), "audit", 0.1, 0.2)  # only the latest 40 count
+    assert judge.threshold == pytest.approx(0.1)
 
 
 def test_a_row_that_a_kill_left_half_written_is_cut_off(tmp_path):

@@ -20,7 +20,7 @@ from ase.optimize import BFGS
 from painn_ase import LearningCalculator, PaiNNCalculator, run_md, simulate_spectra
 from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.learning import Course, calculator
+from painn_ase.learning import Course, judge
 from painn_ase.simulate import relax
 
 pytestmark = pytest.mark.filterwarnings("ignore::painn_ase.coverage.CoverageWarning")  # of frozen ones
@@ -119,7 +119,7 @@ def test_coverage_objects_and_other_elements_have_no_model(tmp_path):
 
 
 def test_audits_ask_although_nothing_objects(tmp_path, monkeypatch):
-    monkeypatch.setattr(calculator, "AUDITS", 1)
+    monkeypatch.setattr(judge, "AUDITS", 1)
     calc = learning(tmp_path, threshold=1e9)
     frames = [cluster(seed) for seed in range(6)]
     forces_of(calc, frames)
