@@ -14,7 +14,6 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
 from painn_ase.calculator import PaiNNCalculator
-from painn_ase.data import read_frames
 from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.learning.asking import By, Reference
@@ -22,12 +21,9 @@ from painn_ase.learning.committee import Committee, Course
 from painn_ase.learning.judge import Judge
 from painn_ase.learning.record import Record
 from painn_ase.learning.report import Report, report_of
-from painn_ase.reference.labellers import UNITS
+from painn_ase.learning.request import Start, check, started
 
 _MORE = 0.1  # of the labelled frames, as new ones that call for a training
-_READABLE = (".xyz", ".extxyz", ".traj", ".db")
-
-Start = str | Path | Sequence[str | Path] | Sequence[Atoms] | None
 
 
 @dataclass
@@ -92,9 +88,9 @@ class LearningCalculator(Calculator):
         Raises `InputError` for impossible requests.
         """
         super().__init__()
-        _check(threshold, batch, budget, on_failure, tolerance, properties)
+        check(threshold, batch, budget, on_failure, tolerance, properties)
         self.folder = Path(folder)
-        frames, models = _started(start)
+        frames, models = started(start)
         self._record = Record(self.folder)
         self._reference = Reference(make_reference, self.folder, tuple(properties), threads)
         self._committee = Committee(self.folder, course, tuple(properties), models)
@@ -333,35 +329,3 @@ class LearningCalculator(Calculator):
             models = self._models()
             return float(models.get_property("energy", last.atoms)), models.get_property("forces", last.atoms)
         return float(last.values["energy"]), np.asarray(last.values["forces"])
-
-
-def _started(start: Start) -> tuple[list[Atoms], list[str | Path]]:
-    """Frames and models of `start`."""
-    if start is None:
-        return [], []
-    if isinstance(start, str | Path):
-        return (read_frames(start), []) if Path(start).suffix in _READABLE else ([], [start])
-    given = list(start)
-    if all(isinstance(one, Atoms) for one in given):
-        return [one for one in given if isinstance(one, Atoms)], []
-    if all(isinstance(one, str | Path) for one in given):
-        return [], [one for one in given if isinstance(one, str | Path)]
-    raise InputError("start: expected frames (Atoms, or a file), or trained models (names or folders); got a mixture")
-
-
-def _check(
-    threshold: float | str, batch: int, budget: int, on_failure: str, tolerance: float, properties: Sequence[str]
-) -> None:
-    """Raises `InputError` for impossible requests."""
-    if threshold != "auto" and not (isinstance(threshold, int | float) and threshold > 0):
-        raise InputError(f"threshold: expected 'auto' or a positive number of eV/Å; got {threshold!r}")
-    if not (batch >= 1 and budget >= 1 and tolerance > 0):
-        raise InputError(
-            f"expected batch and budget >= 1 and a tolerance above zero; got {batch}, {budget} and {tolerance}"
-        )
-    if on_failure not in ("stop", "model"):
-        raise InputError(f"on_failure: expected 'stop' or 'model'; got {on_failure!r}")
-    if not {"energy", "forces"} <= set(properties) <= set(UNITS) - {"polarizability"}:
-        raise InputError(
-            f"properties: expected energy and forces, and perhaps stress and dipole; got {', '.join(properties)}"
-        )

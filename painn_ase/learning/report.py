@@ -37,7 +37,7 @@ class Report:
         share = 100 * self.calls / max(self.evaluations, 1)
         saved, each = self.saved_seconds, self.reference_seconds / max(self.calls, 1)
         lines = [
-            f"reference    {self.calls} calls for {self.evaluations} structures ({share:.2g} %): {why or 'none'}",
+            f"reference    {self.calls} calls for {self.evaluations} structures ({share:.3g} %): {why or 'none'}",
             f"labels       {self.frames} frames; {self.models} trainings, {duration(self.training_seconds)}",
             f"time         {each:.3g} s a call; the reference alone would have taken "
             f"{duration(each * self.evaluations)}, "

@@ -18,6 +18,7 @@ from ase.mep import NEB
 from ase.optimize import BFGS
 
 from painn_ase import LearningCalculator, PaiNNCalculator, run_md, simulate_spectra
+from painn_ase.cli import main
 from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.learning import Course, judge
@@ -297,6 +298,20 @@ def test_impossible_requests_are_refused(tmp_path):
     ]:
         with pytest.raises(InputError, match=match):
             LearningCalculator(Reference, tmp_path, **words)
+
+
+def test_command_line_runs_dynamics_that_learns(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("refs.py").write_text("from ase.calculators.emt import EMT\n\ndef make(atoms):\n    return EMT()\n")
+    ase.io.write("cluster.xyz", cluster())
+    words = ["md", "cluster.xyz", "--steps", "3", "--learn", "refs.py:make", "--output", "copper"]
+    assert main(words) == 0
+    assert "reference    4 calls for 4 structures (100 %): 4 no model" in capsys.readouterr().out
+    assert len(ase.io.read("copper.learning/labels.extxyz", ":")) == 4
+    assert main([*words, "--budget", "4", "--overwrite", "--seed", "1"]) == 1  # other structures
+    assert "budget of 4 calls" in capsys.readouterr().err
+    assert main(["md", "ethanol", "--steps", "1", "--tolerance", "0.1", "--output", "plain"]) == 0
+    assert "--tolerance has no effect" in capsys.readouterr().err
 
 
 # ---- kills
