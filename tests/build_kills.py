@@ -104,7 +104,7 @@ def main() -> int:
         begin = time.monotonic()
         ended(child(whole), whole)
         seconds = time.monotonic() - begin
-        expected, number, kills, wrong = frames(whole), 0, Counter(), faults(whole)
+        expected, number, kills, wrong = frames(whole), 0, Counter(), faults(whole, 0)
         while sum(kills.values()) < options.kills:
             folder = Path(place, str(number))
             prepare(folder)

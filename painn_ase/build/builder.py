@@ -183,7 +183,7 @@ class _Build:
         """Rounds until all holds or the budget ends: the number of the last one, its criteria, and why it was it."""
         number = 1 + sum(bool(r.get("done")) for r in self.state.rounds)
         if number > 1:
-            criteria = [Criterion(**c) for c in self.state.rounds[number - 2]["criteria"]]
+            criteria = rounds.judged(number - 1)
             why = self._enough(rounds, number - 1, criteria)
             if why:
                 return number - 1, criteria, why
@@ -223,7 +223,7 @@ class _Build:
             finish.write_cards(rounds, number, folders)
             self.state.put(finished={"round": number, "models": [f.name for f in folders]})
         self.pulse.doing("spectra")
-        spectra = finish.run_spectra(rounds, folders)
+        spectra = finish.run_spectra(rounds, number, folders)
         if spectra:
             self.state.say(spectra)
         last = self.state.rounds[number - 1]

@@ -72,8 +72,8 @@ def write_cards(rounds: Rounds, number: int, folders: list[Path]) -> None:
             measure(str(model), Measurements(test=test), others, say=lambda _text: None)
 
 
-def run_spectra(rounds: Rounds, folders: list[Path]) -> str | None:
-    """Spectra of the committee's mean, in the folder `spectrum`; a sentence about them, None where none are asked."""
+def run_spectra(rounds: Rounds, number: int, folders: list[Path]) -> str | None:
+    """Spectra of the mean of a round's committee, in the folder `spectrum`; a sentence, None where none are asked."""
     request = rounds.setup.request
     kinds = ["infrared"] * (request.wants_infrared and "dipole" in rounds.setup.learned)
     kinds += ["raman"] * (request.wants_raman and "polarizability" in rounds.setup.learned)
@@ -92,7 +92,9 @@ def run_spectra(rounds: Rounds, folders: list[Path]) -> str | None:
         seed=request.seed,
     )
     path = rounds.state.folder / SPECTRUM
-    resume = (path / "run.restart.npz").exists()
+    begun = {"round": number, "kinds": kinds}
+    resume = rounds.state.facts.get("spectra") == begun and (path / "run.restart.npz").exists()
+    rounds.state.put(spectra=begun)
     try:
         simulate_spectra(
             atoms, path=path, spectra=kinds, protocol=protocol, resume=resume, overwrite=not resume, progress=False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +22,7 @@ COLD, COOL, WARM, HOT = 0.2, 0.7, 1.0, 1.7  # times the temperature of the inten
 _SHARES = {COLD: 0.17, COOL: 0.17, WARM: 0.22, HOT: 0.12}
 _WIGNER, _SCAN, _TORSION = 0.2, 0.08, 0.08
 _MORE = 1.5  # proposals for each frame that is chosen
+_EVERY, _SETTLE = 20, 400  # steps of 0.5 fs between frames, and before the first
 _POINTS = 11  # of each bond that turns, every 30°
 _RATTLES = (0.01, 0.03, 0.06, 0.1)  # Å, where nothing cheap can move the atoms
 
@@ -53,20 +54,17 @@ def proposals(
     free = not (structures[0].pbc.any() or structures[0].constraints)
     total = sum(_SHARES.values()) + (_WIGNER + _SCAN + _TORSION if free else 0.0)
     each = _MORE * count / len(structures)
-    frames: list[Atoms] = []
-    quotas: dict[str, int] = {}
-    for scale, share in _SHARES.items():
-        kelvin = scale * temperature
-        plan = Plan(md=max(2, round(each * share / total)), temperatures=(kelvin,), every=20)
-        frames += sample(structures, driver.make, plan, seed=seed, name=driver.name)
-        quotas[f"*_md_{kelvin:g}K*"] = int(count * share / total)
+    kelvins = tuple(scale * temperature for scale in _SHARES)
+    points = max(1, round(each * _SCAN / total / (2 * 3 * len(structures[0]))))
+    wigner = max(2, round(each * _WIGNER / total))
+    md = max(2, round(each * max(_SHARES.values(), default=0.0) / total)) if _SHARES else 0
+    plan = Plan(md=md, temperatures=kelvins, every=_EVERY, equilibrate=_SETTLE)
     if free:
-        points = max(1, round(each * _SCAN / total / (2 * 3 * len(structures[0]))))
-        wigner = max(2, round(each * _WIGNER / total))
-        plan = Plan(quantum=wigner, quantum_temperature=temperature, scan=points, torsions=_POINTS)
-        frames += sample(structures, driver.make, plan, seed=seed, name=driver.name)
-        shares = {"*_wigner_*": _WIGNER, "*_scan_*": _SCAN, "*_torsion_*": _TORSION}
-        quotas |= {pattern: int(count * share / total) for pattern, share in shares.items()}
+        plan = replace(plan, quantum=wigner, quantum_temperature=temperature, scan=points, torsions=_POINTS)
+    frames = sample(structures, driver.make, plan, seed=seed, name=driver.name)
+    shares = {f"*_md_{kelvin:g}K*": share for kelvin, share in zip(kelvins, _SHARES.values(), strict=True)}
+    shares |= {"*_wigner_*": _WIGNER, "*_scan_*": _SCAN, "*_torsion_*": _TORSION}
+    quotas = {pattern: int(count * share / total) for pattern, share in shares.items()}
     sources = {str(atoms.info["source"]) for atoms in frames}
     return frames, {pattern: n for pattern, n in quotas.items() if fnmatch.filter(sources, pattern)}
 

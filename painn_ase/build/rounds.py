@@ -32,6 +32,7 @@ _COLD = 0.2  # times the temperature: frames near the minima, on which frequenci
 _CEILING = 10.0  # eV/Å of disagreement: a broken geometry, and nothing to learn
 _CANDIDATES = 500  # frames that are compared
 _TRAJECTORIES, _LENGTH = 20, 10.0  # ps of each
+_COLD_LENGTH = 1.0  # ps
 _SHORT = 2.5  # ps, where frequencies say already that the round is not the last one
 _DYNAMICS_LEAST, _DYNAMICS_SHARE = 60.0, 0.05  # s, and share of the time, that dynamics may take in any case
 _FIRST_RATIO = 0.6  # of an error after a doubling of the frames, before it was measured
@@ -68,12 +69,27 @@ class Rounds:
         if failed:
             self.state.say(f"round {number}: {failed} frames failed and are left out; {outcome[0].path}.json says why")
         criteria = self._judge(number, models, facts)
-        facts |= {"criteria": [c.to_dict() for c in criteria], "done": True}
+        facts["done"] = True
         facts["seconds"] = round(facts.get("seconds", 0.0) + time.monotonic() - began, 1)
         self.state.put()
         self.pulse.round_seconds = facts["seconds"]
         self.pulse.rounds_left = self._rounds_left()
         return criteria
+
+    def judged(self, number: int) -> list[Criterion]:
+        """What each criterion says of a round that is done, by what is asked now."""
+        facts = self._facts(number)
+        if facts["goals"] == self._goals():
+            return [Criterion(**c) for c in facts["criteria"]]
+        models = [self.state.folder / name for name in facts["members"]]
+        facts["yardstick"] = [c.to_dict() for c in self._frequencies(number, models)]
+        criteria = self._judge(number, models, facts)
+        self.state.put()
+        return criteria
+
+    def _goals(self) -> dict[str, Any]:
+        request = self.setup.request
+        return {"target": request.target, "forces": request.forces, "infrared": request.wants_infrared}
 
     def _facts(self, number: int) -> dict[str, Any]:
         while len(self.state.rounds) < number:
@@ -154,7 +170,7 @@ class Rounds:
             **common,  # type: ignore[arg-type]
         )
         self.state.say(f"{what}: {hot.sentence()}")
-        cold = explore(models, starts, temperature=_COLD * request.temperature, ps=1.0, **common)
+        cold = explore(models, starts, temperature=_COLD * request.temperature, ps=_COLD_LENGTH, **common)
         count = self._count(number, facts)
         self.pulse.doing(f"round {number}: choosing frames")
         chosen = self._choose(number, count, hot, cold, models)
@@ -234,6 +250,7 @@ class Rounds:
         else:
             criteria.append(Criterion("forces", False, "no frame of the dynamics could be labelled"))
         criteria.append(judge.dynamics(facts["exploration"]))
+        facts |= {"criteria": [c.to_dict() for c in criteria], "goals": self._goals()}
         return criteria
 
     def _rounds_left(self) -> int | None:

@@ -32,6 +32,7 @@ class Plan:
     md: int = 0  # frames of dynamics per conformer and temperature
     temperatures: tuple[float, ...] = (300.0, 500.0, 800.0)  # K
     every: int = 40  # steps of 0.5 fs between frames
+    equilibrate: int = 1000  # steps before the first frame
     quantum: int = 0  # quantum-harmonic frames per conformer
     quantum_temperature: float = 300.0  # K
     scan: int = 0  # points to either side per conformer and mode
@@ -78,7 +79,13 @@ def sample(
             rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 0, number)))
             source = f"{name}_md_{temperature:g}K_min{index}"
             frames += sample_md(
-                minimum, temperature=temperature, count=plan.md, rng=rng, every=plan.every, source=source
+                minimum,
+                temperature=temperature,
+                count=plan.md,
+                rng=rng,
+                every=plan.every,
+                equilibrate=plan.equilibrate,
+                source=source,
             )
         if not (plan.quantum or plan.scan):
             continue

@@ -49,7 +49,7 @@ def quickly(put):
     """Makes every part of a build short; `put(module, name, value)` sets what is changed."""
     for module, name, value in (
         (transfer, "FEATURES", 16), (members, "_STEPS", 60), (members, "_LEAST", 60), (plan, "_FIRST", (24, 24)),
-        (plan, "_ROUND", 24), (rounds, "_TRAJECTORIES", 4), (rounds, "_LENGTH", 0.5), (rounds, "_SHORT", 0.5),
-        (plan, "AUDITS", 6), (rounds, "AUDITS", 6), (pool, "_SHARES", {1.0: 0.5}),
+        (plan, "_ROUND", 24), (rounds, "_TRAJECTORIES", 4), (rounds, "_LENGTH", 0.4), (rounds, "_SHORT", 0.4),
+        (plan, "AUDITS", 6), (rounds, "AUDITS", 6), (pool, "_SHARES", {}), (rounds, "_COLD_LENGTH", 0.3),
     ):  # fmt: skip
         put(module, name, value)

@@ -189,6 +189,10 @@ def test_a_build_ends_with_models_a_report_and_reasons_and_labels_nothing_twice(
     assert again.criteria == built.criteria
     assert len(calls(tiny)) == before  # a finished build asks nothing
     assert counts == {1}
+    easy = build(request(target=1e5, forces=1e6), shown=False)  # what has ended is judged by what is asked now
+    held = {c.name: c.holds for c in easy.criteria}
+    assert held["forces"]
+    assert len(calls(tiny)) == before
     with pytest.raises(InputError, match="seed was 0"):
         build(request(seed=5), shown=False)
 
