@@ -9,7 +9,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p = verbs.add_parser("label", help="label structures by quantum chemistry or models", description=__doc__)
     p.add_argument("frames", nargs="+", type=source, help="files of structures that ASE reads")
     by = p.add_mutually_exclusive_group(required=True)
-    by.add_argument("--level", metavar="LEVEL", help="FUNCTIONAL/BASIS, e.g. pbe0/def2-svpd, or gfn2 or gfn1 (tblite)")
+    text = "FUNCTIONAL/BASIS, e.g. pbe0/def2-svpd, pbe0-d4/def2-tzvpd with dispersion, or gfn2 or gfn1 (tblite)"
+    by.add_argument("--level", metavar="LEVEL", help=text)
     by.add_argument("--models", nargs="+", type=source, metavar="MODEL", help="the mean of trained models, as teachers")
     text = "energy forces dipole polarizability (default: energy forces)"
     p.add_argument("--properties", nargs="+", default=["energy", "forces"], metavar="PROPERTY", help=text)

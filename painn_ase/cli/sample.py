@@ -41,8 +41,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    import os
     from pathlib import Path
 
+    if not options.model:  # of this process, before tblite is loaded: on two threads small molecules take longer
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     from painn_ase.calculator import PaiNNCalculator
     from painn_ase.reference import Plan, gfn2_xtb, sample
     from painn_ase.structures import write_frames

@@ -17,6 +17,7 @@ from ase.data import atomic_masses
 from ase.units import Bohr, Hartree
 
 from painn_ase.errors import NotConverged
+from painn_ase.reference.dispersion import dispersion
 from painn_ase.reference.level import Level, charge_and_spin
 from painn_ase.reference.response import MAX_CYCLES, polarizability
 
@@ -44,6 +45,11 @@ def compute(
         results = {"energy": float(energy) * Hartree, "density": scf.make_rdm1()}
         if "forces" in properties:
             results["forces"] = -scf.nuc_grad_method().kernel() * Hartree / Bohr
+        if level.dispersion is not None:
+            more, pull = dispersion(atoms, level.functional, level.dispersion)
+            results["energy"] += more
+            if "forces" in properties:
+                results["forces"] += pull
         if "dipole" in properties:
             masses = atomic_masses[atoms.numbers]  # of the elements, whatever isotopes the structure has
             results["dipole"] = dipole(scf, masses @ atoms.positions / masses.sum())

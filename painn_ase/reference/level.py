@@ -4,12 +4,14 @@ import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ase import Atoms
 from ase.data import chemical_symbols
 
 from painn_ase.errors import InputError, MissingPackageError
+from painn_ase.reference import dispersion
+from painn_ase.reference.dispersion import KINDS
 
 # Basis sets with diffuse functions on every atom but hydrogen, by the naming rules of their families.
 _DIFFUSE = re.compile(r"(^|-)(aug|ma|jun|jul|may|apr)-|^aug|\+|^def2-\w+pd$|sadlej")
@@ -32,11 +34,18 @@ class Level:
     response_grid: int = 0  # grid level of the response kernel
     response_tolerance: float = 1e-6  # of the coupled-perturbed equations
     compact_basis: bool = False  # allow polarizabilities without diffuse functions
+    dispersion: Literal["d4", "d3bj"] | None = None  # added to energies and forces
 
     @classmethod
     def parse(cls, text: str, **settings: Any) -> "Level":
-        """The level named FUNCTIONAL/BASIS, as in "pbe0/def2-svpd". Raises `InputError` for anything else."""
+        """The level named FUNCTIONAL/BASIS, as in "pbe0/def2-svpd", or with dispersion, "pbe0-d4/def2-tzvpd".
+
+        Raises `InputError` for anything else.
+        """
         functional, slash, basis = (part.strip() for part in text.lower().partition("/"))
+        for kind in KINDS:
+            if functional.endswith(f"-{kind}"):
+                functional, settings = functional.removesuffix(f"-{kind}"), {"dispersion": kind} | settings
         if not (functional and slash and basis):
             raise InputError(
                 f"level of theory: expected FUNCTIONAL/BASIS, as in pbe0/def2-svpd, or gfn2 or gfn1; got {text!r}"
@@ -49,8 +58,11 @@ class Level:
         return _DIFFUSE.search(self.basis) is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings, JSON-able."""
-        return {"engine": "PySCF"} | asdict(self)
+        """The settings, JSON-able; what was there before levels had dispersion reads as without."""
+        settings = {"engine": "PySCF"} | asdict(self)
+        if self.dispersion is None:
+            del settings["dispersion"]
+        return settings
 
     def check(self, frames: Iterable[Atoms], properties: Iterable[str]) -> None:
         """Raises `InputError` before any work is done if the level, a structure or a property cannot be computed."""
@@ -61,6 +73,8 @@ class Level:
             libxc.parse_xc(self.functional)
         except (KeyError, ValueError) as error:
             raise InputError(f"functional: PySCF does not know {self.functional!r} ({error})") from None
+        if self.dispersion is not None:
+            dispersion.check(self.functional, self.dispersion)
         if "polarizability" in properties and not (self.diffuse or self.compact_basis):
             raise InputError(
                 f"polarizability: {self.basis} has no diffuse functions, without which polarizabilities come out up "

@@ -14,6 +14,7 @@ from ase.md.langevin import Langevin
 
 from painn_ase.data.identity import unlabelled
 from painn_ase.errors import InputError
+from painn_ase.progress import Meter
 from painn_ase.reference.bonds import scan_torsions, stretch_bonds
 from painn_ase.reference.dimers import acceptors, donors, hydrogen_bonded
 from painn_ase.simulate import relax
@@ -68,40 +69,49 @@ def sample(
         raise InputError(f"sample: expected conformers, and a plan with some of {', '.join(kinds)} above zero")
     frames: list[Atoms] = []
     minima: list[Atoms] = []
-    for index, conformer in enumerate(conformers):
-        minimum = _relaxed(conformer, driver)
-        minima.append(minimum)
-        if plan.torsions:
-            frames += scan_torsions(minimum, points=plan.torsions, source=f"{name}_torsion_min{index}")
-        if plan.stretch:
-            frames += stretch_bonds(minimum, points=plan.stretch, source=f"{name}_stretch_min{index}")
-        for number, temperature in enumerate(plan.temperatures if plan.md else ()):
-            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 0, number)))
-            source = f"{name}_md_{temperature:g}K_min{index}"
-            frames += sample_md(
-                minimum,
-                temperature=temperature,
-                count=plan.md,
-                rng=rng,
-                every=plan.every,
-                equilibrate=plan.equilibrate,
-                source=source,
-            )
-        if not (plan.quantum or plan.scan):
-            continue
-        modes = modes_of(minimum)
-        if plan.quantum:
-            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 1)))
-            kelvin = plan.quantum_temperature
-            source = f"{name}_wigner_{kelvin:g}K_min{index}"
-            frames += sample_modes(minimum, modes, temperature=kelvin, count=plan.quantum, rng=rng, source=source)
-        if plan.scan:
-            frames += scan_modes(minimum, modes, points=plan.scan, source=f"{name}_scan_min{index}")
+    temperatures = plan.temperatures if plan.md else ()
+    with Meter(len(conformers) * (1 + len(temperatures)), "part", "sample") as shown:
+        for index, conformer in enumerate(conformers):
+            minima.append(_relaxed(conformer, driver))
+            for number, temperature in enumerate(temperatures):
+                rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 0, number)))
+                source = f"{name}_md_{temperature:g}K_min{index}"
+                frames += sample_md(
+                    minima[-1],
+                    temperature=temperature,
+                    count=plan.md,
+                    rng=rng,
+                    every=plan.every,
+                    equilibrate=plan.equilibrate,
+                    source=source,
+                )
+                shown.update(f"{len(frames)} frames")
+            frames += _along_bonds_and_modes(minima[-1], index, plan, seed, name)
+            shown.update(f"{len(frames)} frames")
     if plan.dimers:
         frames += _dimers(minima, plan.dimers, seed, name)
     kept = far_apart(frames)
     log.info("%d of %d sampled frames have no colliding atoms", len(kept), len(frames))
     return kept
+
+
+def _along_bonds_and_modes(minimum: Atoms, index: int, plan: Plan, seed: int, name: str) -> list[Atoms]:
+    """What a plan asks for around a minimum beside dynamics."""
+    frames: list[Atoms] = []
+    if plan.torsions:
+        frames += scan_torsions(minimum, points=plan.torsions, source=f"{name}_torsion_min{index}")
+    if plan.stretch:
+        frames += stretch_bonds(minimum, points=plan.stretch, source=f"{name}_stretch_min{index}")
+    if not (plan.quantum or plan.scan):
+        return frames
+    modes = modes_of(minimum)
+    if plan.quantum:
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 1)))
+        kelvin, source = plan.quantum_temperature, f"{name}_wigner_{plan.quantum_temperature:g}K_min{index}"
+        frames += sample_modes(minimum, modes, temperature=kelvin, count=plan.quantum, rng=rng, source=source)
+    if plan.scan:
+        frames += scan_modes(minimum, modes, points=plan.scan, source=f"{name}_scan_min{index}")
+    return frames
 
 
 def _dimers(minima: Sequence[Atoms], count: int, seed: int, name: str) -> list[Atoms]:
