@@ -1,7 +1,6 @@
-"""Accuracy on published data: one table of tasks, one way to train them within a budget, one page of results.
+"""Accuracy on published data: trains tasks of accuracy_tasks.py within a budget; accuracy_page.py shows the results.
 
-    python benchmarks/accuracy_acac.py --minutes 20 --features 64 [--resume] [--device cuda]
-    python benchmarks/accuracy.py                  # docs/accuracy.md and its figure from benchmarks/results/
+    python benchmarks/accuracy.py acac_300K acac_600K --minutes 20 --features 64 [--resume] [--device cuda]
 
 Minutes are CPU time of the process on a CPU (other work on the machine does not count) and wall time on a GPU. The
 number of epochs is chosen by timing two of them, so that the learning rate falls to its end within the budget, and is
@@ -22,21 +21,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ase.io
 import numpy as np
 import torch
+from accuracy_page import KINDS, RESULTS, render, stored_at
+from accuracy_tasks import TASKS, Task
 
 from painn_ase import __version__
-from painn_ase.training import Label, TrainConfig, train
+from painn_ase.training import TrainConfig, train
 from painn_ase.training.config import (
     EPSILON,
     Architecture,
     Data,
-    LossWeights,
     Optimizer,
     Run,
     Schedule,
@@ -50,101 +50,14 @@ sys.path.insert(0, str(ROOT / "models" / "silicon"))
 from prepare import ordered  # noqa: E402
 
 DATA = Path(os.environ.get("PAINN_ASE_DATA", ROOT.parent / "shared" / "data"))
-RESULTS, RUNS, PAGE = ROOT / "benchmarks" / "results", ROOT / "runs" / "accuracy", ROOT / "docs" / "accuracy.md"
-FIGURE = ROOT / "docs" / "images" / "accuracy_curves.png"
-KINDS, LOSSES = ("painn", "ictp"), ("squared", "absolute")
+RUNS, LOSSES = ROOT / "runs" / "accuracy", ("squared", "absolute")
 MARKS = (50, 30, 20, 15, 10, 7.5)  # meV/Å: when the force error of the validation frames passed them is reported
 
-_EV = {"energy": Label("energy", "eV"), "forces": Label("forces", "eV/Å")}
-_MLEARN = {
-    "energy": Label("REF_energy", "eV"),
-    "forces": Label("REF_forces", "eV/Å"),
-    "stress": Label("REF_stress", "eV/Å³"),
-}
-_CCSD = {"dipole": Label("mu", "e*Bohr"), "polarizability": Label("alpha", "Bohr^3")}
-_QE = {
-    "energy": Label("total_energy", "eV"),
-    "forces": Label("forces", "eV/Å"),
-    "stress": Label("stress", "eV/Å³"),
-}
 
-
-@dataclass(frozen=True)
-class Task:
-    """Data, how they are split, and what stands beside the result."""
-
-    title: str
-    level: str
-    labels: dict[str, Label]
-    train: str  # file in the data folder
-    test: str | None  # file; None: `split` takes the test frames from the training file
-    split: str  # in words, for the page
-    validation: float  # fraction of the training frames
-    counts: tuple[int, int, int] | None = None  # training, validation and test frames of a file that is divided here
-    neighbours: tuple[tuple[str, str], ...] = ()  # published values, recalled from the papers
-    batch: int = 5
-    loss: LossWeights = LossWeights()  # noqa: RUF009  (frozen)
-    exchanged: bool = False  # yz and xz of the labelled stresses; put right here (models/silicon/prepare.py)
-
-
-_RMD17 = (
-    ("MACE", "2.1"),
-    ("NequIP", "2.8"),
-    ("ACE", "7.3"),
-    ("PaiNN (MD17)", "10.0"),
-)
-_ACAC = (("MACE", "5.1"), ("NequIP", "5.9"), ("BOTNet", "6.3"))
-_SOLID = LossWeights(energy=0.2, forces=1.0, stress=0.6)
-_ANY = "frames drawn at random (permutation of seed 0)"
-
-TASKS = {
-    "ethanol_methanol": Task(
-        "Ethanol (1000 training frames)",
-        "PBE/def2-SVP (ORCA) on rMD17 geometries; BOTNet-datasets",
-        _EV, "ethanol_methanol/train.xyz", "ethanol_methanol/test_MD.xyz",
-        "train.xyz: 950 training, 50 validation frames by seed 0; test_MD.xyz: 1000 test frames", 0.05,
-        neighbours=_RMD17,
-    ),
-    "acac_300K": Task(
-        "Acetylacetone, trained at 300 K",
-        "PBE-D3/def2-SVP (ORCA); BOTNet-datasets",
-        _EV, "acac/train_300K.xyz", "acac/test_MD_300K.xyz",
-        "train_300K.xyz: 450 training, 50 validation frames by seed 0; test_MD_300K.xyz: 650 test frames", 0.1,
-        neighbours=_ACAC,
-    ),
-    "acac_600K": Task(
-        "Acetylacetone, trained at 600 K, tested at 300 K",
-        "PBE-D3/def2-SVP (ORCA); BOTNet-datasets",
-        _EV, "acac/train_600K.xyz", "acac/test_MD_300K.xyz",
-        "train_600K.xyz: 450 training, 50 validation frames by seed 0; test_MD_300K.xyz: 650 test frames", 0.1,
-    ),
-    **{
-        f"mlearn_{element}": Task(
-            f"Solid {name} (mlearn)", "PBE (VASP); mlearn, Zuo et al. 2020",
-            _MLEARN, f"mlearn/{element}_training.extxyz", f"mlearn/{element}_test.extxyz",
-            f"{element}_training: 90 % training, 10 % validation frames by seed 0; {element}_test as published", 0.1,
-            batch=2, loss=_SOLID, exchanged=element != "Mo",
-        )
-        for element, name in (("Si", "silicon"), ("Ge", "germanium"), ("Mo", "molybdenum"))
-    },
-    "water_monomer": Task(
-        "Water monomer: dipole and polarizability", "CCSD/d-aug-cc-pVTZ; TENSOAP",
-        _CCSD, "water_response/water_monomer_1000.xyz", None,
-        f"700 training, 100 validation, 200 test {_ANY}", 0.0, (700, 100, 200), batch=10,
-        loss=LossWeights(dipole=1.0, polarizability=1.0),
-    ),
-    "sio2": Task(
-        "α-quartz, 72 atoms", "PBE (Quantum ESPRESSO); allegro-pol, Falletta et al. 2025",
-        _QE, "sio2_response/SiO2.xyz", None,
-        f"161 training, 20 validation, 20 test {_ANY}; frames of one source, so neighbours in time may be in both", 0.0,
-        (161, 20, 20), batch=1, loss=_SOLID,
-    ),
-}  # fmt: skip
-
-
-def main(tasks: list[str]) -> None:
-    """Trains the tasks as the command line says, stores their results, and writes the page anew."""
-    parser = argparse.ArgumentParser()
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="accuracy on published data")
+    parser.add_argument("tasks", nargs="+", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
     parser.add_argument("--minutes", type=float, default=20.0, help="budget of this call per task (%(default)s)")
     parser.add_argument("--kind", choices=KINDS, default="painn", help="network (%(default)s)")
     parser.add_argument("--features", type=int, default=64, help="of PaiNN (%(default)s)")
@@ -156,11 +69,15 @@ def main(tasks: list[str]) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--resume", action="store_true", help="continue where the budget ended")
     parser.add_argument("--overwrite", action="store_true", help="forget an earlier run")
-    options = parser.parse_args()
-    for name in tasks:
+    return parser
+
+
+def main(options: argparse.Namespace) -> None:
+    """Trains the tasks as the command line says, stores their results, and writes the page anew."""
+    for name in options.tasks:
         result = measure(name, options)
         RESULTS.mkdir(parents=True, exist_ok=True)
-        path = _stored(name, options.kind)
+        path = stored_at(name, options.kind)
         path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
         print(f"{path.relative_to(ROOT)}: {result['state']}")
         for property_, e in result["errors"].items():
@@ -316,154 +233,5 @@ def _machine(device: str) -> dict[str, str]:
     return {"machine": name, "versions": versions, "commit": found.stdout.strip()}
 
 
-# ---- the page
-
-
-def render() -> None:
-    """Writes docs/accuracy.md and its figure from the results that are there."""
-    results = stored_results()
-    PAGE.write_text(page(results))
-    if results:
-        _draw(results)
-    print(f"{PAGE.relative_to(ROOT)}: {len(results)} results")
-
-
-def stored_results() -> dict[str, Any]:
-    """What was measured, by task; of a second network under the task's name and the network's."""
-    places = {(name if kind == "painn" else f"{name}, {kind}"): _stored(name, kind) for name in TASKS for kind in KINDS}
-    return {key: json.loads(path.read_text()) for key, path in places.items() if path.is_file()}
-
-
-def _stored(name: str, kind: str) -> Path:
-    return RESULTS / f"accuracy_{name}{'' if kind == 'painn' else '_' + kind}.json"
-
-
-def page(results: dict[str, Any]) -> str:
-    """The page, in Markdown."""
-    sections = [_section([r for r in results.values() if r["task"] == name]) for name in TASKS]
-    parts = [_INTRODUCTION, _summary(results), *(section for section in sections if section)]
-    if results:
-        parts.append("## Training curves\n\n![validation error by CPU time](images/accuracy_curves.png)")
-    missing = [name for name in TASKS if not any(r["task"] == name for r in results.values())]
-    if missing:
-        parts.append("Not measured yet: " + ", ".join(missing) + ".")
-    return "\n\n".join(parts) + "\n"
-
-
-_INTRODUCTION = """# Accuracy on published data
-
-Models of this package trained from scratch on data of others, and tested on frames they never saw. Every number comes
-from a result in `benchmarks/results/`; `python benchmarks/accuracy.py` writes this page from them, and
-`python benchmarks/accuracy_<task>.py --minutes 20` makes a result anew. Budgets are CPU minutes on one thread (wall
-minutes on a GPU), minutes against the days that published models train for. *Published values are recalled from their
-papers, not measured here*, and belong to the data and splits named there, which resemble ours."""
-
-
-def _summary(results: dict[str, Any]) -> str:
-    head = ("task", "energy MAE, meV/atom", "force MAE, meV/Å", "force RMSE, meV/Å", "other MAE", "network", "training")
-    rows = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for r in results.values():
-        e = r["errors"]
-        others = [
-            f"{p} {v['mae']:.3g} {v['unit']}" for p, v in e.items() if p in ("stress", "dipole", "polarizability")
-        ]
-        cells = [TASKS[r["task"]].title, _number(e, "energy per atom", "mae"), _number(e, "forces", "mae")]
-        cells += [
-            _number(e, "forces", "rmse"),
-            ", ".join(others),
-            _name(r),
-            r["state"],
-        ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
-
-
-def _number(errors: dict[str, Any], name: str, kind: str) -> str:
-    return f"{errors[name][kind]:.3g}" if name in errors else ""
-
-
-def _name(r: dict[str, Any]) -> str:
-    """The network of a result, in a word or two."""
-    network = r["training"]["model"]["representation"]
-    sizes = f" (F = {network['features']}, T = {network['interactions']})" if network["kind"] == "painn" else ""
-    return {"painn": "PaiNN", "ictp": "ICTP"}[network["kind"]] + sizes
-
-
-def _section(results: list[dict[str, Any]]) -> str:
-    """What was measured for one task, network by network, beside what others published."""
-    if not results:
-        return ""
-    task = TASKS[results[0]["task"]]
-    lines = [f"## {task.title}", "", f"{task.level}. {task.split}.", ""]
-    for r in results:
-        seed, rate = r["training"]["run"]["seed"], r["training"]["optimizer"]["learning_rate"]
-        loss = r["training"]["loss"].get("kind", "squared")
-        passed = ", ".join(f"{mark} after {minutes:.3g}" for mark, minutes in r.get("passed", {}).items())
-        lines.append(
-            f"- {_name(r)}: seed {seed}, batches of {task.batch}, learning rate {rate:g}, {loss} loss, {r['state']}, "
-            f"{r['parameters']:,} parameters; {r['machine']}, {r['versions']}, commit {r['commit']}"
-            + ("; yz and xz of stresses put right in all but elastic frames" if r.get("exchanged") else "")
-            + (f"; force MAE of the validation frames, meV/Å, by minutes: {passed}" if passed else "")
-        )
-    lines += ["", "| network | test error | MAE | RMSE | unit |", "|---|---|---|---|---|"]
-    for r in results:
-        for p, e in r["errors"].items():
-            lines.append(f"| {_name(r)} | {p} | {e['mae']:.4g} | {e['rmse']:.4g} | {e['unit']} |")
-    if task.neighbours:
-        kind = "RMSE" if results[0]["task"].startswith("acac") else "MAE"
-        lines += ["", f"| force {kind}, meV/Å | |", "|---|---|"]
-        lines += [f"| this package, {_name(r)} | {r['errors']['forces'][kind.lower()]:.3g} |" for r in results]
-        lines += [f"| {who} (recalled from its paper) | {value} |" for who, value in task.neighbours]
-    return "\n".join(lines)
-
-
-_SHORT = {
-    "ethanol_methanol": "ethanol",
-    "acac_300K": "acetylacetone, 300 K",
-    "acac_600K": "acetylacetone, 600 K",
-    "mlearn_Si": "Si",
-    "mlearn_Ge": "Ge",
-    "mlearn_Mo": "Mo",
-    "sio2": "SiO₂",
-    "water_monomer": "H₂O (CCSD)",
-}
-_PANELS = {
-    "molecules": ("ethanol_methanol", "acac_300K", "acac_600K"),
-    "solids": ("mlearn_Si", "mlearn_Ge", "mlearn_Mo", "sio2"),
-    "water monomer": ("water_monomer",),
-}
-
-
-def _draw(results: dict[str, Any]) -> None:
-    """Validation errors by CPU time: a panel per kind of system, a colour per task, a line style per network."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
-    figure = Figure(figsize=(9.6, 3.6), dpi=160, layout="constrained")
-    FigureCanvasAgg(figure)
-    styles = {"PaiNN": "--", "ICTP": "-"}
-    for axes, (title, tasks) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True):
-        quantity = "polarizability" if title == "water monomer" else "forces"
-        unit, factor = ("10⁻³ Å³", 1000) if quantity == "polarizability" else ("meV/Å", 1)
-        for k, task in enumerate(tasks):
-            for r in (r for r in results.values() if r["task"] == task):
-                key = next(name for name in r["curve"] if name.startswith(f"{quantity} MAE"))
-                epochs, values = np.array(r["curve"]["epoch"]), factor * np.array(r["curve"][key])
-                axes.loglog(
-                    r["minutes"] * epochs / epochs[-1],
-                    values,
-                    styles[_name(r).split()[0]],
-                    color=f"C{k}",
-                    linewidth=1.3,
-                )
-            axes.plot([], [], color=f"C{k}", label=_SHORT[task])
-        axes.set(title=title, xlabel="CPU minutes", ylabel=f"validation MAE of {quantity} / {unit}")
-        networks = [Line2D([], [], color="0.3", linestyle=style, label=name) for name, style in styles.items()]
-        handles = axes.get_legend_handles_labels()[0] + networks
-        axes.legend(handles=handles, frameon=False, fontsize=7, loc="lower left")
-    figure.savefig(FIGURE)
-
-
 if __name__ == "__main__":
-    render()
+    main(parser().parse_args())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from painn_ase.calculator import PaiNNCalculator
     from painn_ase.corrected import CorrectedCalculator
+    from painn_ase.learning import LearningCalculator
     from painn_ase.model import Model
     from painn_ase.model_files import bundled_models, load_model, save_model
     from painn_ase.simulate import relax, run_md, run_rpmd, simulate_spectra, vibrations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _HOME = {
     "PaiNNCalculator": "painn_ase.calculator",
     "CorrectedCalculator": "painn_ase.corrected",
+    "LearningCalculator": "painn_ase.learning",
     "Model": "painn_ase.model",
     "bundled_models": "painn_ase.model_files",
     "load_model": "painn_ase.model_files",
@@ -33,6 +35,7 @@ _HOME = {
 
 __all__ = [
     "CorrectedCalculator",
+    "LearningCalculator",
     "Model",
     "PaiNNCalculator",
     "bundled_models",

@@ -40,6 +40,16 @@ def remembering(calc: Any) -> Remembering | None:
     return calc if hasattr(calc, "recall") else None
 
 
+def still_learns(calc: Any) -> bool:
+    """Whether its forces change while it runs, until its models are taken by `freeze`."""
+    return hasattr(calc, "freeze")
+
+
+def discontinuity(calc: Any) -> float:
+    """Energy in eV by which its answer lies off the surface it began on: a calculator that learns changes surfaces."""
+    return float(getattr(calc, "discontinuity", 0.0))
+
+
 def has_response(calc: Any) -> bool:
     """Whether it has analytic second derivatives, Born charges and derivatives of the polarizability."""
     return hasattr(calc, "get_response")

@@ -1,11 +1,11 @@
-"""`painn-ase md`: molecular dynamics."""
+"""`painn-ase md`: molecular dynamics, by a model or by models that learn from a reference while it runs."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
-from painn_ase.cli.arguments import number, whole, without_effect
+from painn_ase.cli.arguments import folder, number, source, whole, without_effect
 from painn_ase.cli.common import add_guards, add_output, add_structure_and_model, guards_of, structure_with_calculator
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--seed", type=whole(0), default=0, help="of all random numbers (default: %(default)s)")
     p.add_argument("--redraw", action="store_true", help="draw velocities anew, also where the file has some")
     p.add_argument("--resume", action="store_true", help="continue a stopped run to the last bit, or with more steps")
+    _add_learning(p)
     add_guards(p)
     add_output(p, "md")
     p.set_defaults(run=run)
@@ -37,7 +38,10 @@ def run(options: argparse.Namespace) -> None:
 
     if options.pressure is not None and options.thermostat is not None:
         raise InputError("--pressure brings its own thermostat (Martyna-Tobias-Klein); leave --thermostat out")
-    atoms = structure_with_calculator(options)
+    atoms = _learning_structure(options) if options.learn else structure_with_calculator(options)
+    if not options.learn:
+        idle = ["learn_folder", "learn_start", "budget", "tolerance"]
+        without_effect(options, idle, "models learn with --learn REFERENCE")
     _choose_velocities(atoms, options)
     nve, npt = options.thermostat == "none", options.pressure is not None
     chosen = ("temperature", "timestep", "steps", "record", "every", "seed", "resume", "overwrite")
@@ -52,6 +56,41 @@ def run(options: argparse.Namespace) -> None:
         **{name: getattr(options, name) for name in chosen},
     )
     print(result)
+    if options.learn:
+        print(atoms.calc.report)
+
+
+def _add_learning(p: argparse.ArgumentParser) -> None:
+    g = p.add_argument_group("learning", "models that ask a reference where they do not know, and learn its answers")
+    text = "FUNCTIONAL/BASIS, gfn2, gfn1, a model, or refs.py:make, a function that makes an ASE calculator"
+    g.add_argument("--learn", metavar="REFERENCE", help=text)
+    text = "of labels, models and records (default: OUTPUT.learning); what it holds is gone on from"
+    g.add_argument("--learn-folder", type=folder, metavar="FOLDER", help=text)
+    text = "labelled or bare frames to learn from at the start; or --model of the same level of theory"
+    g.add_argument("--learn-start", type=source, metavar="FILE", help=text)
+    g.add_argument("--budget", type=whole(1), default=300, metavar="N", help="calls of the reference (%(default)s)")
+    text = "largest error of a force that goes unasked (default: %(default)s)"
+    g.add_argument("--tolerance", type=number(above=0), default=0.2, metavar="eV/Å", help=text)
+
+
+def _learning_structure(options: argparse.Namespace) -> Atoms:
+    """The structure, with models that learn."""
+    from painn_ase.build.reference import parse_reference
+    from painn_ase.learning import LearningCalculator
+    from painn_ase.structures import read_structure, without_labels
+
+    without_effect(options, ["dtype", "device", "backend"], "models that learn run in float32 on the CPU")
+    atoms = without_labels(read_structure(options.structure))
+    if options.charge is not None:
+        atoms.info["charge"] = options.charge
+    atoms.calc = LearningCalculator(
+        parse_reference(options.learn).by,
+        options.learn_folder or f"{options.output}.learning",
+        options.learn_start or options.ensemble or options.model,
+        budget=options.budget,
+        tolerance=options.tolerance,
+    )
+    return atoms
 
 
 def _choose_velocities(atoms: Atoms, options: argparse.Namespace) -> None:

@@ -74,6 +74,10 @@ class CoverageMonitor:
         twin._forget()
         return twin
 
+    def quiet(self) -> None:
+        """Warns no more; `outside` goes on to say it."""
+        self._said[0] = True
+
     def new_structure(self, atoms: Atoms, charge: float) -> None:
         """Takes the total charge in e and the multiplicity, if `atoms` state one, of what is evaluated next."""
         stated = charge, atoms.info.get("multiplicity"), atoms.info.get("spin")

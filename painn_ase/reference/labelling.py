@@ -85,7 +85,7 @@ def label(
     structures, output = _checked(frames, processes, threads), Path(output)
     scratch = output.absolute().with_name(output.name + ".scratch")
     wanted = _in_order(properties)
-    labeller = _labeller(by, wanted, scratch, threads)
+    labeller = labeller_of(by, wanted, scratch, threads)
     labeller.check(structures)
     journal = _open_journal(output, labeller, wanted, overwrite)
     try:
@@ -146,7 +146,7 @@ def _annotated(atoms: Atoms, labels: dict[str, Any]) -> Atoms:
     return atoms
 
 
-def _labeller(
+def labeller_of(
     by: str | Level | Models | Callable[..., BaseCalculator], properties: tuple[str, ...], scratch: Path, threads: int
 ) -> Labeller:
     if isinstance(by, str) and by.strip().lower() in METHODS:

@@ -6,12 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from lammps_runs import COMMANDS, Setting, script
 from test_lammps_parity import silicon
 
 from painn_ase import PaiNNCalculator, load_model
 from painn_ase.lammps import build_static, pack, read_log
 from painn_ase.lammps.input import data_file
+
+from helpers.lammps_runs import COMMANDS, Setting, script
 
 PROGRAM = """
 #include <mpi.h>

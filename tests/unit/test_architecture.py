@@ -26,7 +26,7 @@ LAYERS = {
     "derivatives": 7, "response": 7,
     "model_files": 8, "backends": 8, "importers": 9, "structures": 9, "cards.sections": 8, "cards.render": 9,
     "capabilities": 10, "normal_modes": 10, "calculator": 10, "corrected": 10, "ase_plugin": 10, "training": 10,
-    "simulate": 11, "lammps": 11, "engines": 11, "bench": 11, "reference": 11, "testing": 11,
+    "simulate": 11, "lammps": 11, "engines": 11, "bench": 11, "reference": 11, "learning": 11, "testing": 11,
     "cards": 12,
     "build": 13,
     "cli": 14,

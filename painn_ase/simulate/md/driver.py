@@ -14,6 +14,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase.constraints import FixCom
 from ase.units import fs, kB
 
+from painn_ase.capabilities import discontinuity
 from painn_ase.simulate.md.coupling import Conditions, Coupling
 from painn_ase.simulate.md.evaluation import Together, together
 from painn_ase.simulate.md.momenta import Freedom
@@ -159,7 +160,7 @@ class DriverMotion(OneStructure):
         return AtomsSnapshot(step, time, self.atoms, self._driver.masses, count, self._conserved, self._user)
 
     def _conserved(self, total: float) -> float | None:
-        return self._bath.conserved_energy(self._driver, total)
+        return self._bath.conserved_energy(self._driver, total - discontinuity(self.atoms.calc))
 
     def has_conserved_energy(self) -> bool:
         """Whether there is one."""

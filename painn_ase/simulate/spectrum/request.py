@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from painn_ase import rigid
-from painn_ase.capabilities import hidden, name_of
+from painn_ase.capabilities import hidden, name_of, still_learns
 from painn_ase.errors import InputError, closest
 from painn_ase.files import make_way
 from painn_ase.simulate.md.relax import relax
@@ -191,6 +191,11 @@ def _make_room(folder: Path, files: RunFiles, overwrite: bool) -> None:
 
 def _check_atoms(atoms: Atoms) -> None:
     check_structure(atoms, "a spectrum is of something that vibrates and", least=2)
+    if still_learns(atoms.calc):
+        raise InputError(
+            "spectra: this calculator still learns, so its forces would change within a spectrum; expected one that "
+            "stays as it is: atoms.calc = calculator.freeze()"
+        )
     if atoms.constraints:
         raise InputError(
             "the structure has constraints, which these trajectories do not follow: atoms.set_constraint() removes "

@@ -1,0 +1,391 @@
+"""A calculator that learns while it runs: whom it asks, what it keeps, what a kill costs, what others see of it."""
+
+import csv
+import os
+import signal
+import sys
+import time
+import traceback
+from io import StringIO
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.emt import EMT
+from ase.mep import NEB
+from ase.optimize import BFGS
+
+from painn_ase import LearningCalculator, PaiNNCalculator, run_md, simulate_spectra
+from painn_ase.cli import main
+from painn_ase.data.identity import fingerprint
+from painn_ase.errors import InputError, SimulationError
+from painn_ase.learning import Course, judge
+from painn_ase.simulate import relax
+
+pytestmark = pytest.mark.filterwarnings("ignore::painn_ase.coverage.CoverageWarning")  # of frozen ones
+
+SMALL = Course(features=16, interactions=2, first=60, again=30, batch_size=4)
+
+
+def cluster(seed=0, amplitude=0.05):
+    atoms = Atoms("Cu4", 2.4 / np.sqrt(8) * np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]))
+    atoms.rattle(amplitude, seed=seed)
+    return atoms
+
+
+class Reference(EMT):
+    """EMT that writes down what it was asked, fails where told to, and takes its time."""
+
+    asked: list = []  # noqa: RUF012
+    failures = 0
+    pause = 0.0
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        Reference.asked.append(fingerprint(atoms))
+        time.sleep(Reference.pause)
+        if Reference.failures:
+            Reference.failures -= 1
+            raise RuntimeError("no convergence")
+        super().calculate(atoms, properties, system_changes)
+
+
+@pytest.fixture(autouse=True)
+def _anew():
+    Reference.asked, Reference.failures, Reference.pause = [], 0, 0.0
+
+
+def learning(folder, **keywords):
+    return LearningCalculator(Reference, folder, **{"course": SMALL, "batch": 6} | keywords)
+
+
+def rows(folder, name="calls.csv"):
+    with open(folder / name) as file:
+        return list(csv.DictReader(file))
+
+
+def forces_of(calc, frames):
+    return [calc.get_property("forces", atoms) for atoms in frames]
+
+
+def test_the_reference_answers_until_there_is_a_model(tmp_path):
+    calc = learning(tmp_path, threshold=1e-9)
+    frames = [cluster(seed) for seed in range(8)]
+    found = forces_of(calc, frames)
+    for atoms, forces in zip(frames, found, strict=True):
+        np.testing.assert_allclose(forces, EMT().get_property("forces", atoms), atol=1e-6)  # of rounded positions
+    why = [row["why"] for row in rows(tmp_path)]
+    assert why == ["no model"] * 6 + ["disagreement"] * 2
+    assert len(set(Reference.asked)) == len(Reference.asked) == 8
+    assert len(ase.io.read(tmp_path / "labels.extxyz", ":")) == 8
+    assert [row["model"] for row in rows(tmp_path)] == ["0"] * 6 + ["1"] * 2
+
+
+def test_a_row_holds_the_true_error_of_the_models(tmp_path):
+    calc = learning(tmp_path, threshold=1e-9)
+    forces_of(calc, [cluster(seed) for seed in range(7)])
+    row, atoms = rows(tmp_path)[-1], cluster(6)
+    models = calc.freeze()
+    error = models.get_property("forces", atoms) - EMT().get_property("forces", atoms)
+    assert float(row["error"]) == pytest.approx(np.linalg.norm(error, axis=1).max(), rel=1e-3)
+    assert float(row["disagreement"]) == pytest.approx(models.results["forces_std"].max(), rel=1e-3)
+    assert float(row["energy_error"]) == pytest.approx(
+        models.get_property("energy", atoms) - EMT().get_property("energy", atoms), abs=1e-3
+    )
+
+
+def test_trusted_models_answer_and_known_structures_are_never_asked_again(tmp_path):
+    calc = learning(tmp_path, threshold=1e9)
+    frames = [cluster(seed) for seed in range(6)]
+    forces_of(calc, frames)
+    near = cluster(0)
+    near.positions *= 1.001  # inside of what was seen
+    forces = calc.get_property("forces", near)
+    assert len(Reference.asked) == 6
+    np.testing.assert_array_equal(forces, calc.freeze().get_property("forces", near))
+    np.testing.assert_allclose(forces_of(calc, frames), forces_of(EMT(), frames), atol=1e-6)
+    assert len(Reference.asked) == 6
+
+
+def test_coverage_objects_and_other_elements_have_no_model(tmp_path):
+    calc = learning(tmp_path, threshold=1e9)
+    forces_of(calc, [cluster(seed) for seed in range(6)])
+    far = cluster(0)
+    far.positions *= 1.4
+    mixed = cluster(1)
+    mixed.numbers[0] = 47
+    forces_of(calc, [far, mixed])
+    assert [row["why"] for row in rows(tmp_path)[6:]] == ["coverage", "no model"]
+
+
+def test_audits_ask_although_nothing_objects(tmp_path, monkeypatch):
+    monkeypatch.setattr(judge, "AUDITS", 1)
+    calc = learning(tmp_path, threshold=1e9)
+    frames = [cluster(seed) for seed in range(6)]
+    forces_of(calc, frames)
+    near = cluster(0)
+    near.positions *= 1.001
+    calc.get_property("forces", near)
+    assert rows(tmp_path)[-1]["why"] == "audit"
+    assert len(calc.report.errors) == 1
+    assert "audits       1 at random" in str(calc.report)
+
+
+def test_a_harmless_objection_is_not_heard_again_nearby(tmp_path):
+    calc = learning(tmp_path, threshold=1e-9, tolerance=1e3, batch=10)
+    forces_of(calc, [cluster(seed) for seed in range(10)])
+    forces_of(calc, [cluster(0, 0.05 + 1e-4 * k) for k in range(1, 25)])
+    assert [row["why"] for row in rows(tmp_path)[10:]] == ["disagreement"]
+    forces_of(calc, [cluster(0, 0.2)])  # farther than 0.1 Å
+    assert [row["why"] for row in rows(tmp_path)[10:]] == ["disagreement"] * 2
+
+
+def test_frames_to_start_from_are_labelled_once_and_learned_at_once(tmp_path):
+    start = [cluster(seed) for seed in range(6)]
+    for atoms in start[:4]:
+        atoms.calc = EMT()
+        atoms.get_forces()
+    calc = learning(tmp_path, start=start, threshold=1e9)
+    near = cluster(0)
+    near.positions *= 1.001
+    calc.get_property("forces", near)
+    assert len(Reference.asked) == 2
+    assert [row["why"] for row in rows(tmp_path)] == ["start"] * 2
+    assert rows(tmp_path, "changes.csv")[0]["frames"] == "6"
+
+
+def test_trained_models_can_be_started_from_and_are_trained_on(tmp_path):
+    first = learning(tmp_path / "first", threshold=1e-9)
+    forces_of(first, [cluster(seed) for seed in range(7)])
+    start = [tmp_path / "first" / "models-1" / f"member-{k}" for k in (0, 1)]
+    calc = learning(tmp_path / "second", start=start, threshold=1e-9)
+    forces_of(calc, [cluster(seed) for seed in range(10, 17)])
+    assert {row["why"] for row in rows(tmp_path / "second")} <= {"disagreement", "coverage"}
+    assert calc.freeze().model_name
+
+
+@pytest.mark.parametrize("failures", [2, 3])
+def test_a_failing_reference_has_three_tries(tmp_path, failures):
+    calc = learning(tmp_path)
+    Reference.failures = failures
+    atoms = cluster()
+    if failures < 3:
+        calc.get_property("energy", atoms)
+    else:
+        with pytest.raises(SimulationError, match=r"failed 3 times.*no convergence"):
+            calc.get_property("energy", atoms)
+        assert np.allclose(ase.io.read(tmp_path / "failed.extxyz").positions, atoms.positions, atol=1e-7)
+    assert len(Reference.asked) == 3
+    calc.get_property("energy", atoms)  # goes on
+    assert len(rows(tmp_path)) == 1
+
+
+def test_models_may_answer_for_a_reference_that_fails_or_is_too_dear(tmp_path):
+    calc = learning(tmp_path, threshold=1e-9, on_failure="model", budget=7)
+    forces_of(calc, [cluster(seed) for seed in range(6)])
+    Reference.failures = 3
+    with pytest.warns(UserWarning, match="failed 3 times"):
+        calc.get_property("forces", cluster(6))
+    forces_of(calc, [cluster(seed) for seed in (7, 8, 9)])
+    assert len(rows(tmp_path)) == 7
+    stopping = learning(tmp_path, threshold=1e-9, budget=7)
+    with pytest.raises(SimulationError, match="budget of 7 calls"):
+        stopping.get_property("forces", cluster(10))
+
+
+def test_a_folder_is_gone_on_from_and_another_reference_is_refused(tmp_path):
+    calc = learning(tmp_path, threshold=1e9)
+    frames = [cluster(seed) for seed in range(6)]
+    forces_of(calc, frames)
+    near = cluster(0)
+    near.positions *= 1.001
+    forces = calc.get_property("forces", near)
+    again = learning(tmp_path, threshold=1e9)
+    np.testing.assert_array_equal(again.get_property("forces", near), forces)
+    assert len(Reference.asked) == 6
+    assert again.report.calls == 6
+    other = LearningCalculator(lambda: EMT(asap_cutoff=True), tmp_path)
+    with pytest.raises(InputError, match="another recipe"):
+        other.get_property("forces", near)
+
+
+def test_labels_without_a_row_get_one(tmp_path):
+    calc = learning(tmp_path)
+    forces_of(calc, [cluster(0), cluster(1)])
+    lines = (tmp_path / "calls.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "calls.csv").write_text("".join(lines[:-1]))
+    again = learning(tmp_path)
+    again.get_property("forces", cluster(1))
+    found = rows(tmp_path)
+    assert [row["why"] for row in found] == ["no model"] * 2
+    assert found[1]["fingerprint"] == fingerprint(ase.io.read(tmp_path / "labels.extxyz", 1))
+    assert len(Reference.asked) == 2
+
+
+def test_steps_in_energy_are_those_of_the_models_at_the_last_structure(tmp_path):
+    calc = learning(tmp_path, threshold=1e-9, tolerance=1e-9)
+    surfaces, frames = [], [cluster(seed, 0.1) for seed in range(13)]
+    for atoms in frames:
+        energy = calc.get_property("energy", atoms)
+        assert energy == pytest.approx(EMT().get_property("energy", atoms), abs=1e-6)
+        surfaces.append(energy - calc.discontinuity)
+    first, second = rows(tmp_path, "changes.csv")
+    models = [PaiNNCalculator([tmp_path / f"models-{k}" / f"member-{m}" for m in (0, 1)]).get_property for k in (1, 2)]
+    assert float(first["energy_step"]) == pytest.approx(
+        models[0]("energy", frames[5]) - EMT().get_property("energy", frames[5]), abs=1e-5
+    )
+    assert float(second["energy_step"]) == pytest.approx(
+        models[1]("energy", frames[11]) - models[0]("energy", frames[11]), abs=1e-5
+    )
+    # the first answers, then the first models less the step that they made
+    assert surfaces[:6] == pytest.approx([EMT().get_property("energy", a) for a in frames[:6]], abs=1e-6)
+    began = float(first["energy_step"])
+    assert surfaces[6:12] == pytest.approx([models[0]("energy", a) - began for a in frames[6:12]], abs=1e-5)
+
+
+def test_conserved_energy_goes_on_when_models_change(tmp_path):
+    atoms = cluster(amplitude=0.1)
+    atoms.calc = learning(tmp_path, threshold=1e9)
+    run = run_md(atoms, steps=20, path=tmp_path / "run", ensemble="nve", temperature=300, timestep=1.0, progress=False)
+    step = float(rows(tmp_path, "changes.csv")[0]["energy_step"])
+    total, conserved = (run.observables(name)[1] for name in ("total_energy", "conserved_energy"))
+    assert (total - conserved)[:6] == pytest.approx(0, abs=1e-9)
+    assert total[-1] - conserved[-1] == pytest.approx(atoms.calc.discontinuity, abs=1e-9)
+    assert abs(step) > 1e-5
+    assert "conserved energies begin anew" in (tmp_path / "log.txt").read_text()
+
+
+def test_drivers_of_ase_and_of_this_package_use_it_unmodified(tmp_path):
+    atoms = cluster()
+    atoms.calc = learning(tmp_path / "bfgs", threshold=1e-9, tolerance=1e-9)
+    with BFGS(atoms, logfile=None) as driver:
+        driver.run(fmax=0.02, steps=60)
+    assert np.abs(EMT().get_property("forces", atoms)).max() < 0.05
+    atoms = cluster(1)
+    atoms.calc = learning(tmp_path / "relax", threshold=1e-9, tolerance=1e-9)
+    assert relax(atoms, fmax=0.02, progress=False).fmax < 0.02
+    images = [cluster(0) for _ in range(5)]
+    images[-1].positions[3] += [0.2, 0.2, 0.0]
+    shared = learning(tmp_path / "neb")
+    for image in images:
+        image.calc = shared
+    band = NEB(images, allow_shared_calculator=True, method="improvedtangent")
+    band.interpolate()
+    assert np.isfinite(band.get_forces()).all()
+    assert len(rows(tmp_path / "neb")) == 5 == len({row["fingerprint"] for row in rows(tmp_path / "neb")})
+
+
+def test_spectra_want_a_frozen_calculator_and_freezing_wants_a_model(tmp_path):
+    calc = learning(tmp_path)
+    with pytest.raises(InputError, match="no model yet"):
+        calc.freeze()
+    atoms = cluster()
+    atoms.calc = calc
+    with pytest.raises(InputError, match="freeze"):
+        simulate_spectra(atoms, path=tmp_path / "spectrum")
+    forces_of(calc, [cluster(seed) for seed in range(7)])
+    assert isinstance(calc.freeze(), PaiNNCalculator)
+
+
+def test_impossible_requests_are_refused(tmp_path):
+    for words, match in [
+        ({"threshold": "often"}, "threshold"),
+        ({"batch": 0}, "batch"),
+        ({"on_failure": "go on"}, "on_failure"),
+        ({"properties": ["energy"]}, "properties"),
+        ({"start": [cluster(), "ethanol"]}, "mixture"),
+    ]:
+        with pytest.raises(InputError, match=match):
+            LearningCalculator(Reference, tmp_path, **words)
+
+
+def test_command_line_runs_dynamics_that_learns(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("refs.py").write_text("from ase.calculators.emt import EMT\n\ndef make(atoms):\n    return EMT()\n")
+    ase.io.write("cluster.xyz", cluster())
+    words = ["md", "cluster.xyz", "--steps", "3", "--learn", "refs.py:make", "--output", "copper"]
+    assert main(words) == 0
+    assert "reference    4 calls for 4 structures (100 %): 4 no model" in capsys.readouterr().out
+    assert len(ase.io.read("copper.learning/labels.extxyz", ":")) == 4
+    assert main([*words, "--budget", "4", "--overwrite", "--seed", "1"]) == 1  # other structures
+    assert "budget of 4 calls" in capsys.readouterr().err
+    assert main(["md", "ethanol", "--steps", "1", "--tolerance", "0.1", "--output", "plain"]) == 0
+    assert "--tolerance has no effect" in capsys.readouterr().err
+
+
+# ---- kills
+
+
+def simulate(folder: Path, steps: int) -> None:
+    """Dynamics that goes on where an earlier one was killed."""
+    atoms = cluster()
+    atoms.calc = learning(folder, threshold=0.05, tolerance=0.05, budget=5000)
+    begun = (folder / "run.restart.npz").exists()
+    run_md(
+        atoms, steps=steps, path=folder / "run", temperature=600, resume=begun, overwrite=True, checkpoint=0.0,
+        progress=False,
+    )  # fmt: skip
+
+
+class Logged(Reference):
+    """Writes down outside of the process what was asked."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        with open("asked.txt", "a") as file:
+            file.write(fingerprint(atoms) + "\n")
+        super().calculate(atoms, properties, system_changes)
+
+
+def child(folder: Path, steps: int) -> int:
+    """The process that simulates in `folder`."""
+    number = os.fork()
+    if number:
+        return number
+    code = 1
+    try:
+        os.chdir(folder)
+        simulate(folder, steps)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def names_in(text: str) -> set[str]:
+    return {fingerprint(atoms) for atoms in ase.io.read(StringIO(text), ":", format="extxyz")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [30])
+def test_killed_at_random_moments_it_resumes_with_no_label_lost_or_made_twice(tmp_path, kills, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "Reference", Logged)
+    rng, done, steps = np.random.default_rng(kills), 0, 20 * kills
+    labelled: set[str] = set()
+    while done < kills:
+        number = child(tmp_path, steps)
+        time.sleep(rng.uniform(0.2, 2.0))
+        os.kill(number, signal.SIGKILL)
+        _, status = os.waitpid(number, 0)
+        done += 1
+        if os.path.exists(tmp_path / "labels.extxyz"):
+            text = (tmp_path / "labels.extxyz").read_text()
+            now = names_in(text) if text.endswith("\n") else labelled
+            assert labelled <= now  # nothing is lost
+            labelled = now
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
+            break
+    number = child(tmp_path, steps)
+    assert os.waitpid(number, 0)[1] == 0
+    frames = ase.io.read(tmp_path / "labels.extxyz", ":")
+    names = [fingerprint(atoms) for atoms in frames]
+    asked = (tmp_path / "asked.txt").read_text().split()
+    assert len(set(names)) == len(names)  # no label twice
+    assert sorted(names) == sorted(row["fingerprint"] for row in rows(tmp_path))  # and each in the record
+    assert set(names) <= set(asked)
+    assert len(asked) - len(names) <= done  # a kill costs the call that was under way
+    for atoms in frames[:: max(1, len(frames) // 5)]:
+        forces = EMT().get_property("forces", Atoms(atoms.numbers, atoms.positions))
+        np.testing.assert_allclose(atoms.get_forces(), forces, atol=1e-6)
