@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from painn_ase.coverage import Coverage
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
-from painn_ase.heads import HEADS
+from painn_ase.heads import HEADS, Head, Heads
 from painn_ase.nn.registry import build
 from painn_ase.properties import DERIVED_FROM
 from painn_ase.representations import REPRESENTATIONS, AtomFeatures, Representation
@@ -29,12 +29,12 @@ class Model(nn.Module):
     `painn_ase.derivatives`.
     """
 
-    def __init__(self, representation: Representation, heads: dict[str, nn.Module], elements: Iterable[int]) -> None:
+    def __init__(self, representation: Representation, heads: dict[str, Head], elements: Iterable[int]) -> None:
         super().__init__()
         self.representation = representation
-        self.heads = nn.ModuleDict(heads)
+        self.heads = Heads(heads)
         for head in heads.values():
-            head.cutoff = representation.cutoff  # type: ignore[assignment]
+            head.cutoff = representation.cutoff
         self.elements = tuple(sorted(int(z) for z in elements))
         self.name = "unnamed"
         self.provenance: dict[str, Any] = {}
@@ -55,7 +55,7 @@ class Model(nn.Module):
     @property
     def properties(self) -> frozenset[str]:
         """Names of everything this model predicts, forces and stress included."""
-        own = {name for head in self.heads.values() for name in head.provides}  # type: ignore[union-attr]
+        own = {name for head in self.heads.values() for name in head.provides}
         return frozenset(own | ({"forces", "stress"} if "energy" in own else set()))
 
     @property
@@ -67,8 +67,7 @@ class Model(nn.Module):
     @property
     def molecular(self) -> frozenset[str]:
         """Those of its properties that are built from positions, and so undefined in periodic structures."""
-        heads: Any = self.heads.values()
-        return frozenset(name for head in heads if head.molecular for name in head.provides)
+        return frozenset(name for head in self.heads.values() if head.molecular for name in head.provides)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -122,7 +121,7 @@ class Model(nn.Module):
         wanted = None if properties is None else set(properties)
         results: dict[str, Tensor] = {}
         for head in self.heads.values():
-            if wanted is None or wanted.intersection(head.provides):  # type: ignore[arg-type]
+            if wanted is None or wanted.intersection(head.provides):
                 results.update(head(features, graph))
         return results
 

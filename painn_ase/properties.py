@@ -55,6 +55,9 @@ PROPERTIES: dict[str, Property] = {p.name: p for p in _ALL}
 SPREAD = "_std"
 """What an ensemble adds to the name of a property: one number per structure or atom, see `Ensemble`."""
 
+FORCES_SPREAD = "forces" + SPREAD
+"""How far the members of an ensemble disagree, eV/Å per atom."""
+
 # What a training file may carry as labels.
 TRAINABLE = (
     "energy",

@@ -50,8 +50,7 @@ def unsupported(model: Model) -> str | None:
     if features % 16 or not 16 <= features <= MAX_FEATURES:
         return f"the kernel needs features in multiples of 16 up to {MAX_FEATURES}; this model has {features}"
     reason = _unknown("PaiNN", representation.config, _PAINN)
-    heads: Any = model.heads
-    for name, head in heads.items():
+    for name, head in model.heads.items():
         if type(head) not in _HEADS:
             return f"the kernel does not know the head {name!r}"
         reason = reason or _unknown(f"head {name!r}", head.config, _HEADS[type(head)])

@@ -78,14 +78,13 @@ def kernel_weights(model: Model, tables: Tables | None = None) -> KernelWeights:
         painn.cutoff,
         painn.config["epsilon"],
     )
-    heads: Any = model.heads.values()
     return KernelWeights(
         sizes,
         tables.filters,
         tables.radial,
         _embedding(painn),
         tuple(_linears(painn)),
-        tuple(_head(head, painn.features) for head in heads),
+        tuple(_head(head, painn.features) for head in model.heads.values()),
     )
 
 

@@ -1,6 +1,6 @@
 """Output networks, by name."""
 
-from painn_ase.heads.base import Head
+from painn_ase.heads.base import Head, Heads
 from painn_ase.heads.cell_dipole import CellDipoleHead
 from painn_ase.heads.dipole import DipoleHead
 from painn_ase.heads.energy import EnergyHead
@@ -23,6 +23,7 @@ __all__ = [
     "DipoleHead",
     "EnergyHead",
     "Head",
+    "Heads",
     "HyperpolarizabilityHead",
     "PolarizabilityHead",
     "QuadrupoleHead",

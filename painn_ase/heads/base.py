@@ -1,8 +1,9 @@
 """What every output network provides: properties from atom features."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, ItemsView, Sequence, ValuesView
 from math import inf
+from typing import TYPE_CHECKING
 
 import torch
 from ase.data import atomic_masses
@@ -49,6 +50,16 @@ class Head(nn.Module, ABC):
             assert moved is not None
             self._buffers[name] = moved if moved.dtype == buffer.dtype else buffer.to(moved.device)
         return self
+
+
+class Heads(nn.ModuleDict):
+    """Heads by name; `nn.ModuleDict` with the type that it forgets of what it holds."""
+
+    if TYPE_CHECKING:
+
+        def __getitem__(self, key: str) -> Head: ...
+        def values(self) -> ValuesView[Head]: ...
+        def items(self) -> ItemsView[str, Head]: ...
 
 
 class GatedHead(Head):

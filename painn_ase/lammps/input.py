@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.lammps import Prism
 
-from painn_ase.errors import InputError
+from painn_ase.errors import InputError, positive, whole
 from painn_ase.files import make_way, write_atomically
 from painn_ase.lammps.model_file import pack
 from painn_ase.model import Model
@@ -39,11 +39,11 @@ class Conditions:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("timestep", "steps", "every", "seed"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}: expected a positive number; got {getattr(self, name)!r}")
-        if self.temperature is not None and not self.temperature > 0:
-            raise InputError(f"temperature: expected K above zero, or None for NVE; got {self.temperature!r}")
+        positive("timestep", self.timestep, "fs")
+        for name in ("steps", "every", "seed"):
+            whole(name, getattr(self, name), 1)
+        if self.temperature is not None:
+            positive("temperature (None for NVE)", self.temperature, "K")
         if self.pressure is not None and self.temperature is None:
             raise InputError("pressure: expected a temperature beside it")
 

@@ -22,6 +22,7 @@ from painn_ase.learning.judge import Judge
 from painn_ase.learning.record import Record
 from painn_ase.learning.report import Report, report_of
 from painn_ase.learning.request import Start, check, started
+from painn_ase.properties import FORCES_SPREAD
 
 _MORE = 0.1  # of the labelled frames, as new ones that call for a training
 
@@ -213,7 +214,7 @@ class LearningCalculator(Calculator):
             forces = self._models().get_property("forces", atoms)
         except SimulationError:  # not finite
             return None, None, "no model"
-        deviations = self._models().results.get("forces_std")
+        deviations = self._models().results.get(FORCES_SPREAD)
         spread = None if deviations is None else float(np.max(deviations))
         why = self._judge.objection(atoms, spread, lambda: bool(self._models().outside))
         self._model_seconds += time.perf_counter() - start

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from painn_ase.errors import InputError
+from painn_ase.errors import InputError, positive
 from painn_ase.neighbors.base import Pairs
 
 COINCIDENT = 1e-3
@@ -45,8 +45,7 @@ def checked(
         raise InputError("expected at least one atom; the structure is empty")
     if positions.ndim != 2 or positions.shape[1] != 3:
         raise InputError(f"positions: expected shape (atoms, 3); got {positions.shape}")
-    if not (np.isfinite(cutoff) and cutoff > 0):
-        raise InputError(f"cutoff: expected a finite, positive length in Å; got {cutoff}")
+    positive("cutoff", cutoff, "Å")
     usable = np.abs(positions) < FARTHEST  # False for NaN
     if not usable.all():
         atoms = np.flatnonzero(~usable.all(axis=1))

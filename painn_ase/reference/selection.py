@@ -15,6 +15,7 @@ from painn_ase.calculator import PaiNNCalculator
 from painn_ase.errors import InputError
 from painn_ase.model import Model
 from painn_ase.model_files import load_model
+from painn_ase.properties import FORCES_SPREAD
 from painn_ase.reference.descriptors import distance_descriptors, environment_descriptors, model_descriptors
 
 NEAR = 0.03  # of the median distance of frames of a composition from their mean: what lies nearer is a duplicate
@@ -74,7 +75,7 @@ def select(
     for index, why in [*((k, reason) for k in chosen), *((k, "audit") for k in drawn)]:
         frames[index].info["selected"] = why
         if scores is not None:
-            frames[index].info["forces_std"] = float(scores[index])
+            frames[index].info[FORCES_SPREAD] = float(scores[index])
     return [frames[index] for index in (*chosen, *drawn)]
 
 
@@ -83,9 +84,9 @@ def disagreement(frames: Sequence[Atoms], calculator: PaiNNCalculator) -> np.nda
 
     Seung, Opper and Sompolinsky, Query by Committee (1992), doi:10.1145/130385.130417.
     """
-    if "forces_std" not in calculator.implemented_properties:
+    if FORCES_SPREAD not in calculator.implemented_properties:
         raise InputError("disagreement: expected a calculator of several models, PaiNNCalculator([...]); got one model")
-    return np.array([np.max(calculator.get_property("forces_std", atoms.copy())) for atoms in frames])
+    return np.array([np.max(calculator.get_property(FORCES_SPREAD, atoms.copy())) for atoms in frames])
 
 
 def farthest_points(

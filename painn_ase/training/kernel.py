@@ -46,7 +46,7 @@ class Kernel:
         self.weights, self.gradient, self.first, self.second, self.average = arrays
         _adopt(model, self.views(self.weights))
         _adopt(averaged, self.views(self.average))
-        heads = [head for head in model.heads.values() if isinstance(head, Head)]
+        heads = list(model.heads.values())
         self.steps = np.zeros(1 + len(heads), dtype=np.int64)
         self.parts = {name: part_of(name, list(model.heads)) for name in places}
         self._charge_unit = next((h.charge_unit for h in heads if isinstance(h, DipoleHead)), 1.0)

@@ -39,8 +39,7 @@ def obstacle(model: Model, labels: Iterable[str] = ()) -> str | None:
         if painn.config[option] != published:
             return f"it knows PaiNN as published; this model has {option} = {painn.config[option]!r}"
     provided: list[str] = []
-    heads: Any = model.heads.items()
-    for name, head in heads:
+    for name, head in model.heads.items():
         if type(head) not in _HEADS:
             return f"it does not know the head {name!r}"
         if head.config["activation"] != "silu":

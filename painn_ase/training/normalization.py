@@ -9,6 +9,7 @@ import torch
 from ase.data import chemical_symbols
 
 from painn_ase.errors import InputError
+from painn_ase.heads import Head
 from painn_ase.model import Model
 from painn_ase.properties import PROPERTIES
 from painn_ase.training.data import Example
@@ -34,8 +35,7 @@ def fit_normalization(model: Model, examples: Sequence[Example]) -> dict[str, fl
             _fit_references(model, head.references, name, examples)
     sizes = label_sizes(model, examples)
     model.representation.adapt([e.graph for e in examples])
-    heads: Any = model.heads.values()
-    for head in heads:
+    for head in model.heads.values():
         provided = head.provides
         names = (
             ("forces", *provided) if "energy" in provided else (*provided, _BORN) if "dipole" in provided else provided
@@ -66,17 +66,16 @@ def describe_normalization(model: Model) -> dict[str, Any]:
     """References by element symbol, and the scale, of every head (internal units); for the model's provenance."""
     return {
         name: {
-            "scale": float(head.scale),  # type: ignore[arg-type]
-            "references": {chemical_symbols[z]: float(head.references[z]) for z in model.elements},  # type: ignore[index]
+            "scale": float(head.scale),
+            "references": {chemical_symbols[z]: float(head.references[z]) for z in model.elements},
         }
         for name, head in model.heads.items()
     }
 
 
-def _head_of(model: Model, name: str) -> Any:
+def _head_of(model: Model, name: str) -> Head | None:
     """The head that provides the property `name` itself; None for derivatives."""
-    heads: Any = model.heads.values()
-    return next((head for head in heads if name in head.provides), None)
+    return next((head for head in model.heads.values() if name in head.provides), None)
 
 
 def _fit_references(model: Model, references: torch.Tensor, name: str, examples: Sequence[Example]) -> None:

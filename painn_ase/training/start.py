@@ -25,7 +25,7 @@ def new_model(config: TrainConfig, elements: list[int]) -> Model:
     if missing:
         said = (f"{n} (a derivative of the {DERIVED_FROM[n]})" if n in DERIVED_FROM else n for n in sorted(missing))
         raise InputError(f"[model.heads]: no head predicts the labelled {', '.join(said)}; add it")
-    unused = [name for name, head in model.heads.items() if not _trained(head.provides, config)]  # type: ignore[arg-type]
+    unused = [name for name, head in model.heads.items() if not _trained(head.provides, config)]
     if unused:
         raise InputError(f"[model.heads]: no label trains {', '.join(unused)}; drop it or add to [data.labels]")
     return model

@@ -128,7 +128,7 @@ def test_arguments_are_left_alone(name):
         ([[0, 0, 0], [0, 0, np.nan]], np.zeros((3, 3)), [False] * 3, 5.0, r"1 of 2 atoms .* \(atoms 1\)"),
         ([[0, 0, 0], [np.inf, 0, 0]], np.zeros((3, 3)), [False] * 3, 5.0, "NaN, infinity or beyond"),
         ([[0, 0, 0], [1e12, 0, 0]], 4 * np.eye(3), [True] * 3, 5.0, "below 1e[+]08 Å; 1 of 2 atoms"),
-        (np.zeros((1, 3)), np.eye(3), [False] * 3, 0.0, "finite, positive length in Å; got 0.0"),
+        (np.zeros((1, 3)), np.eye(3), [False] * 3, 0.0, "cutoff: expected a finite number above zero in Å; got 0.0"),
         (np.zeros((1, 3)), np.zeros((3, 3)), [True, False, False], 5.0, "cell vector 0, which is zero; set pbc=False"),
         (np.zeros((1, 3)), np.diag([4.0, 4.0, 0.0]), [True] * 3, 5.0, "cell vector 2, which is zero"),
         (np.zeros((1, 3)), np.diag([4.0, 4.0, 0.01]), [True] * 3, 5.0, "cell vector 2, which is 0.01 Å long"),
