@@ -13,6 +13,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.mep import NEB
 from ase.optimize import BFGS
@@ -22,7 +23,9 @@ from painn_ase.cli import main
 from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.learning import Course, judge
-from painn_ase.simulate import relax
+from painn_ase.reference import Models
+from painn_ase.simulate import MTK, relax
+from painn_ase.structures import read_structure
 
 pytestmark = pytest.mark.filterwarnings("ignore::painn_ase.coverage.CoverageWarning")  # of frozen ones
 
@@ -56,8 +59,8 @@ def _anew():
     Reference.asked, Reference.failures, Reference.pause = [], 0, 0.0
 
 
-def learning(folder, **keywords):
-    return LearningCalculator(Reference, folder, **{"course": SMALL, "batch": 6} | keywords)
+def learning(folder, by=None, **keywords):
+    return LearningCalculator(by or Reference, folder, **{"course": SMALL, "batch": 6} | keywords)
 
 
 def rows(folder, name="calls.csv"):
@@ -274,6 +277,26 @@ def test_drivers_of_ase_and_of_this_package_use_it_unmodified(tmp_path):
     band.interpolate()
     assert np.isfinite(band.get_forces()).all()
     assert len(rows(tmp_path / "neb")) == 5 == len({row["fingerprint"] for row in rows(tmp_path / "neb")})
+
+
+@pytest.mark.slow
+def test_dipoles_and_stresses_are_learned_where_they_are_asked_for(tmp_path):
+    atoms = read_structure("ethanol")
+    names = ("energy", "forces", "dipole")
+    atoms.calc = learning(tmp_path / "dipoles", by=Models("ethanol-small"), properties=names, threshold=1e9)
+    path = tmp_path / "dipoles" / "run"
+    run = run_md(atoms, steps=10, path=path, temperature=300, record=["dipole"], progress=False)
+    teacher = PaiNNCalculator("ethanol-small")
+    first = read_structure("ethanol")
+    np.testing.assert_allclose(run.observables("dipole")[1][0], teacher.get_property("dipole", first), atol=1e-5)
+    assert "dipole" in atoms.calc.freeze().implemented_properties
+    cell = bulk("Cu", cubic=True)
+    cell.rattle(0.05, seed=0)
+    cell.calc = learning(tmp_path / "cells", properties=("energy", "forces", "stress"), threshold=1e9)
+    path = tmp_path / "cells" / "run"
+    run = run_md(cell, steps=10, path=path, ensemble="npt", barostat=MTK(pressure=0.0), temperature=300, progress=False)
+    assert np.isfinite(run.observables("stress")[1]).all()
+    assert len(rows(tmp_path / "cells")) < 11
 
 
 def test_spectra_want_a_frozen_calculator_and_freezing_wants_a_model(tmp_path):
