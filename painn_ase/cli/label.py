@@ -2,7 +2,7 @@
 
 import argparse
 
-from painn_ase.cli.arguments import file_to_write, number, source, whole, without_effect
+from painn_ase.cli.arguments import file_to_write, number, say, source, whole, without_effect
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
@@ -20,25 +20,36 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--threads", type=whole(1), default=1, help="threads of each process (default: %(default)s)")
     p.add_argument("--grid", type=whole(0), metavar="N", help="integration grid of PySCF, 0 to 9 (default: 3)")
     p.add_argument("--scf-tolerance", type=number(above=0), metavar="HARTREE", help="(default: 1e-9)")
+    text = "measure: the coarsest grid and convergence whose forces are so near to those of fine ones, such as 0.001"
+    p.add_argument("--accuracy", type=number(above=0), metavar="eV/Å", help=text)
     p.add_argument("--compact-basis", action="store_true", help="allow polarizabilities without diffuse functions")
     p.add_argument("--overwrite", action="store_true", help="forget an existing output")
     p.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
+    from pathlib import Path
+
     from painn_ase.reference import Level, Models, label
+    from painn_ase.reference.settings import settled
     from painn_ase.training import read_frames
 
     chosen = ("properties", "processes", "threads", "overwrite")
     settings = ["compact_basis", "grid", "scf_tolerance"]
-    level = options.level
+    level, frames = options.level, read_frames(options.frames)
     if level is None or "/" not in level:
-        without_effect(options, settings, "only levels FUNCTIONAL/BASIS have a grid and a basis set")
+        without_effect(options, [*settings, "accuracy"], "only levels FUNCTIONAL/BASIS have a grid and a basis set")
     else:
         given = {name: getattr(options, name) for name in settings}
         level = Level.parse(level, **{name: value for name, value in given.items() if value is not None})
+        if options.accuracy is not None:
+            without_effect(options, ["grid", "scf_tolerance"], "--accuracy chooses them")
+            level = settled(
+                frames[0], level, options.accuracy, None if options.overwrite else Path(options.output), options.threads
+            )
+            say(options, f"grid {level.grid}, convergence {level.scf_tolerance:.0e} Hartree")
     outcome = label(
-        read_frames(options.frames),
+        frames,
         level or Models(*options.models),
         options.output,
         **{name: getattr(options, name) for name in chosen},

@@ -153,3 +153,26 @@ def test_polarizabilities_from_integrals_over_orbitals_are_those_from_the_basis(
     scf.kernel()
     fast, slow = (polarizability(scf, level, in_orbitals=way) for way in (True, False))
     assert np.abs(fast - slow).max() < 1e-10  # Å³
+
+
+def test_settings_are_the_coarsest_within_the_accuracy(tmp_path, monkeypatch):
+    """Of trials in order; what an output was begun with is kept, and impossible accuracy gets the fine settings."""
+    from painn_ase.reference import settings
+    from painn_ase.reference.settings import FINE, settled, trials
+
+    level, atoms = Level("pbe0", "sto-3g"), molecule("H2O")
+    found = list(trials(atoms, level))
+    assert [(t.grid, t.scf_tolerance) for t in found] == list(settings.COARSE_TO_FINE)
+    assert found[0].largest > 10 * found[-1].largest
+    assert "meV/Å on average" in str(found[0])
+    monkeypatch.setattr(settings, "trials", lambda *_: iter(found))
+    for trial in found:
+        first = next(t for t in found if t.largest <= trial.largest)
+        chosen = settled(atoms, level, trial.largest)
+        assert (chosen.grid, chosen.scf_tolerance) == (first.grid, first.scf_tolerance)
+    chosen = settled(atoms, level, 1e-12)
+    assert (chosen.grid, chosen.scf_tolerance) == FINE
+    output = tmp_path / "out.extxyz"
+    label([atoms], settled(atoms, level, 1.0), output)
+    assert settled(atoms, level, 1e-12, output) == settled(atoms, level, 1.0)
+    assert settled(atoms, Level("pbe", "sto-3g"), 1e-12, output).grid == FINE[0]  # another level
