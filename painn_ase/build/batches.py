@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import ase.io
+import numpy as np
 from ase import Atoms
 
 from painn_ase.build.reference import Reference
@@ -16,6 +17,7 @@ from painn_ase.reference.labelling import Labelled
 from painn_ase.structures import write_frames
 
 HELD = 8  # one geometry in so many validates, for ever
+TORN = 8.0  # times the median of the largest forces
 WHY = "why"  # info: what a frame was asked for
 
 
@@ -77,10 +79,10 @@ class Batches:
 
     def parts(self, numbers: Sequence[int]) -> tuple[list[Atoms], list[Atoms]]:
         """Training and validation frames of the batches, by the names of their geometries."""
-        frames = [atoms for number in numbers for atoms in self.labelled(number)]
+        frames = gentle([atoms for number in numbers for atoms in self.labelled(number)])
         held = [atoms for atoms in frames if validates(atoms)]
         if not held and frames:  # a very small first batch: the same frame every time
-            held = [min(self.labelled(numbers[0]), key=geometry)]
+            held = [min(gentle(self.labelled(numbers[0])), key=geometry)]
         names = {geometry(atoms) for atoms in held}
         return [atoms for atoms in frames if geometry(atoms) not in names], held
 
@@ -91,6 +93,15 @@ class Batches:
 def validates(atoms: Atoms) -> bool:
     """Whether a frame is of those that never train."""
     return int(geometry(atoms), 16) % HELD == 0
+
+
+def gentle(frames: list[Atoms]) -> list[Atoms]:
+    """The frames without those whose largest force is more than `TORN` times what is usual: accidents of sampling."""
+    if not frames:
+        return frames
+    largest = np.array([np.linalg.norm(atoms.get_forces(apply_constraint=False), axis=1).max() for atoms in frames])
+    limit = TORN * np.median(largest)
+    return [atoms for atoms, force in zip(frames, largest, strict=True) if force <= limit]
 
 
 def add_labels(frames: Sequence[Atoms], others: Sequence[Atoms], names: Sequence[str]) -> None:

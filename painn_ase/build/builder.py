@@ -88,7 +88,11 @@ def build(request: Request, *, resume: bool = False, shown: bool = True) -> Buil
         pulse = Pulse(state, request.hours)
         with pulse.beating(), warnings.catch_warnings():
             warnings.simplefilter("ignore", CoverageWarning)  # whether dynamics leave the data is judged
-            return _Build(setup, state, pulse).run()
+            try:
+                return _Build(setup, state, pulse).run()
+            except KeyboardInterrupt:
+                state.say("interrupted; the same command goes on")
+                raise
 
 
 class _Build:
@@ -142,12 +146,21 @@ class _Build:
         if done.exists():
             return list(ase.io.read(done, ":"))
         self.pulse.doing("yardstick: the reference's minimum and Hessian")
-        minimum, how = yardstick.minimum(self.setup.structures[0], self.setup.reference, place)
-        if not (place / "minimum.extxyz").exists():
-            self.state.put(no_yardstick=how)
-            self.state.say(f"no yardstick: the reference did not relax the structure ({how})")
-            return []
-        frames = yardstick.displacements(minimum, self.setup.reference, self.setup.labels, place, self.setup.processes)
+        start, frames, how = self.setup.structures[0], [], ""
+        for room, fmax in ((place, yardstick.FMAX), (place / "downhill", yardstick.TIGHT)):
+            minimum, how = yardstick.minimum(start, self.setup.reference, room, fmax)
+            if not (room / "minimum.extxyz").exists():
+                self.state.put(no_yardstick=how)
+                self.state.say(f"no yardstick: the reference did not relax the structure ({how})")
+                return []
+            frames = yardstick.displacements(
+                minimum, self.setup.reference, self.setup.labels, room, self.setup.processes
+            )
+            lower = yardstick.off_saddle(frames)
+            if lower is None:
+                break
+            self.state.say("yardstick: the forces vanish at a saddle point; going on downhill from it")
+            start = lower
         if self.setup.second:
             level = str(self.request.polarizability)
             frames = yardstick.with_second(frames, level, self.setup.second, place, self.setup.processes)

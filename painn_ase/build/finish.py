@@ -6,7 +6,6 @@ import os
 import shutil
 from pathlib import Path
 
-import ase.io
 from ase import Atoms
 
 from painn_ase.build.batches import WHY
@@ -106,9 +105,5 @@ def run_spectra(rounds: Rounds, number: int, folders: list[Path]) -> str | None:
 
 def _example(rounds: Rounds) -> Atoms:
     """The structure that goes with the model: the reference's minimum where it is known."""
-    path = rounds.state.folder / "yardstick" / "minimum.extxyz"
-    if path.exists():
-        found = ase.io.read(path)
-        assert isinstance(found, Atoms)
-        return unlabelled(found)
-    return unlabelled(rounds.setup.structures[0])
+    middle = [atoms for atoms in rounds.yardstick if "displaced_atom" not in atoms.info]
+    return unlabelled(middle[0]) if middle else unlabelled(rounds.setup.structures[0])

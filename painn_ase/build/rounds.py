@@ -106,6 +106,9 @@ class Rounds:
             return
         folder = self._folder(number)
         train, held = self.batches.parts(range(number + 1))
+        torn = sum(len(self.batches.labelled(k)) for k in range(number + 1)) - len(train) - len(held)
+        if torn:
+            self.state.say(f"round {number}: {torn} frames with forces far above the usual ones are left out")
         folder.mkdir(parents=True, exist_ok=True)
         write_frames(folder / "train.extxyz", train)
         write_frames(folder / "validation.extxyz", held)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import ase.io
+import numpy as np
 from ase import Atoms
 
 from painn_ase.build.batches import add_labels
 from painn_ase.build.reference import Reference
 from painn_ase.data.identity import unlabelled
-from painn_ase.reference import displaced_frames, label
+from painn_ase.reference import derivatives, displaced_frames, label
 from painn_ase.simulate import relax
 from painn_ase.structures import write_frames
 
-FMAX = 0.003  # eV/Å
+FMAX, TIGHT = 0.003, 0.001  # eV/Å, the second for where a first minimum was none
+SADDLE = 10.0  # cm⁻¹: imaginary frequencies above belong to no minimum
+_AWAY = 0.25  # Å, of the atom that moves most off a saddle point
 _STEPS = 25  # of a relaxation, as far as its cost is estimated
 _RATTLE = 0.02  # Å, off saddle points that a symmetric drawing may lie on
 
@@ -24,7 +27,7 @@ def calls(atoms: Atoms) -> int:
     return _STEPS + 6 * len(atoms) + 1
 
 
-def minimum(atoms: Atoms, reference: Reference, folder: Path) -> tuple[Atoms, str]:
+def minimum(atoms: Atoms, reference: Reference, folder: Path, fmax: float = FMAX) -> tuple[Atoms, str]:
     """The structure at the nearest minimum of the reference, and how it got there; goes on after a kill."""
     path = folder / "minimum.extxyz"
     if path.exists():
@@ -38,7 +41,7 @@ def minimum(atoms: Atoms, reference: Reference, folder: Path) -> tuple[Atoms, st
     steps = folder / "relaxation"
     again = steps.with_name(steps.name + ".restart.npz").exists()
     outcome = relax(
-        moving, fmax=FMAX, optimizer="BFGS", path=steps, resume=again, overwrite=True, checkpoint=0.0, progress=False
+        moving, fmax=fmax, optimizer="BFGS", path=steps, resume=again, overwrite=True, checkpoint=0.0, progress=False
     )
     relaxed = unlabelled(moving)
     if outcome.converged:
@@ -53,6 +56,20 @@ def displacements(
     output = folder / "frames.extxyz"
     label(displaced_frames(atoms), reference.by, output, properties=labels, processes=processes)
     return list(ase.io.read(output, ":"))
+
+
+def off_saddle(frames: list[Atoms]) -> Atoms | None:
+    """A structure downhill of the saddle point that the frames are about; None if they are about a minimum.
+
+    Flat torsions end in one: forces vanish there, too.
+    """
+    found = derivatives(frames).vibrations()
+    if found.frequencies[0] > -SADDLE:
+        return None
+    move = found.displacements(0)
+    atoms = unlabelled(found.atoms)
+    atoms.positions += _AWAY * move / np.linalg.norm(move, axis=1).max()
+    return atoms
 
 
 def with_second(frames: list[Atoms], level: str, labels: tuple[str, ...], folder: Path, processes: int) -> list[Atoms]:

@@ -1,10 +1,17 @@
 """A build decides by what its model is used for, labels nothing twice, and says when it may be believed."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import ase.io
+import numpy as np
 import pytest
-from ase.build import molecule
+import torch
+from ase.build import fcc111, molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 
 from painn_ase.build import Request, build, dry_run, read_request
 from painn_ase.build.batches import Batches, validates
@@ -14,9 +21,12 @@ from painn_ase.build.reference import Reference, parse_reference
 from painn_ase.build.setup import set_up
 from painn_ase.build.state import State
 from painn_ase.build.structures import in_words, starting_structures
+from painn_ase.data import Label
 from painn_ase.data.identity import geometry
 from painn_ase.errors import InputError
+from painn_ase.model_files import load_model
 from painn_ase.reference import Models
+from painn_ase.training.transfer import transferred
 
 from helpers.small_builds import WATER, Counting, calls, exactly, quickly, request
 
@@ -211,3 +221,65 @@ def test_a_folder_of_something_else_stays_as_it_is(tiny):
         build(request(), shown=False)
     with pytest.raises(InputError, match="holds no build to go on with"):
         build(request(), resume=True, shown=False)
+
+
+@pytest.mark.slow
+def test_a_slab_with_fixed_atoms_is_built_with_any_ase_calculator(tiny):
+    slab = fcc111("Cu", (1, 1, 3), vacuum=5.0)
+    slab.set_constraint(FixAtoms([0]))
+    ase.io.write(tiny / "slab.xyz", slab)
+    asked = {"temperature": 300.0, "processes": 1, "frames": 50, "reference": "ase.calculators.emt:EMT"}
+    built = build(Request("slab.xyz", "slab", **asked), shown=False)
+    criteria = {c.name: c for c in built.criteria}
+    assert criteria["frequencies"].holds is None
+    assert "periodic" in criteria["frequencies"].text
+    frames = ase.io.read(tiny / "slab/rounds/01/train.extxyz", ":")
+    assert all(np.allclose(atoms.positions[0], slab.positions[0], atol=1e-6) for atoms in frames)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_builds_that_are_killed_lose_no_label_and_make_none_twice():
+    tests = Path(__file__).parents[1]
+    paths = os.pathsep.join([str(tests.parent), str(tests), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, str(tests / "build_kills.py"), "--kills", os.environ.get("PAINN_ASE_KILLS", "8")]
+    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_formamide_with_gfn2_is_believed_and_its_frequencies_are_those_of_gfn2(tmp_path, monkeypatch):
+    pytest.importorskip("tblite")
+    monkeypatch.chdir(tmp_path)
+    ase.io.write("formamide.xyz", molecule("HCONH2"))
+    built = build(Request("formamide.xyz", "formamide", reference="gfn2", purposes=("ir",)), shown=False)
+    assert built.believed
+    criteria = {c.name: c for c in built.criteria}
+    assert criteria["frequencies"].value < 10.0
+    assert criteria["forces"].value < 20.0
+    assert (tmp_path / "formamide/spectrum/infrared.png").stat().st_size > 10_000
+
+
+def test_weights_are_taken_over_and_missing_heads_are_added():
+    model = load_model("ethanol-small")
+    frames = []
+    for seed in range(3):
+        atoms = molecule("CH3CH2OH")
+        atoms.rattle(0.05, seed=seed)
+        quadrupole = np.diag([1.0, -0.5, -0.5]) * (1 + seed)
+        atoms.calc = SinglePointCalculator(atoms, energy=-7.0 + 0.1 * seed, forces=atoms.positions)
+        atoms.info["quadrupole"] = quadrupole
+        frames.append(atoms)
+    labels = {
+        "energy": Label("energy", "eV"),
+        "forces": Label("forces", "eV/Å"),
+        "quadrupole": Label("quadrupole", "e·Å²"),
+    }
+    new = transferred(model, frames, labels)
+    assert sorted(new.heads) == ["energy", "quadrupole"]
+    before, after = model.state_dict(), new.state_dict()
+    kept = [name for name in before if name.startswith("representation.")]
+    assert all(torch.equal(before[name], after[name]) for name in kept)
+    references = sum(float(new.heads["energy"].references[z]) for z in frames[0].numbers)
+    assert references == pytest.approx(-6.9)  # of these data, not of the level that trained it
