@@ -105,7 +105,7 @@ class Schedule:
 class Run:
     output: Path
     start: Path | None = None  # model folder to go on from with fresh moments of the optimizer; random weights without
-    epochs: int = at_least(1, 1000)
+    epochs: int = at_least(1, 300)
     hours: float = at_least(0.0, 0.0)  # of epochs, resumed parts added up; 0: as many as it takes
     batch_size: int = at_least(1, 5)
     seed: int = at_least(0, 0)
