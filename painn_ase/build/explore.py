@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +34,20 @@ class Exploration:
     """What dynamics with the committee met."""
 
     frames: list[Atoms]  # looked at, with info "source", "trajectory" and "time_fs"
-    outside: list[str]  # of frames, how they lie outside of the training data
+    outside: list[str]  # of geometries, all beads among them, how they lie outside of the training data
+    looked: int  # geometries that were looked at
     ps: float  # of all trajectories together
     broke: str | None  # why it ended before its time
 
     @property
     def share(self) -> float:
-        """Of frames outside of the training data."""
-        return len(self.outside) / max(1, len(self.frames))
+        """Of geometries outside of the training data."""
+        return len(self.outside) / max(1, self.looked)
 
     def sentence(self) -> str:
         """What happened, in one line."""
         end = f"then it BROKE DOWN: {self.broke}" if self.broke else "without breaking down"
-        return f"{self.ps:.3g} ps {end}; {100 * self.share:.2g} % of {len(self.frames)} frames outside of the data"
+        return f"{self.ps:.3g} ps {end}; {100 * self.share:.2g} % of {self.looked} geometries outside of the data"
 
     def to_dict(self) -> dict[str, Any]:
         """The figures, JSON-able."""
@@ -86,12 +87,10 @@ def explore(
     finite: `broke` then says so, and the frames before are kept.
     """
     atoms = unlabelled(starts[0])
-    atoms.calc = PaiNNCalculator([str(m) for m in models] if len(models) > 1 else str(models[0]))
+    atoms.calc = PaiNNCalculator([str(m) for m in models])
     timestep = _timestep(atoms, beads)
     replicas = _replicas(atoms, starts, temperature, beads, trajectories, seed, timestep)
-    outside = Outside(atoms)
-    frames: list[Atoms] = []
-    sentences: list[str] = []
+    outside, met = Outside(atoms), Exploration([], [], 0, 0.0, None)
     every, steps = round(EVERY / timestep), round(1000 * ps / timestep)
     step, broke = 0, None
     with warnings.catch_warnings():
@@ -104,16 +103,17 @@ def explore(
                 step += every
                 broke = _broken(replicas, atoms, temperature)
                 if broke is None and step * timestep > _SETTLE:
-                    found = outside(*_flat(replicas, atoms))
-                    sentences += found.values()
-                    frames += _frames(replicas, starts, f"dynamics_{temperature:g}K", step * timestep, seed)
+                    positions, forces = _flat(replicas, atoms)
+                    met.outside.extend(outside(positions, forces).values())
+                    met.frames.extend(_frames(replicas, starts, temperature, step * timestep, seed))
+                    met = replace(met, looked=met.looked + len(positions))
                 if step // every % _LOOKS == 0 and not look(step / steps):
                     break
         except SimulationError as error:
             broke = error.reason
     if broke is not None:
         broke = f"after {step * timestep / 1000:.3g} ps: {broke}"
-    return Exploration(frames, sentences, trajectories * step * timestep / 1000, broke)
+    return replace(met, ps=trajectories * step * timestep / 1000, broke=broke)
 
 
 def _timestep(atoms: Atoms, beads: int) -> float:
@@ -161,7 +161,7 @@ def _broken(replicas: Replicas, atoms: Atoms, temperature: float) -> str | None:
     return None
 
 
-def _frames(replicas: Replicas, starts: Sequence[Atoms], source: str, time: float, seed: int) -> list[Atoms]:
+def _frames(replicas: Replicas, starts: Sequence[Atoms], temperature: float, time: float, seed: int) -> list[Atoms]:
     """One bead of each ring polymer as a frame."""
     rng = np.random.default_rng([seed, round(time)])
     frames = []
@@ -169,6 +169,6 @@ def _frames(replicas: Replicas, starts: Sequence[Atoms], source: str, time: floa
         frame = unlabelled(starts[k % len(starts)])
         frame.set_constraint()
         frame.positions = beads[rng.integers(len(beads))]
-        frame.info |= {"source": source, "trajectory": k, "time_fs": time}
+        frame.info |= {"source": f"dynamics_{temperature:g}K", "trajectory": k, "time_fs": time}
         frames.append(frame)
     return frames

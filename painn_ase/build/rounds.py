@@ -158,7 +158,6 @@ class Rounds:
         request, seed = self.setup.request, 1000 * self.setup.request.seed + number
         starts = self._minima(models)
         what = f"round {number}: dynamics at {request.temperature:g} K"
-        common = {"trajectories": _TRAJECTORIES, "seed": seed}
         sure = all(c["holds"] is not False for c in facts["yardstick"])
         until = time.monotonic() + max(
             _DYNAMICS_LEAST, 1.5 * facts["training_seconds"], _DYNAMICS_SHARE * 3600 * request.hours
@@ -168,12 +167,20 @@ class Rounds:
             starts,
             temperature=request.temperature,
             beads=request.beads,
+            trajectories=_TRAJECTORIES,
             ps=_LENGTH if sure else _SHORT,
+            seed=seed,
             look=lambda share: self._going(what, share, until),
-            **common,  # type: ignore[arg-type]
         )
         self.state.say(f"{what}: {hot.sentence()}")
-        cold = explore(models, starts, temperature=_COLD * request.temperature, ps=_COLD_LENGTH, **common)
+        cold = explore(
+            models,
+            starts,
+            temperature=_COLD * request.temperature,
+            trajectories=_TRAJECTORIES,
+            ps=_COLD_LENGTH,
+            seed=seed,
+        )
         count = self._count(number, facts)
         self.pulse.doing(f"round {number}: choosing frames")
         chosen = self._choose(number, count, hot, cold, models)

@@ -1,5 +1,6 @@
 """A build decides by what its model is used for, labels nothing twice, and says when it may be believed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -259,6 +260,14 @@ def test_formamide_with_gfn2_is_believed_and_its_frequencies_are_those_of_gfn2(t
     assert criteria["frequencies"].value < 10.0
     assert criteria["forces"].value < 20.0
     assert (tmp_path / "formamide/spectrum/infrared.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_ring_polymers_explore_and_every_bead_is_looked_at(tiny):
+    build(request("ring", beads=4), shown=False)
+    found = json.loads((tiny / "ring/state.json").read_text())["rounds"][0]["exploration"]
+    assert found["ps"] > 0
+    assert "of 48 geometries" in found["sentence"]  # three looks at four trajectories of four beads
 
 
 def test_weights_are_taken_over_and_missing_heads_are_added():
