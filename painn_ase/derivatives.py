@@ -78,16 +78,32 @@ def evaluate(
                 results["born_effective_charges"] = born
             if wanted & {"forces", "stress"}:
                 (gradient,) = torch.autograd.grad(results["energy"].sum(), state.vectors, create_graph=create_graph)
-                results["forces"] = _forces(graph, gradient)
+                results["forces"] = forces_from(graph, gradient)
     if "stress" in wanted:
         results["stress"] = _stress(graph, state.vectors.detach(), gradient)
     return results if create_graph else {name: value.detach() for name, value in results.items()}
 
 
-def _forces(graph: AtomicGraph, gradient: Tensor) -> Tensor:
-    """F_i = Σ over pairs of +g where i is the centre and -g where it is the neighbour, (atoms, 3)."""
+def forces_from(graph: AtomicGraph, gradient: Tensor) -> Tensor:
+    """F_i = Σ over pairs of +g where i is the centre and -g where it is the neighbour, (atoms, 3); g = ∂E/∂r_ij."""
     zero = gradient.new_zeros(graph.n_atoms, 3)
     return zero.index_add(0, graph.centers, gradient).index_add(0, graph.neighbors, gradient, alpha=-1)
+
+
+def virials_from(graph: AtomicGraph, vectors: Tensor, gradient: Tensor) -> Tensor:
+    """Σ r ⊗ g over the pairs of each structure, (structures, 3, 3)."""
+    terms = vectors[:, :, None] * gradient[:, None, :]
+    zero = gradient.new_zeros(graph.n_structures, 3, 3)
+    return zero.index_add(0, graph.structures[graph.centers], terms)
+
+
+def check_volume(graph: AtomicGraph) -> None:
+    """Raises `InputError` where stress has no meaning, because there is no volume to divide by."""
+    if not bool(graph.pbc.all()):
+        raise InputError(
+            "stress is defined only for structures that are periodic in three directions (it is per volume); "
+            "expected pbc = (True, True, True)"
+        )
 
 
 def _born_effective_charges(graph: AtomicGraph, vectors: Tensor, dipoles: Tensor, create_graph: bool) -> Tensor:
@@ -107,19 +123,12 @@ def _born_effective_charges(graph: AtomicGraph, vectors: Tensor, dipoles: Tensor
             allow_unused=True,
             materialize_grads=True,
         )
-        rows.append(read - _forces(graph, carried))
+        rows.append(read - forces_from(graph, carried))
     return torch.stack(rows, dim=1)
 
 
 def _stress(graph: AtomicGraph, vectors: Tensor, gradient: Tensor) -> Tensor:
     """(1/V) Σ r ⊗ g, (structures, 3, 3), symmetrised against rounding."""
-    if not bool(graph.pbc.all()):
-        raise InputError(
-            "stress is defined only for structures that are periodic in three directions (it is per volume); "
-            "expected pbc = (True, True, True)"
-        )
-    virial = gradient.new_zeros(graph.n_structures, 3, 3).index_add(
-        0, graph.structures[graph.centers], vectors[:, :, None] * gradient[:, None, :]
-    )
-    stress = virial / torch.linalg.det(graph.cells).abs()[:, None, None]
+    check_volume(graph)
+    stress = virials_from(graph, vectors, gradient) / torch.linalg.det(graph.cells).abs()[:, None, None]
     return 0.5 * (stress + stress.transpose(1, 2))

@@ -19,7 +19,7 @@ _MAX_LAYERS = 16
 ANY = object()
 # Every option of a network and of heads that the kernel computes, and the value it knows, where it is not any: what is
 # not here it refuses.
-_PAINN: dict[str, Any] = {
+PAINN: dict[str, Any] = {
     **dict.fromkeys(("features", "interactions", "cutoff", "radial", "cutoff_function", "epsilon", "embeddings"), ANY),
     **dict.fromkeys(("shared_filters", "shared_interactions"), ANY),
     "activation": "silu",
@@ -49,23 +49,23 @@ def unsupported(model: Model) -> str | None:
     features = representation.features
     if features % 16 or not 16 <= features <= MAX_FEATURES:
         return f"the kernel needs features in multiples of 16 up to {MAX_FEATURES}; this model has {features}"
-    reason = _unknown("PaiNN", representation.config, _PAINN)
+    reason = unknown_option("the kernel", "PaiNN", representation.config, PAINN)
     for name, head in model.heads.items():
         if type(head) not in _HEADS:
             return f"the kernel does not know the head {name!r}"
-        reason = reason or _unknown(f"head {name!r}", head.config, _HEADS[type(head)])
+        reason = reason or unknown_option("the kernel", f"head {name!r}", head.config, _HEADS[type(head)])
         if len(head.config["hidden"]) >= _MAX_LAYERS:
             return f"the kernel knows heads of up to {_MAX_LAYERS - 1} hidden layers"
     return reason
 
 
-def _unknown(what: str, config: dict[str, Any], handled: dict[str, Any]) -> str | None:
-    """The first option of `config` that is not `handled`, or has another value; None if there is none."""
+def unknown_option(who: str, what: str, config: dict[str, Any], handled: dict[str, Any]) -> str | None:
+    """Says which option of `config` is the first that is not `handled`, or has another value; None if there is none."""
     for option, value in config.items():
         if option not in handled:
-            return f"the kernel does not know the option {option!r} of {what}"
+            return f"{who} does not know the option {option!r} of {what}"
         if handled[option] is not ANY and value != handled[option]:
-            return f"the kernel knows {what} with {option} = {handled[option]!r}; this model has {option} = {value!r}"
+            return f"{who} knows {what} with {option} = {handled[option]!r}; this model has {option} = {value!r}"
     return None
 
 

@@ -12,6 +12,7 @@ import torch
 
 from painn_ase.backends.kernel import Kernel, unsupported
 from painn_ase.backends.weights import Tables
+from painn_ase.derivatives import check_volume
 from painn_ase.errors import InputError, choice, whole
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
@@ -87,11 +88,8 @@ class NativeBackend:
                 "from positions, which are known only up to lattice vectors. Expected pbc=False in all directions; "
                 "set atoms.pbc = False if this is a molecule in a box."
             )
-        if "stress" in names and not bool(graph.pbc.all()):
-            raise InputError(
-                "stress is defined only for structures that are periodic in three directions (it is per volume); "
-                "expected pbc = (True, True, True)"
-            )
+        if "stress" in names:
+            check_volume(graph)
         threads = self.threads or (1 if graph.n_atoms < _MANY_ATOMS else torch.get_num_threads())
         kernel = self._kernel
         if kernel.graph is graph and names <= _FROM_FEATURES:

@@ -11,7 +11,7 @@ from pathlib import Path
 from painn_ase.errors import PainnError
 from painn_ase.native import training
 
-ABI = 4
+ABI = 5
 INSTRUCTION_SETS = ("portable", "avx2", "avx512")
 # Another build of the kernel to load instead of the installed one (the sanitizer run uses it).
 LIBRARY_VARIABLE = "PAINN_ASE_NATIVE_LIBRARY"

@@ -30,7 +30,7 @@ class Sample(Structure):
         *((name, c_void_p) for name in ("numbers", "centers", "neighbors", "vectors", "positions")),
         ("volume", c_double),
         ("charge", c_double),
-        ("base", c_double),
+        *((name, c_void_p) for name in ("base", "base_forces", "base_virial")),
         ("labels", c_void_p * len(LABELS)),
     )
 
@@ -56,6 +56,7 @@ SIGNATURES: dict[str, tuple] = {
     "painn_trainer_error": (c_char_p, c_void_p),
     "painn_trainer_arrays": (c_int, c_void_p, *[c_void_p] * 5),
     "painn_trainer_add": (c_int, c_void_p, POINTER(Sample)),
+    "painn_trainer_clear": (c_int, c_void_p),
     "painn_trainer_changed": (c_int, c_void_p),
     "painn_trainer_step": (c_int, c_void_p, c_void_p, c_int64, POINTER(Loss), c_void_p, c_int32, c_void_p),
     "painn_trainer_predict": (c_int, c_void_p, c_int32, c_void_p, c_int64, c_int32, c_void_p),

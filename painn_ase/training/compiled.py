@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from painn_ase.backends.layout import obstacle
 from painn_ase.errors import InputError
 from painn_ase.model import Model
 from painn_ase.native import training as t
@@ -15,7 +16,6 @@ from painn_ase.training.config import Optimizer, Run
 from painn_ase.training.data import Batch, Example, batch_indices, collate
 from painn_ase.training.evaluate import Comparison, compare_predictions
 from painn_ase.training.kernel import Kernel
-from painn_ase.training.layout import obstacle
 from painn_ase.training.loss import Loss
 from painn_ase.training.torch_step import TorchStep
 
@@ -43,7 +43,7 @@ class CompiledStep:
         known: dict[int, int] = {}  # an example that is visited more than once is kept once
         for example in (*train, *validation):
             if id(example) not in known:
-                known[id(example)] = self.kernel.add(example.graph, example.labels)
+                (known[id(example)],) = self.kernel.add(example.graph, example.labels)
         self.numbers = np.array([known[id(example)] for example in train], dtype=np.int64)
         held = np.array([known[id(example)] for example in validation], dtype=np.int64)
         for indices in batch_indices(validation, batch_size):
@@ -68,7 +68,7 @@ class CompiledStep:
 
         def predictions() -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
             for batch, numbers in self.held:
-                yield batch, self.kernel.predict(numbers, list(batch.labels), batch.graph.n_atoms)
+                yield batch, self.kernel.predict(numbers, batch.labels, batch.graph.n_atoms, averaged=True)
 
         return compare_predictions(predictions())
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from painn_ase.backends.layout import decays
 from painn_ase.derivatives import evaluate
 from painn_ase.model import Model
 from painn_ase.nn.fused import without_derivatives_by
@@ -14,7 +15,6 @@ from painn_ase.training.average import AveragedModel
 from painn_ase.training.config import Optimizer
 from painn_ase.training.data import Batch, Example, batch_indices, collate
 from painn_ase.training.evaluate import Comparison, compare
-from painn_ase.training.layout import decays
 from painn_ase.training.loss import Loss
 
 

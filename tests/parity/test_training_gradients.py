@@ -20,6 +20,7 @@ BOTH = {"energy": 0.1, "forces": 1.0}
 STRESS = {"energy": 0.1, "forces": 1.0, "stress": 0.5}
 ALL = {"energy": 0.1, "forces": 1.0, "dipole": 0.3, "polarizability": 0.2}
 CHARGES = {"energy": {}, "dipole": {"atomic_dipoles": False, "epsilon": 0.05}, "polarizability": {"epsilon": 0.05}}
+REPULSION = {"strength": 0.4, "sigma": 1.1, "power": 6.0}
 SHARED = "centered-mollifier-shared"
 
 CASES = {
@@ -56,6 +57,13 @@ CASES = {
         {"radial": {"kind": "exponential_normal", "count": 17}},
     ),
     "small epsilon": ("molecules", BOTH, "squared", 0.0, "bessel-cosine", None, 13, {"epsilon": 1e-8}),
+    "repulsion": ("molecules", BOTH, "squared", 0.0, "bessel-cosine", None, 14, {"repulsion": REPULSION}),
+    "repulsion, absolute": ("molecules", ALL, "absolute", 0.3, "bessel-cosine", None, 15, {"repulsion": REPULSION}),
+    "repulsion in cells": ("cells", STRESS, "squared", 0.0, "bessel-cosine", None, 16, {"repulsion": REPULSION}),
+    "repulsion and mean energy": (
+        "molecules", BOTH, "squared", 0.0, "bessel-cosine", {"energy": {"mean": True, "mean_references": True}}, 17,
+        {"repulsion": REPULSION},
+    ),
     "energy without hidden layers": ("molecules", BOTH, "squared", 0.0, "bessel-cosine", {"energy": {"hidden": []}}),
     "energy with two": ("molecules", BOTH, "squared", 0.0, "bessel-cosine", {"energy": {"hidden": [30, 7]}}),
     "mean energy, linear term": (
@@ -149,7 +157,8 @@ def test_gradient_is_the_slope_of_the_loss(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["squared everything", "squared stress", "charges", "dipole of cells", "missing labels"]
+    "name",
+    ["squared everything", "squared stress", "charges", "dipole of cells", "missing labels", "repulsion in cells"],
 )
 def test_predictions_are_those_of_the_model(name):
 

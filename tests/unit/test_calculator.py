@@ -35,7 +35,7 @@ class Counting:
 
     def __init__(self, calculator: PaiNNCalculator) -> None:
         self.count = 0
-        network = calculator.backend.model.representation
+        network = calculator.backend.models[0].representation
         self.handle = network.register_forward_hook(self.called)
 
     def called(self, *_):
@@ -59,7 +59,8 @@ def test_shapes_and_types_are_those_of_ase(calculator):
     assert all(value.dtype == np.float64 for value in calculator.results.values() if isinstance(value, np.ndarray))
 
 
-def test_everything_about_one_geometry_takes_one_network_evaluation(calculator):
+def test_everything_about_one_geometry_takes_one_network_evaluation(model):
+    calculator = PaiNNCalculator(model, dtype="float64", backend="torch")
     counting = Counting(calculator)
     atoms = molecule()
     atoms.calc = calculator
@@ -74,7 +75,8 @@ def test_everything_about_one_geometry_takes_one_network_evaluation(calculator):
     assert counting.count == 2
 
 
-def test_stress_comes_with_the_forces_of_a_periodic_structure(calculator):
+def test_stress_comes_with_the_forces_of_a_periodic_structure(model):
+    calculator = PaiNNCalculator(model, dtype="float64", backend="torch")
     counting = Counting(calculator)
     atoms = triclinic()
     atoms.calc = calculator

@@ -58,7 +58,7 @@ def test_one_calculator_serves_threads_one_after_the_other(dtype):
 
 
 def test_twins_share_weights_and_remember_nothing_of_each_other():
-    base = PaiNNCalculator(random_model(heads=HEADS), dtype="float64")
+    base = PaiNNCalculator(random_model(heads=HEADS), dtype="float64", backend="torch")
     one, other = frames(2)
     base.get_property("forces", one)
     twin = base.clone()

@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 #define PAINN_API __attribute__((visibility("default")))
-#define PAINN_ABI 4 /* raised with every change of this file; the Python side refuses another number */
+#define PAINN_ABI 5 /* raised with every change of this file; the Python side refuses another number */
 
 typedef struct PainnModel PainnModel;
 
@@ -169,14 +169,16 @@ typedef struct {
 /* A structure with its labels; null labels are absent. Pairs are listed once (i, j, or j, i), by ascending center. */
 typedef struct {
     int64_t atoms, pairs;
-    const int64_t* numbers;   /* (atoms) */
-    const int64_t* centers;   /* (pairs) */
-    const int64_t* neighbors; /* (pairs) */
-    const double* vectors;    /* (pairs, 3) r_ij */
-    const double* positions;  /* (atoms, 3), for heads that measure from the centre of mass */
-    double volume, charge;    /* Å³; the total charge as the dipole head counts it */
-    double base;              /* energy that the network does not make: references */
-    const double* labels[5];  /* energy (1), forces (atoms, 3), stress (3, 3), dipole (3), polarizability (3, 3) */
+    const int64_t* numbers;    /* (atoms) */
+    const int64_t* centers;    /* (pairs) */
+    const int64_t* neighbors;  /* (pairs) */
+    const double* vectors;     /* (pairs, 3) r_ij */
+    const double* positions;   /* (atoms, 3), for heads that measure from the centre of mass */
+    double volume, charge;     /* Å³; the total charge as the dipole head counts it */
+    const double* base;        /* (atoms) energies that the network does not make: references, a fixed pair potential */
+    const double* base_forces; /* (atoms, 3) of that potential, or null: there is none */
+    const double* base_virial; /* (3, 3) its Σ r ⊗ ∂E/∂r, or null */
+    const double* labels[5];   /* energy (1), forces (atoms, 3), stress (3, 3), dipole (3), polarizability (3, 3) */
 } PainnSample;
 
 typedef struct {
@@ -199,6 +201,8 @@ PAINN_API int painn_trainer_arrays(PainnTrainer* trainer, void* weights, void* g
                                    void* average);
 /* Keeps a copy of the structure; they are numbered from 0 in the order of these calls. */
 PAINN_API int painn_trainer_add(PainnTrainer* trainer, const PainnSample* sample);
+/* Forgets all structures. */
+PAINN_API int painn_trainer_clear(PainnTrainer* trainer);
 /* Weights were written from outside. */
 PAINN_API int painn_trainer_changed(PainnTrainer* trainer);
 /* The loss of a batch and its gradient; with `update` also a step of AdamW and of the average. results: loss, and the

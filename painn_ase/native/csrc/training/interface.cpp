@@ -98,6 +98,10 @@ int painn_trainer_add(PainnTrainer* trainer, const PainnSample* sample) {
     });
 }
 
+int painn_trainer_clear(PainnTrainer* trainer) {
+    return guarded(trainer, [&](auto& t) { t.samples.clear(); });
+}
+
 int painn_trainer_changed(PainnTrainer* trainer) {
     return guarded(trainer, [&](auto& t) { t.changed(); });
 }

@@ -12,9 +12,16 @@ constexpr double ROUNDED = 1e-3;  // in units of a label's size, as in painn_ase
 
 template <class T>
 double energy_of(const Pass<T>& p, int s, const Sample& sample) {
-    double sum = 0;
+    double sum = 0, base = 0;
     for (int64_t i = p.first_atom[s]; i < p.first_atom[s + 1]; i++) sum += (double)p.atomic[i];
-    return sample.base + p.share[s] * sum;
+    for (const double e : sample.base) base += e;
+    return base + p.share[s] * sum;
+}
+
+template <class T>
+void atomic_energies(const Pass<T>& p, int s, const Sample& sample, double* energies) {
+    for (int64_t i = 0; i < sample.atoms; i++)
+        energies[i] = sample.base[i] + p.share[s] * (double)p.atomic[p.first_atom[s] + i];
 }
 
 // sym(Σ r ⊗ g)/V
@@ -128,11 +135,21 @@ double Criterion::row(int label, double* error) const {
 }
 
 template <class T>
+void add_base(const Pass<T>& p, const Sample* const* samples) {
+    for (int s = 0; s < p.structures; s++) {
+        double *forces = p.forces + 3 * p.first_atom[s], *virial = p.virial + 9 * s;
+        for (const double f : samples[s]->base_forces) *forces++ += f;
+        for (const double w : samples[s]->base_virial) *virial++ += w;
+    }
+}
+
+template <class T>
 void predict(const Pass<T>& p, const Mode& mode, const Sample* const* samples, int64_t structure, int64_t atom,
              const PainnOutputs& out) {
     if (mode.derived && out.forces) std::memcpy(out.forces + 3 * atom, p.forces, 3 * p.atoms * sizeof(double));
     for (int s = 0; s < p.structures; s++) {
         const int64_t k = structure + s;
+        if (out.energies) atomic_energies(p, s, *samples[s], out.energies + atom + p.first_atom[s]);
         if (mode.energy && out.energy) out.energy[k] = energy_of(p, s, *samples[s]);
         if (mode.derived && out.stress) stress_of(p, s, *samples[s], out.stress + 9 * k);
         for (int h = 0; h < p.net->n_heads; h++) {
@@ -194,6 +211,8 @@ void seed(const Pass<T>& p, const Mode& mode, const Criterion& criterion, const 
     }
 }
 
+template void add_base(const Pass<float>&, const Sample* const*);
+template void add_base(const Pass<double>&, const Sample* const*);
 template void predict(const Pass<float>&, const Mode&, const Sample* const*, int64_t, int64_t, const PainnOutputs&);
 template void predict(const Pass<double>&, const Mode&, const Sample* const*, int64_t, int64_t, const PainnOutputs&);
 template void seed(const Pass<float>&, const Mode&, const Criterion&, const Sample* const*, double*);

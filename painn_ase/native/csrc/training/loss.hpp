@@ -14,6 +14,10 @@ struct Criterion {
     double row(int label, double* error) const;
 };
 
+// Adds what a fixed pair potential does to the forces and virials of the pass.
+template <class T>
+void add_base(const Pass<T>& p, const Sample* const* samples);
+
 // Fills what `out` asks for; of structures from `structure` and atoms from `atom` on. Forces and virials are in the pass.
 template <class T>
 void predict(const Pass<T>& p, const Mode& mode, const Sample* const* samples, int64_t structure, int64_t atom,

@@ -12,7 +12,7 @@ constexpr int64_t CHUNK_PAIRS = 192;  // whose filters and gradients of filters 
 
 std::string Sample::set(const PainnSample& given, int elements) {
     atoms = given.atoms, pairs = given.pairs;
-    volume = given.volume, charge = given.charge, base = given.base;
+    volume = given.volume, charge = given.charge;
     if (atoms < 1 || pairs < 0) return "sample: expected at least one atom";
     for (int64_t i = 0; i < atoms; i++)
         if (given.numbers[i] < 0 || given.numbers[i] >= elements) return "sample: an atomic number is beyond the embedding";
@@ -36,6 +36,9 @@ std::string Sample::set(const PainnSample& given, int elements) {
     positions.assign(given.positions, given.positions + 3 * atoms);
     for (int l = 0; l < LABELS; l++)
         if (given.labels[l]) labels[l].assign(given.labels[l], given.labels[l] + rows(l) * COMPONENTS[l]);
+    base.assign(given.base, given.base + atoms);
+    if (given.base_forces) base_forces.assign(given.base_forces, given.base_forces + 3 * atoms);
+    if (given.base_virial) base_virial.assign(given.base_virial, given.base_virial + 9);
     make_chunks();
     return {};
 }

@@ -15,11 +15,13 @@ struct Sample {
     std::vector<int32_t> numbers, centers, neighbors;
     std::vector<int64_t> row;  // (atoms + 1)
     std::vector<double> vectors, positions, labels[LABELS];
+    std::vector<double> base;                      // (atoms) energies that the network does not make
+    std::vector<double> base_forces, base_virial;  // empty: there are none
     std::vector<Chunk> chunks;
     int64_t largest_chunk = 0;            // pairs
     std::vector<int32_t> fragment;        // (atoms) part that touches no other: what is centred and neutral
     std::vector<int64_t> fragment_atoms;  // (fragments)
-    double volume = 0, charge = 0, base = 0;
+    double volume = 0, charge = 0;
 
     // Returns what is wrong with the sample, or an empty string.
     std::string set(const PainnSample& given, int elements);

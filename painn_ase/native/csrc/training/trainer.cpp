@@ -160,7 +160,7 @@ void Trainer<T>::step(const int64_t* members, int64_t count, const PainnLoss& lo
         sequence.values();
         if (mode.derived) sequence.adjoints();
         sequence.alone([&] {
-            if (mode.derived) kernels_.collect(pass);
+            if (mode.derived) kernels_.collect(pass), add_base(pass, batch.samples.data() + s);
             seed(pass, mode, criterion, batch.samples.data() + s, losses.data() + s);
             if (mode.tangents) kernels_.displace(pass);
         });
@@ -190,7 +190,7 @@ void Trainer<T>::predict(bool averaged, const int64_t* members, int64_t count, i
     const Network<T>& net = averaged ? averages_.net : weights_.net;
     Mode mode;
     mode.derived = out.forces || out.stress;
-    mode.energy = out.energy || mode.derived;
+    mode.energy = out.energy || out.energies || mode.derived;
     for (int h = 0; h < net.n_heads; h++) {
         const bool asked = net.heads[h].kind == POLARIZABILITY ? out.polarizability : out.dipole;
         mode.heads.push_back((char)(!asked ? 0 : net.heads[h].kind == CHARGES ? 1 : 2));
@@ -199,7 +199,7 @@ void Trainer<T>::predict(bool averaged, const int64_t* members, int64_t count, i
         sequence.values();
         if (mode.derived) sequence.adjoints();
         sequence.alone([&] {
-            if (mode.derived) kernels_.collect(pass);
+            if (mode.derived) kernels_.collect(pass), add_base(pass, batch.samples.data() + s);
             painn::training::predict(pass, mode, batch.samples.data() + s, s, batch.first_atom[s], out);
         });
     };

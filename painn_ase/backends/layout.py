@@ -1,4 +1,4 @@
-"""What the compiled training step is told of a model: what it cannot train, its parameters in order, its heads."""
+"""What the compiled passes are told of a model: why they cannot serve it, its parameters in order, its heads."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from painn_ase.backends.kernel import ANY, PAINN, unknown_option
 from painn_ase.heads import CellDipoleHead, DipoleHead, EnergyHead, PolarizabilityHead
 from painn_ase.heads.base import Head
 from painn_ase.model import Model
@@ -15,19 +16,20 @@ from painn_ase.nn.layers import GatedEquivariantNetwork
 from painn_ase.representations import PaiNN
 
 BLOCK = 16  # numbers that every parameter is padded to
-_AS_PUBLISHED = {
-    "activation": "silu",
-    "repulsion": None,
-    "vectors": "full",
-    "scalar_product": True,
-    "cross_product": False,
-    "tensor_features": False,
+# Every option of a network and of heads that the passes compute, and the value they know, where it is not any: what is
+# not here they refuse.
+_PAINN = PAINN | dict.fromkeys(("mixing_bias", "repulsion"), ANY)
+_GATED = {**dict.fromkeys(("hidden", "epsilon"), ANY), "activation": "silu"}
+_HEADS: dict[type, dict[str, Any]] = {
+    EnergyHead: {**dict.fromkeys(("hidden", "mean", "mean_references", "linear"), ANY), "activation": "silu"},
+    DipoleHead: _GATED | dict.fromkeys(("atomic_dipoles", "charge_correction", "charge_unit"), ANY),
+    PolarizabilityHead: _GATED,
+    CellDipoleHead: _GATED,
 }
-_HEADS = (EnergyHead, DipoleHead, PolarizabilityHead, CellDipoleHead)
 
 
 def obstacle(model: Model, labels: Iterable[str] = ()) -> str | None:
-    """Why the compiled step cannot train `model` on `labels`, or None if it can."""
+    """Why the compiled passes cannot serve `model`, trained on `labels`, or None if they can."""
     painn = model.representation
     if type(painn) is not PaiNN:
         return f"it knows PaiNN; this model is a {type(painn).__name__}"
@@ -35,18 +37,17 @@ def obstacle(model: Model, labels: Iterable[str] = ()) -> str | None:
         return f"it needs features in multiples of {BLOCK}; this model has {painn.features}"
     if next(model.parameters()).device.type != "cpu":
         return "it runs on the CPU"
-    for option, published in _AS_PUBLISHED.items():
-        if painn.config[option] != published:
-            return f"it knows PaiNN as published; this model has {option} = {painn.config[option]!r}"
+    reason = unknown_option("it", "PaiNN", painn.config, _PAINN)
     provided: list[str] = []
     for name, head in model.heads.items():
         if type(head) not in _HEADS:
             return f"it does not know the head {name!r}"
-        if head.config["activation"] != "silu":
-            return f"it knows the activation 'silu'; head {name!r} has {head.config['activation']!r}"
+        reason = reason or unknown_option("it", f"head {name!r}", head.config, _HEADS[type(head)])
         if not isinstance(head, EnergyHead) and not head.config["epsilon"] > 0:
             return f"it needs epsilon > 0; head {name!r} has {head.config['epsilon']}"
         provided += head.provides
+    if reason:
+        return reason
     if len(set(provided)) < len(provided):
         return "two heads provide the same property"
     strange = sorted(set(labels) - set(t.LABELS))
