@@ -9,7 +9,6 @@ from torch import Tensor
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
-from painn_ase.nn.fused import without_derivatives_by
 from painn_ase.properties import DERIVED_FROM, known
 from painn_ase.representations import AtomFeatures
 
@@ -72,13 +71,12 @@ def evaluate(
         if "born_effective_charges" in wanted:
             graph = replace(graph, positions=graph.positions.detach().requires_grad_())
         results = model(graph, state.vectors, heads, state.features)
-        with without_derivatives_by("weights"):
-            if "born_effective_charges" in wanted:
-                born = _born_effective_charges(graph, state.vectors, results["dipole"], create_graph)
-                results["born_effective_charges"] = born
-            if wanted & {"forces", "stress"}:
-                (gradient,) = torch.autograd.grad(results["energy"].sum(), state.vectors, create_graph=create_graph)
-                results["forces"] = forces_from(graph, gradient)
+        if "born_effective_charges" in wanted:
+            born = _born_effective_charges(graph, state.vectors, results["dipole"], create_graph)
+            results["born_effective_charges"] = born
+        if wanted & {"forces", "stress"}:
+            (gradient,) = torch.autograd.grad(results["energy"].sum(), state.vectors, create_graph=create_graph)
+            results["forces"] = forces_from(graph, gradient)
     if "stress" in wanted:
         results["stress"] = _stress(graph, state.vectors.detach(), gradient)
     return results if create_graph else {name: value.detach() for name, value in results.items()}

@@ -12,7 +12,6 @@ from torch import Tensor
 from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph
 from painn_ase.model import Model
-from painn_ase.nn.fused import plain_torch
 
 # name of the derivative -> the property it is a derivative of
 RESPONSES = {"hessian": "energy", "born_effective_charges": "dipole", "polarizability_derivatives": "polarizability"}
@@ -41,7 +40,7 @@ def response(model: Model, graph: AtomicGraph, names: Iterable[str]) -> dict[str
     moving = replace(graph, positions=positions)
     found: dict[str, Tensor] = {}
     n = graph.n_atoms
-    with plain_torch(), torch.enable_grad():  # several rows at once are a transformation of the network
+    with torch.enable_grad():
         values = model(moving, moving.vectors(), {RESPONSES[name] for name in wanted})
         if "hessian" in wanted:
             (gradient,) = torch.autograd.grad(

@@ -192,9 +192,10 @@ class Passes:
         self._call("painn_trainer_arrays", *(None if a is None else a.data_ptr() for a in arrays))
 
     def _call(self, name: str, *arguments: object) -> None:
-        if getattr(self._library, name)(self._handle, *arguments):
+        failure = getattr(self._library, name)(self._handle, *arguments)
+        if failure:
             reason = self._library.painn_trainer_error(self._handle).decode()
-            raise MemoryError(reason) if reason == "out of memory" else SimulationError(reason)
+            raise MemoryError(reason) if failure == c.NO_MEMORY else SimulationError(reason)
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None):

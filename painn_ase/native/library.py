@@ -22,11 +22,9 @@ INSTRUCTION_SET_VARIABLE = "PAINN_ASE_INSTRUCTION_SET"
 CONTEXT_1, CONTEXT_2, MIX, UPDATE_1, UPDATE_2 = range(5)
 ENERGY, CHARGES, DIPOLE, POLARIZABILITY, CELL_DIPOLE = range(5)
 # why a function of the library did nothing
-NO_SUCH_SET, NO_MEMORY, NO_SUCH_ATOM, FAILED, UNDEFINED = range(1, 6)
+NO_MEMORY, FAILED, UNDEFINED = range(1, 4)
 # what crosses the border of a domain: what atoms say, and what was answered to them
 NODES, HEARD = range(2)
-# what painn_pointwise computes
-NORMS_STEP, GATE_STEP, BEND_STEP = range(3)
 
 
 class Sizes(Structure):
@@ -83,47 +81,6 @@ class DomainAtoms(Structure):
     )
 
 
-class MessageForm(Structure):
-    _fields_ = (
-        ("order", c_int32),
-        ("width", c_int32),
-        *((name, c_int64) for name in ("features", "radial", "atoms", "pairs")),
-        *((name, c_void_p) for name in ("centers", "neighbors", "x", "basis", "weight", "v", "u", "g", "G")),
-        *((name, c_void_p) for name in ("dx", "dbasis", "dweight", "dv", "du")),
-        *((name, c_void_p) for name in ("out_x", "out_basis", "out_weight", "out_v", "out_u", "out_g", "out_G")),
-    )
-
-
-class Matrix(Structure):
-    _fields_ = (
-        ("width", c_int32),
-        ("accumulate", c_int32),
-        *((name, c_int64) for name in ("rows", "columns", "inner")),
-        ("a", c_void_p),
-        ("a_row", c_int64),
-        ("a_column", c_int64),
-        ("b", c_void_p),
-        ("b_row", c_int64),
-        ("b_column", c_int64),
-        ("bias", c_void_p),
-        ("c", c_void_p),
-    )
-
-
-class Pointwise(Structure):
-    _fields_ = (
-        ("kind", c_int32),
-        ("order", c_int32),
-        ("width", c_int32),
-        ("atoms", c_int64),
-        ("features", c_int64),
-        ("scalars", c_int64),
-        ("epsilon", c_double),
-        ("in_", c_void_p * 10),
-        ("out", c_void_p * 4),
-    )
-
-
 class Outputs(Structure):
     _fields_ = tuple(
         (name, c_void_p) for name in ("energy", "energies", "forces", "stress", "dipole", "charges", "polarizability")
@@ -134,9 +91,6 @@ _STRUCTS: dict[str, type[Structure]] = {
     "PainnSizes": Sizes,
     "PainnHeadSpec": HeadSpec,
     "PainnTopology": Topology,
-    "PainnForm": MessageForm,
-    "PainnMatrix": Matrix,
-    "PainnPointwise": Pointwise,
     "PainnOutputs": Outputs,
     "PainnTrainingSizes": training.Sizes,
     "PainnSample": training.Sample,
@@ -148,9 +102,6 @@ _SIGNATURES: dict[str, tuple] = {
     "painn_struct_size": (c_int64, c_char_p),
     "painn_instruction_set": (c_char_p, c_char_p),
     "painn_vector_rate": (c_double, c_char_p),
-    "painn_message_form": (c_int32, POINTER(MessageForm), c_char_p),
-    "painn_matrix": (c_int32, POINTER(Matrix), c_char_p),
-    "painn_pointwise": (c_int32, POINTER(Pointwise), c_char_p),
     "painn_new": (c_void_p, POINTER(Sizes), c_char_p),
     "painn_free": (None, c_void_p),
     "painn_error": (c_char_p, c_void_p),
@@ -243,10 +194,7 @@ __all__ = [
     "LIBRARY_VARIABLE",
     "DomainAtoms",
     "HeadSpec",
-    "Matrix",
-    "MessageForm",
     "Outputs",
-    "Pointwise",
     "Sizes",
     "Topology",
     "library",

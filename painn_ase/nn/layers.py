@@ -1,16 +1,13 @@
 """Dense layers and the gated equivariant block that networks and heads are built from."""
 
 import itertools
-from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from painn_ase.errors import InputError, closest
-from painn_ase.nn.dense import LINEAR, PERCEPTRON
-from painn_ase.nn.equivariant import scaled
-from painn_ase.nn.fused import fusible
-from painn_ase.nn.update import with_norms
+from painn_ase.nn.equivariant import safe_norm, scaled
 
 
 class ShiftedSoftplus(nn.Module):
@@ -32,40 +29,21 @@ def activation(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-class Linear(nn.Linear):
-    """A linear layer; one operation where `fusible`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return LINEAR(x, self.weight, self.bias) if fusible(x, self.weight) else super().forward(x)
-
-
-class MLP(nn.Sequential):
-    """Linear layers with activations between them; two of them with silu are one operation where `fusible`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if len(self) == 3 and type(self[1]) is nn.SiLU and x.dim() == 2:
-            first: Any = self[0]
-            last: Any = self[2]
-            if fusible(x, first.weight):
-                return PERCEPTRON(x, first.weight, first.bias, last.weight, last.bias)
-        return super().forward(x)
-
-
-def linear(inputs: int, outputs: int, bias: bool = True) -> Linear:
+def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
     """A linear layer with Glorot-uniform weights and zero bias."""
-    layer = Linear(inputs, outputs, bias=bias)
+    layer = nn.Linear(inputs, outputs, bias=bias)
     nn.init.xavier_uniform_(layer.weight)
     if bias:
         nn.init.zeros_(layer.bias)
     return layer
 
 
-def mlp(sizes: tuple[int, ...], act: str) -> MLP:
+def mlp(sizes: tuple[int, ...], act: str) -> nn.Sequential:
     """Linear layers of the given sizes with the activation between them, none after the last."""
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(sizes):
         layers += [linear(inputs, outputs), activation(act)]
-    return MLP(*layers[:-1])
+    return nn.Sequential(*layers[:-1])
 
 
 def halving(features: int, outputs: int) -> tuple[int, ...]:
@@ -90,9 +68,10 @@ class GatedEquivariantBlock(nn.Module):
         self.activate = nn.Identity() if last else activation(act)
 
     def forward(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        mixed = self.mix(vectors)  # [V, W], (atoms, 3, 2 outputs)
-        s, g = self.gate(with_norms(scalars, mixed, self.epsilon)).chunk(2, -1)  # (atoms, outputs)
-        return self.activate(s), scaled(g, mixed[..., self.outputs :])
+        big_v, big_w = self.mix(vectors).chunk(2, -1)  # (atoms, 3, outputs) each
+        norms = safe_norm(big_v, self.epsilon)
+        s, g = self.gate(torch.cat([scalars, norms], -1)).chunk(2, -1)  # (atoms, outputs) each
+        return self.activate(s), scaled(g, big_w)
 
 
 class GatedEquivariantNetwork(nn.Module):

@@ -10,11 +10,16 @@ from torch import Tensor, nn
 
 from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph
-from painn_ase.nn.equivariant import scalar_product, scaled, shortened, symmetric_traceless, triple_product
+from painn_ase.nn.equivariant import (
+    safe_norm,
+    scalar_product,
+    scaled,
+    shortened,
+    symmetric_traceless,
+    triple_product,
+)
 from painn_ase.nn.layers import linear, mlp
-from painn_ase.nn.message import message
 from painn_ase.nn.radial import Repulsion
-from painn_ase.nn.update import gate, with_norms
 from painn_ase.representations.base import N_ELEMENTS, AtomFeatures, Representation
 
 
@@ -26,17 +31,29 @@ def filter_weights(layer: nn.Linear) -> Tensor:
 class Message(nn.Module):
     """What atom i hears from its neighbours j (the paper's eqs. 7 and 8).
 
-    [x_s, x_vs, x_vv] = MLP(s_j) ∘ W(d);  Δs_i = Σ_j x_s;  Δv_i = Σ_j [x_vs r̂_ij + x_vv v_j]
+    [x_s, x_vs, x_vv] = φ(s_j) ∘ W(d_ij);  s_i += Σ_j x_s;  v_i += Σ_j [x_vv ∘ v_j + x_vs ∘ r̂_ij]
     """
 
     def __init__(self, features: int, act: str) -> None:
         super().__init__()
-        self.context = mlp((features, features, 3 * features), act)
+        self.context = mlp((features, features, 3 * features), act)  # φ
 
     def forward(
-        self, s: Tensor, v: Tensor | None, basis: Tensor, weight: Tensor, units: Tensor, graph: AtomicGraph
+        self, s: Tensor, v: Tensor | None, filters: Tensor, units: Tensor, graph: AtomicGraph
     ) -> tuple[Tensor, Tensor]:
-        return message(s, v, self.context(s), basis, weight, units, graph.centers, graph.neighbors)
+        """New scalars (atoms, F) and vectors (atoms, 3, F) from the old; None stands for vectors that are all zero.
+
+        filters: W(d_ij), (pairs, 3F)
+        units: r̂_ij, (pairs, 3)
+        """
+        i, j = graph.centers, graph.neighbors
+        x_s, x_vs, x_vv = (self.context(s).index_select(0, j) * filters).chunk(3, -1)  # (pairs, F) each
+        m = x_vs[:, None, :] * units[:, :, None]  # (pairs, 3, F)
+        if v is None:
+            v = m.new_zeros(s.shape[0], 3, s.shape[-1])
+        else:
+            m = m + x_vv[:, None, :] * v.index_select(0, j)
+        return s.index_add(0, i, x_s), v.index_add(0, i, m)
 
 
 class Update(nn.Module):
@@ -63,11 +80,8 @@ class Update(nn.Module):
         self.context = mlp((2 * features, features, (2 + scalar_product + cross_product) * features), act)
 
     def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        mixed = self.mix(v)  # [V, U], (atoms, 3, 2F)
-        a = self.context(with_norms(s, mixed, self.epsilon))
-        if self.scalar_product and not self.cross_product:
-            return gate(s, v, a, mixed)
-        big_v, big_u = mixed.chunk(2, -1)  # (atoms, 3, F) each
+        big_v, big_u = self.mix(v).chunk(2, -1)  # (atoms, 3, F) each
+        a = self.context(torch.cat([s, safe_norm(big_v, self.epsilon)], -1))
         a_ss, a_vv, *a = a.split(s.shape[-1], -1)  # (atoms, F) each
         s, w = s + a_ss, v + scaled(a_vv, big_u)
         if self.scalar_product:
@@ -85,9 +99,9 @@ class LocalMessage(nn.Module):
         self.context = mlp((features, features, parts * features), act)
 
     def forward(
-        self, s: Tensor, v: Tensor | None, basis: Tensor, weight: Tensor, units: Tensor, graph: AtomicGraph
+        self, s: Tensor, v: Tensor | None, filters: Tensor, units: Tensor, graph: AtomicGraph
     ) -> tuple[Tensor, Tensor | None]:
-        i, j, filters = graph.centers, graph.neighbors, basis @ weight
+        i, j = graph.centers, graph.neighbors
         x_s, *x_vs = (filters * self.context(s).index_select(0, j)).split(s.shape[-1], -1)  # (pairs, F) each
         if x_vs:
             v = s.new_zeros(s.shape[0], 3, s.shape[-1]) if v is None else v
@@ -241,8 +255,8 @@ class PaiNN(Representation):
         v: Tensor | None = None
         for t in range(self.interactions):
             layer: Any = self.filters[t % len(self.filters)]
-            weight = filter_weights(layer)
-            s, v = self.messages[t % len(self.messages)](s, v, basis, weight, units, graph)
+            filters = basis @ filter_weights(layer)  # W(d), (pairs, 3F)
+            s, v = self.messages[t % len(self.messages)](s, v, filters, units, graph)
             s, v = self.updates[t % len(self.updates)](s, v)
         tensors = None if self.tensors is None else self.tensors(s, v, basis, units, graph)
         return AtomFeatures(scalars=s, vectors=v, tensors=tensors, repulsion=repulsion)

@@ -10,7 +10,6 @@ from torch import Tensor
 from painn_ase.backends.layout import decays
 from painn_ase.derivatives import evaluate
 from painn_ase.model import Model
-from painn_ase.nn.fused import without_derivatives_by
 from painn_ase.training.average import AveragedModel
 from painn_ase.training.config import Optimizer
 from painn_ase.training.data import Batch, Example, batch_indices, collate
@@ -49,8 +48,7 @@ class TorchStep:
         loss = self.loss(evaluate(self.model, batch.graph, wanted, create_graph=True), batch)
         for parameter in self.trained:  # as optimizer.zero_grad does, without its bookkeeping
             parameter.grad = None
-        with without_derivatives_by("geometry"):
-            loss.backward(inputs=self.trained)  # the pair vectors want no gradient of the loss
+        loss.backward(inputs=self.trained)  # the pair vectors want no gradient of the loss
         if self.settings.gradient_norm:
             torch.nn.utils.clip_grad_norm_(self.trained, self.settings.gradient_norm)
         self.optimizer.step()

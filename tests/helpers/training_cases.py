@@ -13,7 +13,6 @@ from painn_ase.model import Model
 from painn_ase.native.training import LABELS
 from painn_ase.native.training import Loss as NativeLoss
 from painn_ase.neighbors import graph_of
-from painn_ase.nn.fused import plain_torch
 from painn_ase.training.data import Example, collate
 from painn_ase.training.kernel import Kernel
 from painn_ase.training.loss import Loss
@@ -69,10 +68,9 @@ class Case:
         model = self.model if model is None else model
         batch = collate(self.examples)
         parameters = dict(model.named_parameters())
-        with plain_torch():
-            predictions = evaluate(model, batch.graph, set(self.weights) & set(batch.labels), create_graph=True)
-            loss = Loss(self.weights, {n: self.sizes[n] for n in self.weights}, self.kind)(predictions, batch)
-            found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        predictions = evaluate(model, batch.graph, set(self.weights) & set(batch.labels), create_graph=True)
+        loss = Loss(self.weights, {n: self.sizes[n] for n in self.weights}, self.kind)(predictions, batch)
+        found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         zero = {n: torch.zeros_like(p) for n, p in parameters.items()}
         return float(loss.detach()), {n: zero[n] if g is None else g for n, g in zip(parameters, found, strict=True)}
 

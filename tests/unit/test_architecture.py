@@ -121,6 +121,20 @@ def test_no_file_imports_itself_by_way_of_others():
     TopologicalSorter(graph).prepare()  # raises CycleError with the files of the cycle
 
 
+PLAIN = ("nn", "representations", "heads", "model", "derivatives", "response", "graph")
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if p.relative_to(ROOT).parts[0].removesuffix(".py") in PLAIN],
+                         ids=lambda p: str(p.relative_to(ROOT)))  # fmt: skip
+def test_networks_are_formulas(path):
+    """What defines a network knows nothing of compiled code, nor of a context that would change what it computes."""
+    tree = ast.parse(path.read_text())
+    imports = {a.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    imports |= {n.module.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
+    assert not imports & {"ctypes", "contextvars"}
+    assert "native" not in imported_groups(path)
+
+
 def test_import_is_light_and_without_side_effects():
     """`import painn_ase` loads no heavy package, and loading everything changes no global state."""
     script = """

@@ -3,12 +3,9 @@
 #pragma once
 #include <time.h>
 
-#include "message_form.hpp"
 #include "geometry.hpp"
 #include "heads.hpp"
-#include "matrix.hpp"
 #include "message.hpp"
-#include "pointwise.hpp"
 
 namespace {
 
@@ -48,27 +45,23 @@ double vector_rate() {
 namespace painn {
 #define PAINN_TABLE(set) kernels_##set
 #define PAINN_NAME(set) #set
-#define PAINN_DEFINE(set)                                   \
-    const Kernels* PAINN_TABLE(set)() {                     \
-        static const Kernels table = {PAINN_NAME(set),      \
-                                      panel,                \
-                                      pack,                 \
-                                      geometry,             \
-                                      embed,                \
-                                      message_forward,      \
-                                      message_backward,     \
-                                      update_forward,       \
-                                      context_forward,      \
-                                      update_backward,      \
-                                      context_backward,     \
-                                      energy,               \
-                                      read,                 \
-                                      message_form_scratch, \
-                                      message_form,         \
-                                      matrix,               \
-                                      pointwise,            \
-                                      vector_rate};         \
-        return &table;                                      \
+#define PAINN_DEFINE(set)                               \
+    const Kernels* PAINN_TABLE(set)() {                 \
+        static const Kernels table = {PAINN_NAME(set),  \
+                                      panel,            \
+                                      pack,             \
+                                      geometry,         \
+                                      embed,            \
+                                      message_forward,  \
+                                      message_backward, \
+                                      update_forward,   \
+                                      context_forward,  \
+                                      update_backward,  \
+                                      context_backward, \
+                                      energy,           \
+                                      read,             \
+                                      vector_rate};     \
+        return &table;                                  \
     }
 #define PAINN_EXPAND(set) PAINN_DEFINE(set)
 PAINN_EXPAND(PAINN_SET)

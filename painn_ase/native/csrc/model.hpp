@@ -155,10 +155,6 @@ struct Kernels {
     void (*context_backward)(const Pass&, int t, int64_t first, int64_t last, float* scratch);
     void (*energy)(const Pass&, const Head&, bool gradient, int64_t first, int64_t last, float* scratch);
     void (*read)(const Pass&, const Head&, int64_t first, int64_t last, float* scratch);
-    int64_t (*message_form_scratch)(const PainnForm&);  // bytes
-    void (*message_form)(const PainnForm&, void* scratch);
-    void (*matrix)(const PainnMatrix&, void* scratch);  // scratch: 256 bytes per inner row
-    void (*pointwise)(const PainnPointwise&);
     double (*vector_rate)();
 };
 

@@ -4,7 +4,6 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "engine.hpp"
 
@@ -22,17 +21,6 @@ const Kernels* choose(const std::string& wanted) {
     if (avx2 && (wanted.empty() || wanted == "avx2")) return painn::kernels_avx2();
 #endif
     return wanted.empty() || wanted == "portable" ? painn::kernels_portable() : nullptr;
-}
-
-// At least `bytes` of this thread's memory for intermediate values, or null.
-void* scratch_of(int64_t bytes) {
-    thread_local std::vector<char> memory;
-    try {
-        if ((int64_t)memory.size() <= bytes) memory.resize(bytes + 1);  // never empty: its address says that there is memory
-        return memory.data();
-    } catch (const std::bad_alloc&) {
-        return nullptr;
-    }
 }
 
 // Runs `work`; an exception becomes a message and a code, because C cannot carry it.
@@ -64,11 +52,13 @@ int64_t painn_struct_size(const char* name) {
         const char* name;
         int64_t size;
     } structs[] = {
-        {"PainnSizes", sizeof(PainnSizes)},         {"PainnHeadSpec", sizeof(PainnHeadSpec)},
-        {"PainnTopology", sizeof(PainnTopology)},   {"PainnOutputs", sizeof(PainnOutputs)},
-        {"PainnForm", sizeof(PainnForm)},           {"PainnMatrix", sizeof(PainnMatrix)},
-        {"PainnPointwise", sizeof(PainnPointwise)}, {"PainnTrainingSizes", sizeof(PainnTrainingSizes)},
-        {"PainnSample", sizeof(PainnSample)},       {"PainnLoss", sizeof(PainnLoss)},
+        {"PainnSizes", sizeof(PainnSizes)},
+        {"PainnHeadSpec", sizeof(PainnHeadSpec)},
+        {"PainnTopology", sizeof(PainnTopology)},
+        {"PainnOutputs", sizeof(PainnOutputs)},
+        {"PainnTrainingSizes", sizeof(PainnTrainingSizes)},
+        {"PainnSample", sizeof(PainnSample)},
+        {"PainnLoss", sizeof(PainnLoss)},
         {"PainnUpdate", sizeof(PainnUpdate)},
     };
     for (const auto& one : structs)
@@ -84,35 +74,6 @@ const char* painn_instruction_set(const char* wanted) {
 double painn_vector_rate(const char* instruction_set) {
     const Kernels* kernels = choose(instruction_set);
     return kernels ? kernels->vector_rate() : 0.0;
-}
-
-int32_t painn_message_form(const PainnForm* form, const char* instruction_set) {
-    const Kernels* kernels = choose(instruction_set);
-    if (!kernels) return PAINN_NO_SUCH_SET;
-    for (int64_t pair = 0; pair < form->pairs; pair++) {
-        const uint64_t i = form->centers[pair], j = form->neighbors[pair];
-        if (i >= (uint64_t)form->atoms || j >= (uint64_t)form->atoms) return PAINN_NO_SUCH_ATOM;
-    }
-    void* scratch = scratch_of(kernels->message_form_scratch(*form));
-    if (!scratch) return PAINN_NO_MEMORY;
-    kernels->message_form(*form, scratch);
-    return 0;
-}
-
-int32_t painn_matrix(const PainnMatrix* matrix, const char* instruction_set) {
-    const Kernels* kernels = choose(instruction_set);
-    if (!kernels) return PAINN_NO_SUCH_SET;
-    void* scratch = scratch_of(matrix->inner * 256);
-    if (!scratch) return PAINN_NO_MEMORY;
-    kernels->matrix(*matrix, scratch);
-    return 0;
-}
-
-int32_t painn_pointwise(const PainnPointwise* pointwise, const char* instruction_set) {
-    const Kernels* kernels = choose(instruction_set);
-    if (!kernels) return PAINN_NO_SUCH_SET;
-    kernels->pointwise(*pointwise);
-    return 0;
 }
 
 PainnModel* painn_new(const PainnSizes* sizes, const char* instruction_set) {

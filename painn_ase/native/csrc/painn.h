@@ -64,43 +64,6 @@ typedef struct {
     double* polarizability; /* (structures, 3, 3) */
 } PainnOutputs;
 
-/* One derivative of the message's form S (message_form.hpp) for torch's automatic differentiation: of order 0 the message, 1 its
-   gradient, 2 the gradient of that along the directions d. Arrays of `width` 4 (float) or 8 (double); F a multiple of 16.
-   Outputs are added to, but for those of pairs, which are written; null outputs are not wanted. v null: no vectors yet. */
-typedef struct {
-    int32_t order, width;
-    int64_t features, radial, atoms, pairs;
-    const int64_t *centers, *neighbors;          /* (pairs) in any order */
-    const void *x, *basis, *weight, *v, *u;      /* (atoms, 3, F), (pairs, radial), (radial, 3, F), (atoms, 3, F), (pairs, 3) */
-    const void *g, *G;                           /* (atoms, F), (atoms, 3, F); orders 1 and 2 */
-    const void *dx, *dbasis, *dweight, *dv, *du; /* order 2; dbasis and dweight may be null, for zero */
-    void *out_x, *out_basis, *out_weight, *out_v, *out_u; /* orders 1 and 2 */
-    void *out_g, *out_G;                                  /* orders 0 and 2 */
-} PainnForm;
-
-/* C = A·B (+ bias) (+ C): element (i, k) of A is at a[i · a_row + k · a_column], of B likewise; C has contiguous rows. */
-typedef struct {
-    int32_t width, accumulate; /* 4 (float) or 8 (double) */
-    int64_t rows, columns, inner;
-    const void* a;
-    int64_t a_row, a_column;
-    const void* b;
-    int64_t b_row, b_column;
-    const void* bias; /* (columns) or null */
-    void* c;
-} PainnMatrix;
-
-/* What painn_pointwise computes (pointwise.hpp says from what): [s, |V|]; the update of s and v; silu's second derivative. */
-enum PainnPointwiseKind { PAINN_NORMS, PAINN_GATE, PAINN_BEND };
-
-typedef struct {
-    int32_t kind, order, width; /* width 4 (float) or 8 (double) */
-    int64_t atoms, features, scalars;
-    double epsilon; /* under the root of |V| */
-    const void* in[10];
-    void* out[4];
-} PainnPointwise;
-
 PAINN_API int32_t painn_abi(void);
 /* Name of the instruction set that `wanted` ("", "portable", "avx2", "avx512") leads to, or null if it cannot run. */
 PAINN_API const char* painn_instruction_set(const char* wanted);
@@ -112,13 +75,7 @@ PAINN_API int64_t painn_struct_size(const char* name);
 
 /* What functions return that return an int: 0, or why nothing was done. PAINN_UNDEFINED: what was asked for has no meaning for
    this structure. Of functions of a model, `painn_error` has the sentence. */
-enum PainnFailure { PAINN_NO_SUCH_SET = 1, PAINN_NO_MEMORY, PAINN_NO_SUCH_ATOM, PAINN_FAILED, PAINN_UNDEFINED };
-
-/* For torch's automatic differentiation. */
-PAINN_API int32_t painn_message_form(const PainnForm* form, const char* instruction_set);
-
-PAINN_API int32_t painn_matrix(const PainnMatrix* matrix, const char* instruction_set);
-PAINN_API int32_t painn_pointwise(const PainnPointwise* pointwise, const char* instruction_set);
+enum PainnFailure { PAINN_NO_MEMORY = 1, PAINN_FAILED, PAINN_UNDEFINED };
 
 PAINN_API PainnModel* painn_new(const PainnSizes* sizes, const char* instruction_set);
 PAINN_API void painn_free(PainnModel* model);

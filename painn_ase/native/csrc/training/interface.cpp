@@ -58,10 +58,10 @@ int guarded(PainnTrainer* trainer, Work work) {
         return 0;
     } catch (const std::bad_alloc&) {
         trainer->trainer->error = "out of memory";
-        return 2;
+        return PAINN_NO_MEMORY;
     } catch (const std::exception& e) {
         trainer->trainer->error = e.what();
-        return 1;
+        return PAINN_FAILED;
     }
 }
 

@@ -1,7 +1,7 @@
 // Registers of a blocked matrix, and the activation with two derivatives. A block is `SPLIT` registers wide; kernels
 // count channels in registers.
 #pragma once
-#include "../wide.hpp"
+#include "wide.hpp"
 #include "state.hpp"
 
 namespace painn::training {
