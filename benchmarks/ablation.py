@@ -33,15 +33,16 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("PAINN_ASE_DATA", ROOT.parent / "shared" / "data"))
 
 PAINN: dict[str, Any] = {"kind": "painn", "features": 64, "interactions": 3, "epsilon": 1e-8}  # as published codes
+VARIANT = {**PAINN, "kind": "painn_variant"}
 PARTS = {
     "PaiNN": PAINN,
-    "no vector propagation": {**PAINN, "vectors": "local"},
-    "no scalar product": {**PAINN, "scalar_product": False},
-    "no vectors": {**PAINN, "vectors": "none"},
+    "no vector propagation": {**VARIANT, "vectors": "local"},
+    "no scalar product": {**VARIANT, "scalar_product": False},
+    "no vectors": {**VARIANT, "vectors": "none"},
 }
 NETWORKS = {
     "PaiNN": PAINN,
-    "PaiNN, cross product": {**PAINN, "cross_product": True},
+    "PaiNN, cross product": {**VARIANT, "cross_product": True},
     "SchNet": {"kind": "schnet", "features": 128, "interactions": 3},
     "TensorNet": {"kind": "tensornet", "features": 64, "interactions": 2},
     "ICTP": {"kind": "ictp", "output_rank": 0},

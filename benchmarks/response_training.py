@@ -27,7 +27,7 @@ RESULTS, RUNS = ROOT / "benchmarks" / "results", ROOT / "runs"
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "ictp": {"kind": "ictp", "features": 32},
-    "painn": {"kind": "painn", "features": 64, "interactions": 3, "tensor_features": True},
+    "painn": {"kind": "painn_variant", "features": 64, "interactions": 3, "tensor_features": True},
     "tensornet": {"kind": "tensornet", "features": 32, "interactions": 2},
 }
 

@@ -12,8 +12,8 @@ from painn_ase import Model, PaiNNCalculator
 
 NETWORKS = {
     "SchNet": {"kind": "schnet"},
-    "PaiNN without vectors": {"kind": "painn", "vectors": "none"},
-    "PaiNN, vectors stay local": {"kind": "painn", "vectors": "local"},
+    "PaiNN without vectors": {"kind": "painn_variant", "vectors": "none"},
+    "PaiNN, vectors stay local": {"kind": "painn_variant", "vectors": "local"},
     "PaiNN": {"kind": "painn"},
     "TensorNet": {"kind": "tensornet"},
     "ICTP": {"kind": "ictp", "interactions": 2},

@@ -66,10 +66,16 @@ def check_options(build: Callable[..., Any], given: Mapping[str, Any]) -> None:
     Networks take many a wrong type without complaint: "false" is true, and text for a number fails in the first
     evaluation.
     """
-    hints = get_type_hints(build.__init__)
-    for name in inspect.signature(build).parameters:
+    for name, kind in options_of(build).items():
         if name in given:
-            as_annotated(hints.get(name, Any), given[name], f"{build.__name__} {name}", show=str)
+            as_annotated(kind, given[name], f"{build.__name__} {name}", show=str)
+
+
+def options_of(build: Any) -> dict[str, Any]:
+    """Options of the class `build` with their annotations; what it hands on as **keywords are those of its base."""
+    hints, parameters = get_type_hints(build.__init__), inspect.signature(build).parameters.values()
+    own = {p.name: hints.get(p.name, Any) for p in parameters if p.kind is not p.VAR_KEYWORD}
+    return own if len(own) == len(parameters) else options_of(build.__base__) | own
 
 
 def from_table(cls: Any, table: Any, section: str = "", folder: Path = Path()) -> Any:

@@ -25,10 +25,6 @@ PAINN: dict[str, Any] = {
     "activation": "silu",
     "mixing_bias": False,
     "repulsion": None,
-    "vectors": "full",
-    "scalar_product": True,
-    "cross_product": False,
-    "tensor_features": False,
 }
 _HEADS: dict[type, dict[str, Any]] = {
     EnergyHead: {"hidden": ANY, "activation": "silu", "mean": ANY, "mean_references": False, "linear": False},

@@ -11,6 +11,8 @@ from painn_ase.model_files.outline import outline
 
 FORMAT = "painn_ase.model"
 VERSION = 1
+# options that files of kind "painn" spelled out before "painn_variant" had them to itself, as published
+_PUBLISHED = {"vectors": "full", "scalar_product": True, "cross_product": False, "tensor_features": False}
 UNITS = {"energy": "eV", "length": "Ang", "dipole": "e*Ang", "polarizability": "e^2Ang^2/eV", "charge": "e"}
 
 
@@ -40,7 +42,7 @@ def described_model(header: dict[str, Any], path: Path) -> Model:
     check_lengths(description, path)
     try:
         with outline():  # no memory until the file has shown that it holds what the header says
-            model = Model.from_config(description)
+            model = Model.from_config(_current(description))
     except (InputError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise ModelError(f"{path}: the description of the model cannot be used: {in_short(error)}") from None
     if any(tensor.numel() == 0 for tensor in model.state_dict().values()):
@@ -54,3 +56,15 @@ def described_model(header: dict[str, Any], path: Path) -> Model:
     if isinstance(rows, int) and max(model.elements) >= rows:
         raise ModelError(f"{path}: the network has embeddings for elements below {rows}, not for {max(model.elements)}")
     return model
+
+
+def _current(description: dict[str, Any]) -> dict[str, Any]:
+    """A description with the names of today."""
+    network = description.get("representation")
+    if not isinstance(network, dict) or network.get("kind") != "painn" or not network.keys() >= _PUBLISHED.keys():
+        return description
+    if all(network[name] == value for name, value in _PUBLISHED.items()):
+        network = {name: value for name, value in network.items() if name not in _PUBLISHED}
+    else:
+        network = network | {"kind": "painn_variant"}
+    return description | {"representation": network}

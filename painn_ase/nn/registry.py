@@ -1,10 +1,9 @@
 """Objects by name: how a JSON or TOML description becomes a module."""
 
-import inspect
 from typing import Any
 
 from painn_ase.errors import choice
-from painn_ase.schema import check_keys, check_options
+from painn_ase.schema import check_keys, check_options, options_of
 
 
 def build(table: dict[str, Any], options: dict[str, Any], what: str, *arguments: Any) -> Any:
@@ -14,7 +13,7 @@ def build(table: dict[str, Any], options: dict[str, Any], what: str, *arguments:
     """
     options = dict(options)
     kind = choice(what, options.pop("kind", None), table)
-    accepted = list(inspect.signature(table[kind]).parameters)[len(arguments) :]
+    accepted = list(options_of(table[kind]))[len(arguments) :]
     check_keys(f"{what} {kind!r}", options, optional=accepted, what="option")
     check_options(table[kind], options)
     return table[kind](*arguments, **options)

@@ -3,14 +3,16 @@
 from painn_ase.representations.base import AtomFeatures, Representation
 from painn_ase.representations.ictp import ICTP
 from painn_ase.representations.painn import PaiNN
+from painn_ase.representations.painn_variant import PaiNNVariant
 from painn_ase.representations.schnet import SchNet
 from painn_ase.representations.tensornet import TensorNet
 
 REPRESENTATIONS: dict[str, type[Representation]] = {
     "painn": PaiNN,
+    "painn_variant": PaiNNVariant,
     "schnet": SchNet,
     "tensornet": TensorNet,
     "ictp": ICTP,
 }
 
-__all__ = ["ICTP", "REPRESENTATIONS", "AtomFeatures", "PaiNN", "Representation", "SchNet", "TensorNet"]
+__all__ = ["ICTP", "REPRESENTATIONS", "AtomFeatures", "PaiNN", "PaiNNVariant", "Representation", "SchNet", "TensorNet"]

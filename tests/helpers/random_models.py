@@ -16,7 +16,7 @@ ARCHITECTURES = {
         "shared_filters": True,
         "shared_interactions": True,
     },
-    "cross-product-and-tensors": {"cross_product": True, "tensor_features": True},
+    "cross-product-and-tensors": {"kind": "painn_variant", "cross_product": True, "tensor_features": True},
     "schnet": {"kind": "schnet", "radial": {"kind": "gaussian", "count": 12}},
     "tensornet": {"kind": "tensornet", "radial": {"kind": "exponential_normal", "count": 8}, "interactions": 1},
     "ictp": {"kind": "ictp", "features": 8},

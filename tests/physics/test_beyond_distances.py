@@ -21,7 +21,7 @@ BLIND = {  # which pairs a network cannot tell apart
     "PaiNN without vectors": {"rectangles", "chains"},
     "PaiNN, vectors stay local": {"chains"},
 }
-NETWORKS = dict(example.NETWORKS) | {"PaiNN with a cross product": {"kind": "painn", "cross_product": True}}
+NETWORKS = dict(example.NETWORKS) | {"PaiNN with a cross product": {"kind": "painn_variant", "cross_product": True}}
 
 
 def neighborhoods(atoms, cutoff):

@@ -231,3 +231,15 @@ def test_a_header_without_epsilon_means_that_of_the_first_models_and_a_saved_one
     (folder / HEADER).write_text(json.dumps(header))
     _, again = parts(save_model(load_model(folder), tmp_path / "again"))
     assert [part["epsilon"] for part in again] == [1e-8] * 3
+
+
+@pytest.mark.parametrize(("options", "kind"), [({}, "PaiNN"), ({"vectors": "local"}, "PaiNNVariant")])
+def test_a_header_that_spells_out_the_options_of_variants_describes_what_it_did(options, kind, tmp_path):
+    model = random_model(heads={"energy": {}}, **({"kind": "painn_variant"} | options if options else {}))
+    save_model(model, tmp_path / "model")
+    header = tmp_path / "model" / "model.json"
+    described = json.loads(header.read_text())
+    published = {"vectors": "full", "scalar_product": True, "cross_product": False, "tensor_features": False}
+    described["model"]["representation"] = published | described["model"]["representation"] | {"kind": "painn"}
+    header.write_text(json.dumps(described))
+    assert type(load_model(tmp_path / "model").representation).__name__ == kind

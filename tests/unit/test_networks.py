@@ -38,14 +38,15 @@ def features_of(model, atoms):
     ("heads", "representation", "message"),
     [
         (["dipole"], {"kind": "schnet"}, "needs features of rank 1; SchNet provides rank 0 at most. Use PaiNN, "),
-        (["polarizability"], {"kind": "painn", "vectors": "none"}, "PaiNN provides rank 0 at most"),
+        (["polarizability"], {"kind": "painn_variant", "vectors": "none"}, "PaiNNVariant provides rank 0 at most"),
         (["tensor_polarizability"], {"kind": "painn"}, "rank 2; PaiNN provides rank 1 .* tensor_features = true"),
         (["energy"], {"kind": "schnett"}, "did you mean 'schnet'"),
         (["energy"], {"kind": "tensornet", "feature": 3}, "did you mean 'features'"),
         (["energy"], {"kind": "schnet", "features": 0}, "SchNet features: expected a whole number from 1 to 4096"),
         (["energy"], {"kind": "tensornet", "cutoff": -1.0}, "TensorNet cutoff"),
-        (["energy"], {"kind": "painn", "vectors": "locla"}, "did you mean 'local'"),
-        (["energy"], {"kind": "painn", "vectors": "none", "cross_product": True}, "leaves none for"),
+        (["energy"], {"kind": "painn_variant", "feature": 3}, "did you mean 'features'"),
+        (["energy"], {"kind": "painn_variant", "vectors": "locla"}, "did you mean 'local'"),
+        (["energy"], {"kind": "painn_variant", "vectors": "none", "cross_product": True}, "leaves none for"),
         ({"tensor_polarizability": {"channels": 0}}, {"kind": "tensornet"}, "channels >= 1"),
     ],
 )
@@ -60,8 +61,9 @@ def test_ablations_leave_out_the_weights_of_what_they_leave_out():
     part, update = 3 * (21 + 129) * 128, 3 * 129 * 128
 
     def size(**options):
-        return sum(p.numel() for p in model_of(kind="painn", **options).parameters())
+        return sum(p.numel() for p in model_of(kind="painn_variant", **options).parameters())
 
+    assert size() == full
     assert size(vectors="local") == full - part
     assert size(scalar_product=False) == full - update
     assert size(cross_product=True) == full + update
@@ -138,11 +140,8 @@ def test_energy_of_a_molecule_equals_that_of_its_mirror_image_with_a_cross_produ
     [
         ({"kind": "schnet"}, "the kernel knows PaiNN; this model is a SchNet"),
         ({"kind": "tensornet"}, "the kernel knows PaiNN; this model is a TensorNet"),
-        ({"kind": "painn", "vectors": "local"}, "vectors = 'local'"),
-        ({"kind": "painn", "vectors": "none"}, "vectors = 'none'"),
-        ({"kind": "painn", "scalar_product": False}, "scalar_product = False"),
-        ({"kind": "painn", "cross_product": True}, "cross_product = True"),
-        ({"kind": "painn", "tensor_features": True}, "tensor_features = True"),
+        ({"kind": "painn_variant", "vectors": "local"}, "the kernel knows PaiNN; this model is a PaiNNVariant"),
+        ({"kind": "painn", "activation": "tanh"}, "activation = 'tanh'"),
     ],
 )
 def test_networks_the_kernel_does_not_know_run_on_torch_and_one_line_says_so(options, reason, caplog):
@@ -158,7 +157,7 @@ def test_networks_the_kernel_does_not_know_run_on_torch_and_one_line_says_so(opt
 TRAINABLE = {
     "schnet": ({"kind": "schnet"}, {}),
     "tensornet": ({"kind": "tensornet", "interactions": 1}, {"polarizability": "tensor_polarizability"}),
-    "painn": ({"kind": "painn", "tensor_features": True}, {"polarizability": "tensor_polarizability"}),
+    "painn": ({"kind": "painn_variant", "tensor_features": True}, {"polarizability": "tensor_polarizability"}),
 }
 
 
