@@ -14,8 +14,8 @@ from painn_ase.graph import batch
 from painn_ase.native.library import why_unavailable
 from painn_ase.neighbors import graph_of
 
-from random_models import NATIVE, random_model
-from training_cases import structures
+from helpers.random_models import NATIVE, random_model
+from helpers.training_cases import structures
 
 pytestmark = pytest.mark.skipif(why_unavailable() is not None, reason="the compiled library was not built")
 
