@@ -99,12 +99,10 @@ class LearningCalculator(Calculator):
         self._judge = Judge(None if threshold == "auto" else float(threshold), tolerance, pairs)
         self._start, self._batch, self._budget, self._on_failure = frames, batch, budget, on_failure
         self.implemented_properties = sorted({"free_energy", *properties})
+        # what makes a run another one: a run that stopped for want of a budget goes on with a larger one
         self.parameters = {
             "folder": str(folder),
             "threshold": threshold,
-            "batch": batch,
-            "budget": budget,
-            "on_failure": on_failure,
             "tolerance": tolerance,
             "course": asdict(course),
         }
@@ -190,11 +188,11 @@ class LearningCalculator(Calculator):
         """Fills `results` and `_last`."""
         self._reference.open(atoms)
         self._begin(atoms)
-        self.evaluations += 1
         before = self._reference.known(atoms)
         if before is not None:
             self._take(atoms, before, self._energy_of_models(atoms))
             return
+        self.evaluations += 1
         forces, spread, why = self._judged(atoms)
         if why and forces is not None and not self._may_ask():
             why = ""

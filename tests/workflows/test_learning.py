@@ -331,8 +331,11 @@ def test_command_line_runs_dynamics_that_learns(tmp_path, monkeypatch, capsys):
     assert main(words) == 0
     assert "reference    4 calls for 4 structures (100 %): 4 no model" in capsys.readouterr().out
     assert len(ase.io.read("copper.learning/labels.extxyz", ":")) == 4
-    assert main([*words, "--budget", "4", "--overwrite", "--seed", "1"]) == 1  # other structures
-    assert "budget of 4 calls" in capsys.readouterr().err
+    longer = [*words, "--steps", "5", "--resume"]
+    assert main([*longer, "--budget", "5"]) == 1
+    assert "budget of 5 calls" in capsys.readouterr().err
+    assert main(longer) == 0  # with the usual budget
+    assert "reference    6 calls for 6 structures (100 %): 6 no model" in capsys.readouterr().out
     assert main(["md", "ethanol", "--steps", "1", "--tolerance", "0.1", "--output", "plain"]) == 0
     assert "--tolerance has no effect" in capsys.readouterr().err
 
