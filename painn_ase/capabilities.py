@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from painn_ase.backends import Backend
 from painn_ase.errors import InputError
 from painn_ase.plain import plain
+
+if TYPE_CHECKING:  # torch, which quantum chemistry does without
+    from painn_ase.backends import Backend
 
 
 class Batching(Protocol):
@@ -63,6 +65,22 @@ def knows_its_training_data(calc: Any) -> bool:
 def results_of(calc: Any) -> dict[str, Any]:
     """What the last evaluation gave."""
     return getattr(calc, "results", {})
+
+
+def forget(calc: Any) -> None:
+    """Drops what it remembers of its last structure, if it says how."""
+    if hasattr(calc, "reset"):
+        calc.reset()
+
+
+def has_calculate(calc: Any) -> bool:
+    """Whether it evaluates in ASE's method `calculate`, which can be watched."""
+    return hasattr(calc, "calculate")
+
+
+def works_in_files(calc: Any) -> bool:
+    """Whether it has a folder, `directory`, that it reads and writes in."""
+    return hasattr(calc, "directory")
 
 
 def finite_forces(atoms: Atoms) -> np.ndarray:

@@ -55,7 +55,7 @@ def load(
     """
     path = Path(path)
     foreign = ForeignUnits(energy_unit, length_unit)
-    refuse_strangers(path, "neuralforcefield", bare=hyperparameters is not None)
+    refuse_strangers(path, "neuralforcefield", described=hyperparameters is not None)
     tensors, given = _read(path, hyperparameters)
     with naming(path):
         translation = translate(tensors, given, energy_key)

@@ -97,23 +97,23 @@ class Clues:
         return any(name in re.split(r"[/.]", entry) for entry in self.entries)
 
 
-def refuse_strangers(path: Path, dialect: str, bare: bool = False) -> None:
+def refuse_strangers(path: Path, dialect: str, described: bool = False) -> None:
     """Raises an error that says what `path` is and what would work, if it is known to be no file of `dialect`.
 
-    `bare`: hyperparameters come beside it, so a state dict is expected. `InputError` where they are missing,
+    `described`: hyperparameters come beside it, so a state dict is expected. `InputError` where they are missing,
     `ModelError` for files of other codes. Files that are not recognised pass: reading them says more.
     """
     clues = look(path)
     if path.suffix == ".safetensors" or (clues.entries and all(entry.endswith(".npy") for entry in clues.entries)):
         if dialect == "curator":
             raise ModelError(f"{path}: weights alone do not say what the network is; save with torch.save {_CURATOR}")
-        if not bare:
+        if not described:
             raise InputError(
                 f"{path}: weights alone do not say what the network is; give its hyperparameters "
                 "(--hyperparameters FILE, docs/importing.md)"
             )
         return
-    what = _folder(path) if path.is_dir() else _other_file(path, clues) or _other_code(clues, dialect, bare)
+    what = _folder(path) if path.is_dir() else _other_file(path, clues) or _other_code(clues, dialect, described)
     if what is not None:
         raise ModelError(f"{path}: this is {what}")
 
@@ -132,9 +132,9 @@ def _other_file(path: Path, clues: Clues) -> str | None:
     return None
 
 
-def _other_code(clues: Clues, dialect: str, bare: bool) -> str | None:
+def _other_code(clues: Clues, dialect: str, described: bool) -> str | None:
     """What the checkpoint is if it is not of `dialect`, as far as its names and texts tell."""
-    other = None if bare else _other_network(clues)
+    other = None if described else _other_network(clues)
     if other is not None:
         return other
     found, code = _dialect(clues), _code(clues)

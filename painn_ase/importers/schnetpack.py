@@ -52,7 +52,7 @@ def load(
     """
     path = Path(path)
     foreign = ForeignUnits(energy_unit, length_unit, dipole_unit, polarizability_unit)
-    refuse_strangers(path, "schnetpack", bare=hyperparameters is not None)
+    refuse_strangers(path, "schnetpack", described=hyperparameters is not None)
     tensors, given = _read(path, hyperparameters)
     with naming(path):
         translation = translate(tensors, given)

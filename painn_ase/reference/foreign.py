@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, FileIOCalculator
 from ase.calculators.genericfileio import GenericFileIOCalculator
 
+from painn_ase.capabilities import forget, works_in_files
 from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.reference.labellers import UNITS, check_names
@@ -77,8 +78,7 @@ class FromCalculator:
         atoms = atoms.copy()
         with _folder(self.scratch / fingerprint(atoms)[:16]) as folder:
             calculator = self.calculator(atoms, folder)
-            if hasattr(calculator, "reset"):
-                calculator.reset()  # nothing remains of the structure before, whatever the calculator compares
+            forget(calculator)  # nothing remains of the structure before, whatever the calculator compares
             _work_in(calculator, folder)
             atoms.calc = calculator
             labels = {name: np.array(calculator.get_property(name, atoms), dtype=float) for name in self.properties}
@@ -129,7 +129,7 @@ def _work_in(calculator: Any, folder: Path) -> None:
         inner = folder / str(number)
         inner.mkdir()
         _work_in(part, inner)
-    if not parts and hasattr(calculator, "directory"):
+    if not parts and works_in_files(calculator):
         calculator.directory = folder if isinstance(calculator.directory, Path) else str(folder)
 
 

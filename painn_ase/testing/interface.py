@@ -9,6 +9,7 @@ import numpy as np
 from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.io.jsonio import encode
 
+from painn_ase.capabilities import has_calculate
 from painn_ase.testing.report import Outcome, measured, not_applicable, verdict
 from painn_ase.testing.subject import KINDS, Case, Subject, refused
 
@@ -144,7 +145,7 @@ def own_results(subject: Subject, case: Case) -> Outcome:
 def one_evaluation(subject: Subject, case: Case) -> Outcome:
     """Forces, energy and stress of one geometry cost one evaluation, asked in any order and again."""
     calc = subject.calc
-    if not hasattr(calc, "calculate"):
+    if not has_calculate(calc):
         return not_applicable("no method 'calculate' to count")
     names = [n for n in ("forces", "energy", "free_energy", "stress") if n in subject.available(case)]
     original, calls = calc.calculate, []

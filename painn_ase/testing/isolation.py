@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from painn_ase.capabilities import forget
 from painn_ase.testing.process_state import process_state
 from painn_ase.testing.report import Outcome, measured, not_applicable, verdict
 from painn_ase.testing.subject import UNITS, Case, Subject
@@ -147,8 +148,7 @@ def _answer(connection: Any, calc: Any, case: Case) -> None:
 
 def _values(calc: Any, case: Case, names: Sequence[str] = ("energy", "forces")) -> dict[str, np.ndarray]:
     names = [n for n in names if n in calc.implemented_properties]
-    if hasattr(calc, "reset"):
-        calc.reset()
+    forget(calc)
     return {name: np.array(calc.get_property(name, case.atoms.copy()), dtype=float) for name in names}
 
 
