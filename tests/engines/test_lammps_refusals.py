@@ -85,17 +85,27 @@ run 0
     assert done.returncode == 0, done.stdout[-2000:]
 
 
+FOREIGN = {
+    "another version of LAMMPS": {"version": 20250101, "flags": []},
+    "another MPI": {"flags": ["-DOMPI_MAJOR_VERSION=5"]},  # as in the mpi.h of Open MPI
+    "atom IDs of another size": {"sizes": "BIGBIG", "flags": []},
+}
+
+
 @pytest.mark.lammps
 @pytest.mark.slow
-def test_a_plugin_for_another_lammps_says_so(tmp_path):
-    """Compiled for another version it is not registered: the pair style stays unknown, and stderr says what to do."""
+@pytest.mark.parametrize("reason", FOREIGN)
+def test_a_plugin_for_another_lammps_says_so(reason, tmp_path):
+    """Compiled for another one it is not registered: the pair style stays unknown, and stderr says what to do."""
     atoms = files(tmp_path)
-    other = build_plugin(output=tmp_path / "otherplugin.so", version=20250101, flags=["-O0", "-DNDEBUG"])
+    options = {**FOREIGN[reason]}
+    options["flags"] = [*options["flags"], "-O0", "-DNDEBUG"]
+    other = build_plugin(output=tmp_path / "otherplugin.so", **options)
     text = script(atoms, ["0.painn"], Setting(before=f"plugin unload pair painn\nplugin load {other}"))
     done = lammps(tmp_path, text)
     output = done.stdout + done.stderr
     assert done.returncode > 0
-    assert "compiled for another version of LAMMPS" in output
+    assert f"compiled for {reason}" in output
     assert "painn-ase lammps build" in output
 
 
