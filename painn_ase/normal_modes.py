@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms
 from ase.io import write
 from ase.vibrations import VibrationsData
 
@@ -20,6 +19,7 @@ from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
 from painn_ase.rigid import check_masses, distance_from_axis, is_linear
 from painn_ase.shown import Shown
+from painn_ase.simulate.run.requests import fixed_atoms
 from painn_ase.spectra.harmonic import (
     NormalModes,
     infrared_intensities,
@@ -190,14 +190,7 @@ def _calculator(atoms: Atoms) -> Any:
 
 def _free(atoms: Atoms) -> np.ndarray:
     """Indices of the atoms that may vibrate."""
-    free = np.ones(len(atoms), dtype=bool)
-    for constraint in atoms.constraints:
-        if not isinstance(constraint, FixAtoms):
-            raise InputError(
-                f"vibrations: only FixAtoms can be kept; the structure has {type(constraint).__name__}. Remove it: "
-                "atoms.set_constraint()"
-            )
-        free[constraint.index] = False
+    free = ~fixed_atoms(atoms, "vibrations")
     if not free.any():
         raise InputError("vibrations: every atom is fixed, so nothing vibrates")
     return np.flatnonzero(free)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from types import SimpleNamespace
 
 import pytest
 from ase.build import molecule
@@ -14,6 +15,7 @@ from painn_ase.simulate.run.frames import Frames
 def test_a_failed_write_ends_the_file_and_leaves_the_frames_before_it(tmp_path, monkeypatch):
     path = tmp_path / "run.traj"
     frames = Frames(path)
+    frames.open(SimpleNamespace())
     assert not path.exists()
     frames.write(molecule("H2O"))
     frames.sync()
@@ -33,6 +35,7 @@ def test_a_failed_write_ends_the_file_and_leaves_the_frames_before_it(tmp_path, 
 
 def test_an_interrupt_within_a_frame_leaves_the_file_open_and_whole(tmp_path, monkeypatch):
     frames = Frames(tmp_path / "run.traj")
+    frames.open(SimpleNamespace())
     frames.write(molecule("H2O"))
     writer = frames._writer.write
 

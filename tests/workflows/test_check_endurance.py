@@ -19,6 +19,7 @@ from painn_ase import PaiNNCalculator
 from painn_ase.simulate import Output
 from painn_ase.simulate.run.observables import Observable
 from painn_ase.simulate.run.recorder import Recorder
+from painn_ase.simulate.run.restart import Checkpoint
 from painn_ase.structures import read_structure
 from painn_ase.testing.endurance import GROWTH, open_files, resident
 
@@ -82,14 +83,15 @@ def test_what_a_recorder_has_written_does_not_stay_in_memory(tmp_path):
     """120,000 rows of four numbers are 3.8 MB; HDF5 would keep as much of them as its caches hold."""
     plan = [(Observable(f"number {k}", "1", lambda moment: 0.5), 1) for k in range(4)]
     moment = SimpleNamespace(step=0)
-    with Recorder(tmp_path / "run", plan, moment, {}, Output(None, sync=1e9)) as recorder:
+    saved = Checkpoint(tmp_path / "run", {}, 1e9)
+    with Recorder(tmp_path / "run", plan, {}, Output(None, sync=1e9), saved) as recorder:
         for step in range(120_000):
             if step == 12_000:
-                recorder.sync(to_disk=False)
+                recorder.sync()
                 start = resident()
             moment.step = step
             recorder.record(moment)
-        recorder.sync(to_disk=False)
+        recorder.sync()
         grown = resident() - start
     print(f"{grown:+.2f} MB")
     assert grown < 2

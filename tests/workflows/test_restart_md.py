@@ -94,12 +94,11 @@ def test_a_run_stopped_before_its_first_checkpoint_begins_again(tmp_path):
 def test_a_run_stopped_before_it_had_files_begins_again(tmp_path, monkeypatch):
     short(cluster(), tmp_path / "whole")
 
-    class Broken:
-        def __init__(self, *arguments, **options):
-            raise Stop
+    def stopped(rows, first):
+        raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr("painn_ase.simulate.run.loop.Recorder", Broken)
+        patch.setattr("painn_ase.simulate.run.recorder.Rows.open", stopped)
         with pytest.raises(Stop):
             short(cluster(), tmp_path / "pieces")
     short(cluster(), tmp_path / "pieces", resume=True)
@@ -221,7 +220,7 @@ def test_a_restart_holds_every_state_it_names(tmp_path):
     names = {n.removeprefix("driver ") for n in saved.arrays if n.startswith("driver ")}
     assert names == set(MTK().memory)
     assert np.any(saved.arrays["driver _barostat._p_xi"])
-    assert saved.generators["bath"]["bit_generator"] == "PCG64"
+    assert saved.values["generators"]["bath"]["bit_generator"] == "PCG64"
     assert {"calculator positions", "calculator cell", "forces"} <= saved.arrays.keys()
 
 

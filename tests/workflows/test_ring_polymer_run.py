@@ -262,7 +262,7 @@ def same(one, other):
     beads = [run.path.with_name(run.path.name + ".beads.xyz").read_bytes() for run in (one, other)]
     assert beads[0] == beads[1]
     states = [Restart.load(run.path.with_name(run.path.name + ".restart.npz")) for run in (one, other)]
-    assert states[0].generators == states[1].generators
+    assert states[0].values["generators"] == states[1].values["generators"]
     for name, array in states[0].arrays.items():
         np.testing.assert_array_equal(array, states[1].arrays[name])
 

@@ -308,10 +308,13 @@ class NoDipole(Calculator):
     [
         ({"steps": 0}, "steps: expected a whole number, 1 or more; got 0"),
         ({"steps": 1.5}, "steps: expected a whole number"),
-        ({"timestep": 0.0}, "timestep: expected a positive number of fs"),
-        ({"timestep": float("nan")}, "timestep: expected a positive number of fs"),
-        ({"temperature": 0.0}, "temperature: ensemble 'nvt' needs a positive number of K"),
-        ({"temperature": -5.0, "ensemble": "nve"}, "temperature: ensemble 'nve'"),
+        ({"timestep": 0.0}, "timestep: expected a finite number above zero in fs"),
+        ({"timestep": float("nan")}, "timestep: expected a finite number above zero in fs"),
+        ({"temperature": 0.0}, "temperature of ensemble 'nvt': expected a finite number above zero in K"),
+        (
+            {"temperature": -5.0, "ensemble": "nve"},
+            "temperature of ensemble 'nve': expected a finite number of zero or more",
+        ),
         ({"ensemble": "nvtt"}, "expected one of nve, nvt, npt; got 'nvtt'; did you mean 'nvt'"),
         ({"thermostat": "langevine"}, "did you mean 'langevin'"),
         ({"thermostat": "bussi", "ensemble": "nve"}, "only ensemble 'nvt' takes one"),

@@ -23,7 +23,7 @@ from painn_ase.simulate import Analysis, Protocol, Run, simulate_spectra, spectr
 from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.replicas.batch import Batched, OneByOne
 from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring
-from painn_ase.simulate.run import recorder
+from painn_ase.simulate.run import rows
 from painn_ase.spectra import Spectrum, infrared
 from painn_ase.units import DEBYE
 
@@ -225,8 +225,8 @@ def test_a_full_disk_ends_a_run_with_a_sentence_and_it_goes_on_when_there_is_roo
 
     arguments = {"protocol": SHORT, "analysis": COARSE, "spectra": ["power"]}
     with monkeypatch.context() as patch:
-        patch.setattr("painn_ase.simulate.run.recorder._BUFFER", 1 << 16)
-        patch.setattr("painn_ase.simulate.run.recorder._append", with_room_for(30, full))
+        patch.setattr("painn_ase.simulate.run.rows._BUFFER", 1 << 16)
+        patch.setattr("painn_ase.simulate.run.rows._append", with_room_for(30, full))
         with pytest.raises(StorageError, match=r"run.h5 cannot be written: No space left on device"):
             simulate_spectra(cluster(), path=tmp_path / "out", **arguments)
     simulate_spectra(cluster(), path=tmp_path / "out", resume=True, **arguments)
@@ -235,12 +235,12 @@ def test_a_full_disk_ends_a_run_with_a_sentence_and_it_goes_on_when_there_is_roo
 
 
 def with_room_for(calls, then):
-    """`recorder._append` that works for a number of calls."""
-    done, plain = [], recorder._append
+    """`rows._append` that works for a number of calls."""
+    done, plain = [], rows._append
 
-    def append(data, rows):
+    def append(data, new):
         done.append(1)
-        (plain if len(done) <= calls else then)(data, rows)
+        (plain if len(done) <= calls else then)(data, new)
 
     return append
 

@@ -11,8 +11,9 @@ from ase.md.md import MolecularDynamics
 from ase.md.nose_hoover_chain import MTKNPT, IsotropicMTKNPT, MaskedMTKNPT
 from ase.units import fs
 
-from painn_ase.errors import InputError
-from painn_ase.simulate.md.coupling import CHAIN, Conditions, Coupling, chain, extended_energy, positive
+from painn_ase.errors import InputError, positive, whole
+from painn_ase.simulate.md.coupling import CHAIN, Conditions, Coupling, chain, extended_energy
+from painn_ase.simulate.run.requests import check_stress
 from painn_ase.units import GIGAPASCAL
 
 _RIGHT = 1e-5  # largest cosine of a right angle
@@ -41,9 +42,9 @@ class MTK(Coupling):
     def __post_init__(self) -> None:
         if isinstance(self.cell, np.ndarray):
             object.__setattr__(self, "cell", tuple(self.cell.tolist()))
-        positive(self.time, "time of MTK", "fs")
-        positive(self.pressure_time, "pressure_time of MTK", "fs")
-        positive(self.length, "length of MTK", "links")
+        positive("time of MTK", self.time, "fs")
+        positive("pressure_time of MTK", self.pressure_time, "fs")
+        whole("length of MTK", self.length, 1)
         if not np.isfinite(self.pressure):
             raise InputError(f"pressure of MTK: expected a finite number of GPa; got {self.pressure}")
         if self.cell not in ("isotropic", "full") and (len(self.cell) != 3 or not any(self.cell)):
@@ -53,17 +54,7 @@ class MTK(Coupling):
 
     def check(self, atoms: Atoms) -> None:
         super().check(atoms)
-        if not atoms.pbc.all() or atoms.cell.rank < 3:
-            raise InputError(
-                f"ensemble 'npt' needs a cell that is periodic along all three vectors; got pbc={atoms.pbc.tolist()} "
-                f"and a cell of rank {atoms.cell.rank}. A molecule has no pressure: use 'nvt'."
-            )
-        if "stress" not in atoms.calc.implemented_properties:
-            raise InputError(
-                f"ensemble 'npt' needs a calculator with stress; {atoms.calc.name!r} provides "
-                f"{', '.join(atoms.calc.implemented_properties)}"
-            )
-
+        check_stress(atoms, "ensemble 'npt'", "A molecule has no pressure: use 'nvt'.")
         self._check_right_angles(atoms)
 
     def _check_right_angles(self, atoms: Atoms) -> None:
@@ -87,24 +78,14 @@ class MTK(Coupling):
         return (*CHAIN, "_barostat._xi", "_barostat._p_xi", *cell)
 
     def driver(self, atoms: Atoms, conditions: Conditions) -> MolecularDynamics:
-        kind: Any = IsotropicMTKNPT
-        extra: dict[str, Any] = {}
-        if self.cell == "full":
-            kind = MTKNPT
-        elif self.cell != "isotropic":
-            # An array, not the tuple ASE documents: ASE 3.29 indexes with it, and a[(False, False, True)] is nothing.
-            kind, extra = MaskedMTKNPT, {"mask": np.array(self.cell, dtype=bool)}
-        driver = kind(
-            atoms,
-            conditions.timestep * fs,
-            conditions.temperature,
-            self.pressure * GIGAPASCAL,
-            self.time * fs,
-            self.pressure_time * fs,
-            tchain=self.length,
-            pchain=self.length,
-            **extra,
-        )
+        kinds: dict[Any, Any] = {"isotropic": IsotropicMTKNPT, "full": MTKNPT}
+        # An array, not the tuple ASE documents: ASE 3.29 indexes with it, and a[(False, False, True)] is nothing.
+        extra = {} if self.cell in kinds else {"mask": np.array(self.cell, dtype=bool)}
+        times = conditions.timestep * fs, self.time * fs, self.pressure_time * fs
+        driver = kinds.get(self.cell, MaskedMTKNPT)(
+            atoms, times[0], conditions.temperature, self.pressure * GIGAPASCAL, *times[1:],
+            tchain=self.length, pchain=self.length, **extra,
+        )  # fmt: skip
         driver._thermostat = chain(driver, conditions, self.time * fs, self.length)
         driver._num_atoms_global = conditions.freedom / 3
         if self.cell == "full":

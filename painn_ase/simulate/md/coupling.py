@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import ClassVar
 
-import numpy as np
 from ase import Atoms
 from ase.constraints import (
     FixAtoms,
@@ -25,7 +22,7 @@ from ase.md.md import MolecularDynamics
 from ase.md.nose_hoover_chain import NoseHooverChainThermostat
 from numpy.random import Generator
 
-from painn_ase.errors import InputError
+from painn_ase.simulate.run.requests import check_constraints
 
 # What holds atoms in places or directions: zero velocity means no motion, whoever moves the positions.
 PLACES = (FixAtoms, FixCartesian, FixCom, FixedLine, FixedPlane, Hookean)
@@ -64,27 +61,9 @@ class Coupling(ABC):
         """What its driver remembers from step to step, beside atoms and random numbers: attributes of the driver."""
         return ()
 
-    def state(self, driver: MolecularDynamics) -> dict[str, np.ndarray]:
-        """The driver's memory, for a restart."""
-        return {name: np.array(attrgetter(name)(driver)) for name in self.memory}
-
-    def restore(self, driver: MolecularDynamics, state: Mapping[str, np.ndarray]) -> None:
-        """Gives a new driver the memory of an earlier one."""
-        for name in self.memory:
-            owner, _, attribute = name.rpartition(".")
-            holder = attrgetter(owner)(driver) if owner else driver
-            # numbers as NumPy's scalars, as the drivers hold them: x**2 of a Python float may round differently
-            setattr(holder, attribute, state[name].copy() if state[name].ndim else state[name][()])
-
     def check(self, atoms: Atoms) -> None:
         """Raises `InputError` when the driver would integrate these atoms wrongly."""
-        for constraint in atoms.constraints:
-            if type(constraint) not in self.follows:
-                known = ", ".join(kind.__name__ for kind in self.follows) or "no constraints"
-                raise InputError(
-                    f"{self.name} follows {known}; the structure has {type(constraint).__name__}. "
-                    f"{_way_out(type(constraint))}"
-                )
+        check_constraints(atoms, self.name, self.follows, _way_out)
 
     def conserved_energy(self, driver: MolecularDynamics, total: float) -> float | None:
         """The energy (eV) this dynamics conserves up to the integration error, from the `total` energy of the atoms.
@@ -120,8 +99,3 @@ def extended_energy(driver: MolecularDynamics) -> float | None:
     # ASE adds its thermostat's energy to the free energy, which not every calculator has.
     has = "free_energy" in driver.atoms.calc.implemented_properties
     return driver.get_conserved_energy() if has else None  # type: ignore[attr-defined]
-
-
-def positive(value: float, name: str, unit: str) -> None:
-    if not (np.isfinite(value) and value > 0):
-        raise InputError(f"{name}: expected a positive number ({unit}); got {value}")

@@ -17,29 +17,17 @@ from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
 from ase.units import fs, kB
 
-from painn_ase.errors import InputError, closest
+from painn_ase.errors import InputError, choice, closest, positive, whole
 from painn_ase.simulate.md.barostat import MTK
-from painn_ase.simulate.md.coupling import (
-    CHAIN,
-    PLACES,
-    VERLET,
-    Conditions,
-    Coupling,
-    chain,
-    extended_energy,
-    positive,
-)
+from painn_ase.simulate.md.coupling import CHAIN, PLACES, VERLET, Conditions, Coupling, chain, extended_energy
 
 
 @dataclass(frozen=True)
 class Newton(Coupling):
     """No coupling: velocity Verlet, the microcanonical (NVE) ensemble."""
 
+    name: ClassVar[str] = "ensemble 'nve'"
     follows: ClassVar[tuple[type, ...]] = VERLET
-
-    @property
-    def name(self) -> str:
-        return "ensemble 'nve'"
 
     def driver(self, atoms: Atoms, conditions: Conditions) -> MolecularDynamics:
         return VelocityVerlet(atoms, conditions.timestep * fs)
@@ -56,13 +44,10 @@ class Langevin(Coupling):
     friction: float = 0.01
     keeps_angular_momentum: ClassVar[bool] = False
     follows: ClassVar[tuple[type, ...]] = PLACES  # BAOAB moves positions without asking constraints
+    memory: ClassVar[tuple[str, ...]] = ("accel",)
 
     def __post_init__(self) -> None:
-        positive(self.friction, "friction of Langevin", "fs⁻¹")
-
-    @property
-    def memory(self) -> tuple[str, ...]:
-        return ("accel",)
+        positive("friction of Langevin", self.friction, "fs⁻¹")
 
     def driver(self, atoms: Atoms, conditions: Conditions) -> MolecularDynamics:
         return LangevinBAOAB(
@@ -86,13 +71,10 @@ class Bussi(Coupling):
 
     time: float = 100.0
     follows: ClassVar[tuple[type, ...]] = VERLET
+    memory: ClassVar[tuple[str, ...]] = ("transferred_energy",)
 
     def __post_init__(self) -> None:
-        positive(self.time, "time of Bussi", "fs")
-
-    @property
-    def memory(self) -> tuple[str, ...]:
-        return ("transferred_energy",)
+        positive("time of Bussi", self.time, "fs")
 
     def driver(self, atoms: Atoms, conditions: Conditions) -> MolecularDynamics:
         driver = BussiDriver(
@@ -118,14 +100,11 @@ class NoseHooverChain(Coupling):
 
     time: float = 50.0
     length: int = 3
+    memory: ClassVar[tuple[str, ...]] = CHAIN
 
     def __post_init__(self) -> None:
-        positive(self.time, "time of NoseHooverChain", "fs")
-        positive(self.length, "length of NoseHooverChain", "links")
-
-    @property
-    def memory(self) -> tuple[str, ...]:
-        return CHAIN
+        positive("time of NoseHooverChain", self.time, "fs")
+        whole("length of NoseHooverChain", self.length, 1)
 
     def driver(self, atoms: Atoms, conditions: Conditions) -> MolecularDynamics:
         tdamp = self.time * fs
@@ -145,10 +124,7 @@ ENSEMBLES = ("nve", "nvt", "npt")
 
 def coupling(ensemble: str, thermostat: str | Coupling | None, barostat: MTK | None) -> Coupling:
     """The coupling that an ensemble's name and its options stand for; `InputError` where they contradict."""
-    if ensemble not in ENSEMBLES:
-        raise InputError(
-            f"ensemble: expected one of {', '.join(ENSEMBLES)}; got {ensemble!r}{closest(str(ensemble), ENSEMBLES)}"
-        )
+    choice("ensemble", ensemble, ENSEMBLES)
     if thermostat is not None and ensemble != "nvt":
         hint = "; MTK brings its own: barostat=MTK(time=...)" if ensemble == "npt" else ""
         raise InputError(f"thermostat: only ensemble 'nvt' takes one, got {thermostat!r} with {ensemble!r}{hint}")

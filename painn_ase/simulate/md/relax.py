@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +12,13 @@ import numpy as np
 from ase import Atoms
 from ase.filters import FrechetCellFilter
 
-from painn_ase.errors import InputError, SimulationError, closest, whole
+from painn_ase.errors import InputError, SimulationError, choice, positive, whole
 from painn_ase.simulate.md.optimizers import OPTIMIZERS, OptimizerMotion
 from painn_ase.simulate.md.state import structure_identity
 from painn_ase.simulate.run.guards import Guards
-from painn_ase.simulate.run.loop import RecordedRun, RunFiles
-from painn_ase.simulate.run.recorder import Output, file
-from painn_ase.simulate.run.requests import check_structure
+from painn_ase.simulate.run.loop import RecordedRun
+from painn_ase.simulate.run.recorder import Output, Recorder, file
+from painn_ase.simulate.run.requests import check_stress, check_structure
 from painn_ase.simulate.run.restart import Checkpoint
 from painn_ase.simulate.run.watch import Watch
 
@@ -74,58 +76,48 @@ def relax(
     `<path>.failure.traj`; `StorageError` when the disk is full.
     """
     steps = whole("steps", steps, 1)
-    _check(atoms, fmax, optimizer)
+    target = _target(atoms, optimizer, cell)
     guards.check(atoms.calc)
-    if cell:
-        _check_cell(atoms)
     if resume and path is None:
         raise InputError("resume: expected the path of the relaxation to continue; got None")
-    target = FrechetCellFilter(atoms) if cell else atoms
-    if not np.isfinite(target.get_forces()).all():
-        raise InputError("the calculator's forces on the initial structure are not finite")
-    files, saved, before = None, None, None
+    files, before = None, None
     if path is not None:
-        path = Path(path)
-        settings = {"optimizer": optimizer, "cell": cell} | structure_identity(atoms)
-        files = RunFiles(path, [], {}, Output(1))
-        saved = Checkpoint(file(path, ".restart.npz"), settings, checkpoint)
-        before = saved.load(atoms, steps) if resume else None
+        identity = {"optimizer": optimizer, "cell": cell} | structure_identity(atoms)
+        files = Recorder(Path(path), [], {}, Output(1), Checkpoint(path, identity, checkpoint))
+        before = files.saved.load(atoms, steps) if resume else None
     with OPTIMIZERS[optimizer](target, logfile=None) as driver:
-        motion = OptimizerMotion(driver, target, float(fmax))
+        motion = OptimizerMotion(driver, target, positive("fmax", fmax, "eV/Å"))
         watch = Watch(guards, np.inf, motion, path, " of the relaxation", _hint)
-        try:
-            RecordedRun(motion, watch, files, saved).run(steps, before, overwrite or resume, progress)
-        except SimulationError:
-            good = watch.last_good()
-            if good is not None:
-                atoms.cell, atoms.positions = good.cell, good.positions
-            raise
+        with _back_where_it_was_good(atoms, watch):
+            RecordedRun(motion, watch, files).run(steps, before, overwrite or resume, progress)
     name = None if path is None else file(path, ".traj")
     energy = float(atoms.get_potential_energy())
     return Relaxation(motion.converged, driver.nsteps, energy, motion.largest_force(), name)
 
 
+def _target(atoms: Atoms, optimizer: str, cell: bool) -> Atoms | FrechetCellFilter:
+    """What an optimiser moves: the atoms, or these with their cell."""
+    check_structure(atoms, "a relaxation")
+    choice("optimizer", optimizer, OPTIMIZERS)
+    if cell:
+        check_stress(atoms, "cell=True", "For a molecule or slab relax the positions only: cell=False.")
+    target = FrechetCellFilter(atoms) if cell else atoms
+    if not np.isfinite(target.get_forces()).all():
+        raise InputError("the calculator's forces on the initial structure are not finite")
+    return target
+
+
+@contextmanager
+def _back_where_it_was_good(atoms: Atoms, watch: Watch) -> Iterator[None]:
+    """Puts the atoms back in the last good structure when a guard stops the relaxation."""
+    try:
+        yield
+    except SimulationError:
+        good = watch.last_good()
+        if good is not None:
+            atoms.cell, atoms.positions = good.cell, good.positions
+        raise
+
+
 def _hint(step: int) -> str:
     return f"; the atoms are back at step {max(step - 1, 0)}. Check that the structure is like the training data."
-
-
-def _check(atoms: Atoms, fmax: float, optimizer: str) -> None:
-    check_structure(atoms, "a relaxation")
-    if not (np.isfinite(fmax) and fmax > 0):
-        raise InputError(f"fmax: expected a positive number of eV/Å; got {fmax!r}")
-    if optimizer not in OPTIMIZERS:
-        hint = closest(str(optimizer), OPTIMIZERS)
-        raise InputError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}; got {optimizer!r}{hint}")
-
-
-def _check_cell(atoms: Atoms) -> None:
-    if not atoms.pbc.all() or atoms.cell.rank < 3:
-        raise InputError(
-            f"cell=True needs a cell that is periodic along all three vectors; got pbc={atoms.pbc.tolist()} and a cell "
-            f"of rank {atoms.cell.rank}. For a molecule or slab relax the positions only: cell=False."
-        )
-    if "stress" not in atoms.calc.implemented_properties:
-        raise InputError(
-            f"cell=True needs a calculator with stress; {atoms.calc.name!r} provides "
-            f"{', '.join(atoms.calc.implemented_properties)}"
-        )

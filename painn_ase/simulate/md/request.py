@@ -13,25 +13,27 @@ import numpy as np
 from ase import Atoms
 
 from painn_ase.capabilities import finite_forces
-from painn_ase.errors import InputError, whole
+from painn_ase.errors import positive, whole
 from painn_ase.plain import plainly
 from painn_ase.rigid import check_masses
 from painn_ase.simulate.md import momenta
 from painn_ase.simulate.md.barostat import MTK
 from painn_ase.simulate.md.coupling import Conditions, Coupling
-from painn_ase.simulate.md.driver import AtomsSnapshot, DriverMotion, lent
+from painn_ase.simulate.md.driver import DriverMotion, lent
 from painn_ase.simulate.md.ensembles import coupling
+from painn_ase.simulate.md.snapshot import AtomsSnapshot
 from painn_ase.simulate.md.state import place, structure_identity
 from painn_ase.simulate.run.guards import Guards, GuardWarning
-from painn_ase.simulate.run.loop import RecordedRun, RunFiles
+from painn_ase.simulate.run.loop import RecordedRun
 from painn_ase.simulate.run.observables import choose, intervals
 from painn_ase.simulate.run.provenance import provenance
 from painn_ase.simulate.run.reading import Run
-from painn_ase.simulate.run.recorder import Output, file
-from painn_ase.simulate.run.requests import check_output, check_structure
+from painn_ase.simulate.run.recorder import Output, Recorder
+from painn_ase.simulate.run.requests import check_structure
 from painn_ase.simulate.run.restart import Checkpoint, Restart
 from painn_ase.simulate.run.watch import Watch
 
+_LONG = 10.0  # fs
 _LARGEST_SCATTER = 0.3  # of the conserved energy, in that of the kinetic energy
 _ENOUGH = 50  # rows, to tell it from
 _ROUND_OFF = 1e-4  # eV an atom
@@ -96,46 +98,53 @@ def run_md(
     run: the last good and the offending frame are then in `<path>.failure.traj`; `StorageError` when the disk is full.
     """
     bath = plainly(coupling(ensemble, thermostat, barostat))  # type: ignore[type-var]
-    steps = whole("steps", steps, 1)
-    _check_numbers(timestep, temperature, ensemble)
-    check_output(output)
-    temperature, timestep = float(temperature), float(timestep)
-    _check_atoms(atoms, bath)
+    steps, every, wanted = whole("steps", steps, 1), whole("every", every, 1), intervals(record, every)
+    temperature = positive(f"temperature of ensemble {ensemble!r}", temperature, "K", zero=ensemble == "nve")
+    timestep = _timestep(timestep)
+    output.check()
+    check_structure(atoms, "molecular dynamics")
+    check_masses(atoms.get_masses())
+    bath.check(atoms)
     guards.check(atoms.calc)
-    path, wanted = Path(path), intervals(record, every)
     momenta_rng, bath_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
-    settings = _settings(ensemble, bath, temperature, timestep, seed)
-    identity = settings | {"record": wanted, "every": int(every), "frames_every": output.trajectory_every}
-    saved = Checkpoint(file(path, ".restart.npz"), identity | structure_identity(atoms), checkpoint)
+    settings = {
+        "ensemble": ensemble,
+        "coupling": repr(bath),
+        "temperature_K": temperature,
+        "timestep_fs": timestep,
+        "seed": int(seed),
+    }
+    identity = settings | {"record": wanted, "every": every, "frames_every": output.trajectory_every}
+    saved = Checkpoint(path, identity | structure_identity(atoms), checkpoint)
     before = saved.load(atoms, steps) if resume else None
     freedom = _set_in_motion(atoms, before, temperature, momenta_rng, bath)
-    about = settings | _facts(atoms, before, steps, freedom, bath)
-
-    with lent(atoms, freedom.hold_centre) as user:
-        atoms.calc.get_property("forces", atoms)
-        first = AtomsSnapshot(0, 0.0, atoms, atoms.get_masses()[:, None], freedom.count).temperature
-        hottest = max(temperature, first) if before is None else before.values["first_temperature"]
+    about = settings | {"parameters": asdict(bath), "steps": steps} | _facts(atoms, before, freedom)  # type: ignore[call-overload]
+    with lent(atoms, freedom.hold_centre):
+        atoms.calc.get_property("forces", atoms)  # what comes with them is recorded
+        hottest = before.values["first_temperature"] if before else max(temperature, _temperature(atoms, freedom.count))
         conditions = Conditions(temperature, timestep, freedom.count, bath_rng)
-        motion = DriverMotion(atoms, bath, conditions, freedom, hottest, user)
+        motion = DriverMotion(atoms, bath, conditions, freedom, hottest)
         provided = atoms.calc.implemented_properties
         plan = choose(atoms, wanted, every, conserved=motion.has_conserved_energy(), provided=provided)
         watch = Watch(guards, guards.limit(hottest, freedom.count), motion, path)
-        recorded = RecordedRun(motion, watch, RunFiles(path, plan, about, output), saved)
-        recorded.run(steps, before, overwrite or resume, progress)
+        files = Recorder(Path(path), plan, about, output, saved)
+        RecordedRun(motion, watch, files).run(steps, before, overwrite or resume, progress)
     run = Run.load(path)
     _object_to_long_steps(run)
     return run
 
 
-def _settings(ensemble: str, bath: Coupling, temperature: float, timestep: float, seed: int) -> dict[str, Any]:
-    """What the dynamics is, in the files of a run and in its identity."""
-    return {
-        "ensemble": ensemble,
-        "coupling": repr(bath),
-        "temperature_K": float(temperature),
-        "timestep_fs": float(timestep),
-        "seed": int(seed),
-    }
+def _timestep(value: float) -> float:
+    """In fs; one that is too long for atoms gets a warning."""
+    timestep = positive("timestep", value, "fs")
+    if timestep > _LONG:
+        warnings.warn(f"a timestep of {timestep:g} fs is too long for atoms; is it meant in fs?", stacklevel=3)
+    return timestep
+
+
+def _temperature(atoms: Atoms, freedom: int) -> float:
+    """In K, by the degrees of freedom that carry heat."""
+    return AtomsSnapshot(0, 0.0, atoms, atoms.get_masses()[:, None], freedom).temperature
 
 
 def _set_in_motion(
@@ -152,20 +161,11 @@ def _set_in_motion(
     return momenta.Freedom(**before.values["freedom"])
 
 
-def _facts(
-    atoms: Atoms, before: Restart | None, steps: int, freedom: momenta.Freedom, bath: Coupling
-) -> dict[str, Any]:
-    """What the files of a run say of it beside its settings; a resumed run says where it began."""
-    facts = {
-        "parameters": asdict(bath),  # type: ignore[call-overload]
-        "steps": int(steps),
-        "momenta": freedom.origin,
-        "degrees_of_freedom": freedom.count,
-        "turns": freedom.turns,  # as a whole
-    } | provenance(atoms)
-    if before is not None:
-        facts["initial_cell_A"] = before.identity["cell"]
-    return facts
+def _facts(atoms: Atoms, before: Restart | None, freedom: momenta.Freedom) -> dict[str, Any]:
+    """What the files of a run say of its structure; a resumed run says where it began."""
+    facts = {"momenta": freedom.origin, "degrees_of_freedom": freedom.count, "turns": freedom.turns}
+    began = {} if before is None else {"initial_cell_A": before.identity["cell"]}
+    return facts | provenance(atoms) | began
 
 
 def _object_to_long_steps(run: Run) -> None:
@@ -185,18 +185,3 @@ def _object_to_long_steps(run: Run) -> None:
             GuardWarning,
             stacklevel=3,
         )
-
-
-def _check_numbers(timestep: float, temperature: float, ensemble: str) -> None:
-    if not (np.isfinite(timestep) and timestep > 0):
-        raise InputError(f"timestep: expected a positive number of fs; got {timestep!r}")
-    if timestep > 10:
-        warnings.warn(f"a timestep of {timestep:g} fs is too long for atoms; is it meant in fs?", stacklevel=3)
-    if not (np.isfinite(temperature) and (temperature > 0 or (ensemble == "nve" and temperature == 0))):
-        raise InputError(f"temperature: ensemble {ensemble!r} needs a positive number of K; got {temperature!r}")
-
-
-def _check_atoms(atoms: Atoms, bath: Coupling) -> None:
-    check_structure(atoms, "molecular dynamics")
-    check_masses(atoms.get_masses())
-    bath.check(atoms)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterable, Mapping
+from functools import reduce
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
+from painn_ase.capabilities import remembering
 from painn_ase.errors import InputError
-from painn_ase.simulate.md.evaluation import Together, recall, remember
 from painn_ase.simulate.run.provenance import identity_of
-from painn_ase.simulate.run.restart import Restart
+from painn_ase.simulate.run.restart import Restart, State
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +32,33 @@ def structure_identity(atoms: Atoms) -> dict[str, Any]:
     return identity
 
 
-def structure_state(atoms: Atoms, calc: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and values that bring structure, motion and calculator back (`place`, `recall_calculator`)."""
-    arrays, values = remember(calc)
-    arrays = {f"calculator {name}": array for name, array in arrays.items()}
+def structure_state(atoms: Atoms) -> State:
+    """What brings structure, motion and calculator back (`place`, `recall_calculator`)."""
+    remembers = remembering(atoms.calc)
+    memory = remembers.memory if remembers else {}
+    arrays = {f"calculator {name}": value for name, value in memory.items() if isinstance(value, np.ndarray)}
     arrays |= {"positions": atoms.get_positions(), "momenta": atoms.get_momenta(), "cell": atoms.cell.array.copy()}
-    arrays["forces"] = np.array(calc.get_property("forces", atoms))
-    return arrays, {"calculator": values}
+    arrays["forces"] = np.array(atoms.calc.get_property("forces", atoms))
+    return State(arrays, {"calculator": {n: value for n, value in memory.items() if f"calculator {n}" not in arrays}})
+
+
+def memory_of(owner: Any, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """What an object of ASE remembers: attributes by name ("state.hessian": of an attribute), if set."""
+    found = {name: reduce(lambda one, part: getattr(one, part, None), name.split("."), owner) for name in names}
+    return {name: np.array(value) for name, value in found.items() if value is not None}
+
+
+def remind(owner: Any, memory: Mapping[str, np.ndarray]) -> None:
+    """Gives a new object the memory of an earlier one."""
+    for name, array in memory.items():
+        path, _, attribute = name.rpartition(".")
+        holder = attrgetter(path)(owner) if path else owner
+        # numbers as NumPy's scalars, as ASE holds them: x**2 of a Python float may round differently
+        value: Any = array.copy() if array.ndim else array[()]
+        if isinstance(getattr(holder, attribute), list):
+            # rows of their own, because how they lie in memory can decide over the last bit of a dot product
+            value = [row.copy() for row in array]
+        setattr(holder, attribute, value)
 
 
 def place(atoms: Atoms, restart: Restart) -> None:
@@ -46,12 +69,15 @@ def place(atoms: Atoms, restart: Restart) -> None:
         atoms.set_momenta(restart.arrays["momenta"], apply_constraint=False)
 
 
-def recall_calculator(atoms: Atoms, calc: Together, restart: Restart) -> None:
-    """Has the calculator evaluate the atoms as it did when the state was saved, and says so if that fails."""
-    prefix = "calculator "
-    arrays = {n.removeprefix(prefix): a for n, a in restart.arrays.items() if n.startswith(prefix)}
-    recall(calc, atoms, arrays, restart.values["calculator"])
-    forces, expected = calc.get_property("forces", atoms), restart.arrays["forces"]
+def recall_calculator(atoms: Atoms, restart: Restart, due: Collection[str] = ()) -> None:
+    """Has the calculator evaluate the atoms for the forces and what was `due`, as it did when the state was saved.
+
+    Says so if that does not give the same forces.
+    """
+    remembers, memory = remembering(atoms.calc), restart.part("calculator") | restart.values["calculator"]
+    if remembers and memory:
+        remembers.recall(atoms, memory, list(dict.fromkeys(["forces", *due])))
+    forces, expected = atoms.calc.get_property("forces", atoms), restart.arrays["forces"]
     difference = float(np.abs(forces - expected).max())
     if not difference <= _SAME_MODEL * (1 + np.abs(expected).max()):
         raise InputError(

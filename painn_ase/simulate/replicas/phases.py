@@ -16,9 +16,8 @@ from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.replicas.modes import to_beads
 from painn_ase.simulate.replicas.motion import Replicas
 from painn_ase.simulate.replicas.thermostat import Thermostat
-from painn_ase.simulate.run.loop import State
-from painn_ase.simulate.run.restart import Restart, generator_state, restore_generator
-from painn_ase.simulate.run.snapshot import Snapshot
+from painn_ase.simulate.run.motion import Snapshot
+from painn_ase.simulate.run.restart import Restart, State, generator_state
 from painn_ase.simulate.run.watch import bare
 from painn_ase.spectra import dipole_rates
 
@@ -27,33 +26,19 @@ class ReplicaSnapshot(Snapshot):
     """Replicas at one step. Kinetic energy and temperature are those of the centroids.
 
     step: its number
-    atoms: what all copies share
-    replicas: where they are
+    motion: of the replicas
     found: what the evaluation of the step gave, (replicas, beads, ...) by name
-    freedom: degrees of freedom of a centroid
-    several: whether values have an axis of trajectories; without it the first replica is the run
-    outside: what compares the copies with the training data
     """
 
-    def __init__(
-        self,
-        step: int,
-        atoms: Atoms,
-        replicas: Replicas,
-        found: Mapping[str, np.ndarray],
-        freedom: int,
-        several: bool,
-        outside: Outside,
-    ) -> None:
-        self.step, self.time = step, step * replicas.ring.timestep
-        self.atoms, self.replicas, self.found, self._freedom = atoms, replicas, found, freedom
-        self._several, self._outside = several, outside
+    def __init__(self, step: int, motion: ReplicaMotion, found: Mapping[str, np.ndarray]) -> None:
+        self.atoms, self.replicas, self.found, self._motion = motion.atoms, motion.replicas, found, motion
+        self.step, self.time = step, step * self.replicas.ring.timestep
 
     def rows(self, values: np.ndarray) -> Any:
-        """Values (replicas, ...) as they are recorded."""
-        return values if self._several else values[0]
+        """Values (replicas, ...) as they are recorded: those of a run of one replica have no axis of replicas."""
+        return values if self._motion.several else values[0]
 
-    @property
+    @cached_property
     def potential(self) -> Any:
         return self.rows(self.found["energy"].mean(axis=1))
 
@@ -64,20 +49,20 @@ class ReplicaSnapshot(Snapshot):
 
     @cached_property
     def temperature(self) -> Any:
-        return 2 * self.kinetic / (self._freedom * kB)
+        return 2 * self.kinetic / (self._motion.freedom * kB)
 
-    @property
+    @cached_property
     def conserved(self) -> Any:
         """(H - heat)/P: what the exact dynamics conserves, per bead as the potential energy is."""
         p = self.replicas
         total = p.kinetic + p.spring_energy + self.found["energy"].sum(axis=1) - p.heat
         return self.rows(total / p.ring.beads)
 
-    @property
+    @cached_property
     def positions(self) -> np.ndarray:
         return np.asarray(self.rows(self.replicas.centroids))
 
-    @property
+    @cached_property
     def velocities(self) -> np.ndarray:
         return np.asarray(self.rows(self.replicas.centroid_velocities * fs))
 
@@ -89,7 +74,7 @@ class ReplicaSnapshot(Snapshot):
     def result(self, name: str) -> Any:
         return self.rows(self.found[name].mean(axis=1))
 
-    @property
+    @cached_property
     def copies(self) -> np.ndarray:
         return self.replicas.positions.reshape(-1, *self.replicas.shape[2:])
 
@@ -98,7 +83,7 @@ class ReplicaSnapshot(Snapshot):
         return values.reshape(-1, *values.shape[2:])
 
     def outside(self) -> dict[int, str]:
-        return self._outside(self.copies, self.of_copies("forces"))
+        return self._motion.outside(self.copies, self.of_copies("forces"))
 
     def image(self) -> Atoms:
         """The centroid of the first replica."""
@@ -136,9 +121,9 @@ class ReplicaMotion:
         several: bool = False,
         release: Callable[[Replicas], None] | None = None,
     ) -> None:
-        self.atoms, self.replicas, self._bath, self._freedom = atoms, replicas, bath, freedom
-        self.label, self._several, self._release = label, several, release
-        self._outside = Outside(atoms)
+        self.atoms, self.replicas, self._bath, self.freedom = atoms, replicas, bath, freedom
+        self.label, self.several, self._release = label, several, release
+        self.outside = Outside(atoms)
         self._moved = False  # whether the forces where the replicas are have been evaluated
         self._temperature = 0.0
 
@@ -152,9 +137,7 @@ class ReplicaMotion:
             self.replicas.heat[:] = 0.0  # counted from here
             if self._release is not None:
                 self._release(self.replicas)
-        snapshot = self.snapshot_type(
-            step, self.atoms, self.replicas, found, self._freedom, self._several, self._outside
-        )
+        snapshot = self.snapshot_type(step, self, found)
         self._temperature = float(np.mean(snapshot.temperature))
         return snapshot
 
@@ -183,24 +166,25 @@ class ReplicaMotion:
 
     def state(self) -> State:
         """What `restore` continues from."""
-        memory = {f"memory_{name}": array for name, array in self.replicas.evaluate.memory.items()}
-        if self._outside.looked is not None:
-            memory["outside_looked"] = self._outside.looked.copy()
-        generators = {str(k): generator_state(g) for k, g in enumerate(self.replicas.generators)}
-        return State(self.replicas.state() | memory, {"outside": sorted(self._outside.found.items())}, generators)
+        memory = {f"memory {name}": array for name, array in self.replicas.evaluate.memory.items()}
+        if self.outside.looked is not None:
+            memory["outside looked"] = self.outside.looked.copy()
+        values = {
+            "outside": sorted(self.outside.found.items()),
+            "generators": [generator_state(generator) for generator in self.replicas.generators],
+        }
+        return State(self.replicas.state() | memory, values)
 
     def restore(self, restart: Restart, due: Collection[str]) -> None:
         """Takes up a saved state, without an evaluation."""
-        memory = {name[7:]: array for name, array in restart.arrays.items() if name.startswith("memory_")}
-        self.replicas.evaluate = batch.evaluator(self.atoms, memory)
+        self.replicas.evaluate = batch.evaluator(self.atoms, restart.part("memory"))
         if restart.step >= 0:
             self.replicas.use(self._bath)
         self.replicas.restore(restart.arrays)
-        for k, generator in enumerate(self.replicas.generators):
-            restore_generator(generator, restart.generators[str(k)])
-        self._outside.found = {int(copy): sentence for copy, sentence in restart.values["outside"]}
-        looked = restart.arrays.get("outside_looked")
-        self._outside.looked = None if looked is None else looked.copy()
+        for generator, state in zip(self.replicas.generators, restart.values["generators"], strict=True):
+            generator.bit_generator.state = state
+        self.outside.found = {int(copy): sentence for copy, sentence in restart.values["outside"]}
+        self.outside.looked = restart.part("outside").get("looked")
         self._moved = True
 
     def note(self) -> str:

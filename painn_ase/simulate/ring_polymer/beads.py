@@ -13,9 +13,8 @@ from ase.io.extxyz import write_extxyz
 
 from painn_ase.errors import InputError, closest, whole
 from painn_ase.plain import plainly
-from painn_ase.simulate.replicas.phases import ReplicaSnapshot
-from painn_ase.simulate.run.cut import cut_text
-from painn_ase.simulate.run.recorder import file
+from painn_ase.simulate.run.motion import Snapshot
+from painn_ase.simulate.run.restart import Restart, file
 
 FORMATS = ("extxyz", "i-pi")
 
@@ -62,7 +61,9 @@ class Beads:
 
 
 class BeadFiles:
-    """Appends frames of beads to text files: the further files of a run (see `Extra`)."""
+    """Appends frames of beads to text files: a `Part` of the files of a run."""
+
+    failed = False
 
     def __init__(self, plan: Beads, path: Path, atoms: Atoms, beads: int) -> None:
         plan.check(beads)
@@ -72,15 +73,23 @@ class BeadFiles:
         self.paths = plan.files(path, beads)
         self._files: list[TextIO] = []
 
-    def open(self, sizes: list[int] | None) -> None:
-        """Begins the files, or cuts them to `sizes` in bytes and goes on."""
-        if sizes is not None:
-            for name, size in zip(self.paths, sizes, strict=True):
-                cut_text(name, size)
-        begin = sizes is None
+    def cut(self, restart: Restart, is_last: bool) -> None:
+        """Shortens the files to the sizes in bytes they had when the restart was saved."""
+        for path, size in zip(self.paths, restart.values["sizes"], strict=True):
+            have = path.stat().st_size if path.is_file() else 0
+            if have < size:
+                raise InputError(
+                    f"resume: {path} holds {have} bytes; {size} had been written when the restart was saved"
+                )
+            if have:
+                os.truncate(path, size)
+
+    def open(self, first: Snapshot | None) -> None:
+        """Begins the files; without a `first` snapshot, appends to them."""
+        begin = first is not None
         self._files = [open(name, "w" if begin else "a", encoding="utf-8") for name in self.paths]  # noqa: SIM115
 
-    def write(self, snapshot: ReplicaSnapshot) -> None:
+    def take(self, snapshot: Snapshot) -> None:
         """The frames of a step that is due."""
         step, positions = snapshot.step, snapshot.copies
         if step % self._plan.every:
@@ -94,12 +103,17 @@ class BeadFiles:
             else:
                 self._files[k].write(ipi_frame(self._atoms, positions[k], step, int(k)))
 
-    def sync(self) -> list[int]:
-        """Puts everything on the disk; the sizes of the files then."""
+    def finish(self, snapshot: Snapshot) -> None:
+        """The last beads are those that were due."""
+
+    def sync(self) -> None:
+        """Puts everything on the disk."""
         for one in self._files:
             one.flush()
             os.fsync(one.fileno())
-        return [name.stat().st_size for name in self.paths]
+
+    def abandon(self) -> None:
+        """What was written stays: a restart cuts it off."""
 
     def close(self) -> None:
         """No more frames."""

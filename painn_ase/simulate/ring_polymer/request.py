@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms
 
 from painn_ase.capabilities import finite_forces
 from painn_ase.errors import InputError, positive, whole
@@ -25,11 +23,11 @@ from painn_ase.simulate.ring_polymer.beads import BeadFiles, Beads
 from painn_ase.simulate.ring_polymer.reading import RingPolymerRun
 from painn_ase.simulate.ring_polymer.snapshot import RingMotion
 from painn_ase.simulate.run.guards import Guards
-from painn_ase.simulate.run.loop import RecordedRun, RunFiles
+from painn_ase.simulate.run.loop import RecordedRun
 from painn_ase.simulate.run.observables import Plan, choose, intervals
 from painn_ase.simulate.run.provenance import identity_of, provenance
-from painn_ase.simulate.run.recorder import Output, file
-from painn_ase.simulate.run.requests import check_output, check_structure
+from painn_ase.simulate.run.recorder import Output, Recorder
+from painn_ase.simulate.run.requests import check_structure, fixed_atoms
 from painn_ase.simulate.run.restart import Checkpoint
 from painn_ase.simulate.run.watch import Watch
 
@@ -92,37 +90,39 @@ def run_rpmd(
     the run: the last good and the offending frame of the bead are then in `<path>.failure.traj`.
     """
     bath = plainly(named(thermostat))
-    steps, beads, every = whole("steps", steps, 1), whole("beads", beads, 1), whole("every", every, 1)
+    steps, every, wanted = whole("steps", steps, 1), whole("every", every, 1), intervals(record, every)
     equilibration = positive("equilibration", equilibration, "ps", zero=True)
-    check_output(output)
-    check_structure(atoms, "molecular dynamics")
-    fixed = _fixed(atoms)
-    centred = len(atoms) > 1 and not fixed.any()
-    ring = Ring(beads, atoms.get_masses(), float(temperature), float(timestep), fixed, centred, propagator)
-    if ring.centroid_freedom < 1:
-        raise InputError("the constraints leave nothing that moves; molecular dynamics needs at least one free atom")
+    output.check()
+    ring = _ring(atoms, whole("beads", beads, 1), float(temperature), float(timestep), propagator)
     guards.check(atoms.calc)
     _warn_of_ring_modes(ring, bath)
     finite_forces(atoms)  # refuses what the calculator cannot do
-    path, wanted = Path(path), intervals(record, every)
-    plan = _plan(atoms, wanted, every)
+    plan, path = _plan(atoms, wanted, every), Path(path)
     extra = None if save_beads is None else BeadFiles(save_beads, path, atoms, beads)
-
     about = _settings(ring, bath, equilibration, seed)
     identity = about | identity_of(atoms) | {"record": wanted, "every": every, "frames": output.trajectory_every}
-    identity["saved beads"] = None if save_beads is None else asdict(save_beads)
+    saved = Checkpoint(path, identity | {"saved beads": save_beads}, checkpoint)
     about |= {"steps": steps, "degrees_of_freedom": ring.freedom, **provenance(atoms)}
-    files = RunFiles(path, plan, about, output, extra)
-    saved = Checkpoint(file(path, ".restart.npz"), identity, checkpoint)
-    first = -round(equilibration * 1000 / timestep)
+    files = Recorder(path, plan, about, output, saved, extra)
+    first = -round(equilibration * 1000 / ring.timestep)
     before = saved.load(atoms, steps) if resume else None
 
     start = THERMOSTATS["pile-l"] if first < 0 else bath
     replicas = Replicas(ring, batch.evaluator(atoms), atoms.positions, start, [np.random.default_rng(seed)])
     motion = RingMotion(atoms, replicas, bath, ring.centroid_freedom, "RPMD")
     watch = Watch(guards, guards.limit(ring.temperature, ring.freedom), motion, path)
-    RecordedRun(motion, watch, files, saved, first).run(steps, before, overwrite or resume, progress)
+    RecordedRun(motion, watch, files, first).run(steps, before, overwrite or resume, progress)
     return RingPolymerRun.load(path)  # type: ignore[return-value]
+
+
+def _ring(atoms: Atoms, beads: int, temperature: float, timestep: float, propagator: str) -> Ring:
+    """The ring polymer of a structure, whose centre of mass is at rest unless atoms are fixed."""
+    check_structure(atoms, "molecular dynamics")
+    fixed = fixed_atoms(atoms, "ring polymers")
+    ring = Ring(beads, atoms.get_masses(), temperature, timestep, fixed, len(atoms) > 1 and not fixed.any(), propagator)
+    if ring.centroid_freedom < 1:
+        raise InputError("the constraints leave nothing that moves; molecular dynamics needs at least one free atom")
+    return ring
 
 
 def _settings(ring: Ring, bath: Thermostat, equilibration: float, seed: int) -> dict[str, Any]:
@@ -158,16 +158,3 @@ def _warn_of_ring_modes(ring: Ring, bath: Thermostat) -> None:
             "and resonate with it; thermostat='trpmd' damps them",
             stacklevel=3,
         )
-
-
-def _fixed(atoms: Atoms) -> np.ndarray:
-    """(atoms,) bool: those that `FixAtoms` holds; other constraints are refused."""
-    fixed = np.zeros(len(atoms), dtype=bool)
-    for constraint in atoms.constraints:
-        if not isinstance(constraint, FixAtoms):
-            raise InputError(
-                f"ring polymers follow FixAtoms; the structure has {type(constraint).__name__}, which says nothing "
-                "about beads. Remove it: atoms.set_constraint()"
-            )
-        fixed[constraint.get_indices()] = True
-    return fixed

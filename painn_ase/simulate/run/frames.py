@@ -1,4 +1,7 @@
-"""Trajectory files that have their name once they can be read, and stay whole when the disk is full."""
+"""Trajectory files that have their name once they can be read, and stay whole when the disk is full.
+
+ASE writes a frame before the number that says there is one more.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,39 @@ from ase.io.trajectory import Trajectory
 
 from painn_ase.errors import StorageError
 from painn_ase.files import storage_error, storage_errors
+from painn_ase.simulate.run.motion import Snapshot
+from painn_ase.simulate.run.restart import Restart
 
 
 class Frames:
-    """An ASE trajectory that has its name once it holds a frame, and stays whole when its disk is full."""
+    """An ASE trajectory with a frame every `every` steps, and of the last one."""
 
-    def __init__(self, path: Path, resume: bool = False) -> None:
-        self.failed = False
-        self._path, self._name = path, path if resume else unfinished_name(path)
-        with storage_errors(path):
-            self._writer = Trajectory(self._name, "a" if resume else "w")
+    def __init__(self, path: Path, every: int = 1) -> None:
+        self.paths, self.failed = [path], False
+        self._path, self._every = path, every
+        self._name = path  # until there is a frame another one
+        self._last = -1  # step of the last frame
+
+    def cut(self, restart: Restart, is_last: bool) -> None:
+        """Takes off later frames; the last one of a run that is to go on, too, unless it was due."""
+        cut_frames(self._path, restart.step, 1 if is_last else self._every)
+
+    def open(self, first: Snapshot | None) -> None:
+        """Begins the file; without a `first` snapshot, appends to it."""
+        self._name = self._path if first is None else unfinished_name(self._path)
+        with storage_errors(self._path):
+            self._writer = Trajectory(self._name, "a" if first is None else "w")
+
+    def take(self, snapshot: Snapshot) -> None:
+        """The frame of a step at which one is due."""
+        if snapshot.step % self._every == 0:
+            self.finish(snapshot)
+
+    def finish(self, snapshot: Snapshot) -> None:
+        """The frame of a step, unless it is there."""
+        if snapshot.step != self._last:
+            self._last = snapshot.step
+            self.write(snapshot.image())
 
     def write(self, image: Atoms) -> None:
         """Appends a frame, with the results its calculator holds."""
@@ -56,6 +82,34 @@ class Frames:
             self.abandon()
             self._writer.close()
             raise storage_error(self._path, error) from error
+
+
+def cut_frames(path: Path, step: int, every: int = 1) -> None:
+    """Rewrites an ASE trajectory in one step without the frames after `step`, and those at no multiple of `every`."""
+    temporary = path.with_name(f".{path.name}.cut")
+    try:
+        with storage_errors(path):
+            _copy_frames(path, temporary, step, every)
+            fsync(temporary)
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _copy_frames(path: Path, target: Path, step: int, every: int) -> None:
+    with Trajectory(path, "r") as old:
+        new = Trajectory(target, "w")
+        try:
+            for image in old:
+                if image.info["step"] > step:
+                    break
+                if image.info["step"] % every == 0:
+                    new.write(image)
+        except OSError:
+            redirect_to_void(new.backend.fd.fileno())
+            raise
+        finally:
+            new.close()
 
 
 def redirect_to_void(descriptor: int) -> None:

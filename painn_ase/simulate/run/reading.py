@@ -15,7 +15,8 @@ import numpy as np
 from painn_ase.errors import InputError, closest
 from painn_ase.shown import Shown
 from painn_ase.simulate.run.averages import LONGEST_MEMORY, estimate, scatter, slope
-from painn_ase.simulate.run.recorder import FORMAT, file
+from painn_ase.simulate.run.restart import file
+from painn_ase.simulate.run.rows import FORMAT, VERSION, complete_syncs
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,7 +169,7 @@ def _open(name: Path) -> h5py.File:
     if not name.is_file():
         raise InputError(f"no recorded run here: {name} does not exist")
     try:
-        data = h5py.File(name, "r", libver=("v110", "v110"), swmr=True)
+        data = h5py.File(name, "r", libver=VERSION, swmr=True)
     except OSError as error:
         raise InputError(f"{name} is not a readable HDF5 file: {error}") from error
     if data.attrs.get("format") != FORMAT:
@@ -179,8 +180,6 @@ def _open(name: Path) -> h5py.File:
 
 
 def _last_sync(data: h5py.File) -> tuple[int, float]:
-    """Step and seconds of the last sync; (-1, 0) if there is none. A torn row still holds the fill value, -1."""
-    steps, seconds = data["sync/step"][:], data["sync/seconds"][:]
-    n = min(len(steps), len(seconds))
-    whole = np.flatnonzero((steps[:n] >= 0) & (seconds[:n] >= 0))
-    return (int(steps[whole[-1]]), float(seconds[whole[-1]])) if len(whole) else (-1, 0.0)
+    """Step and seconds of the last sync; (-1, 0) if there is none."""
+    rows = complete_syncs(data)
+    return (int(data["sync/step"][rows[-1]]), float(data["sync/seconds"][rows[-1]])) if rows else (-1, 0.0)

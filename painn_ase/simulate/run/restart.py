@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,24 +28,35 @@ from painn_ase.plain import plain
 FORMAT = "painn_ase restart 1"
 
 
+def file(path: str | os.PathLike, suffix: str) -> Path:
+    """`path` with the suffix appended; a dot in the name, as in 'ethanol_0.5fs', is part of the name."""
+    return Path(f"{os.fspath(path)}{suffix}")
+
+
 @dataclass(frozen=True)
-class Restart:
-    """The state of a run after `step` steps.
+class State:
+    """What brings a motion back: arrays, and values that JSON knows."""
 
-    `identity` says what the run is made of: the same again is the same run. `arrays` and `values` (JSON-able) are the
-    state; `generators` the states of random-number generators, by name (see `generator_state`).
-    """
-
-    step: int
-    identity: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
     values: Mapping[str, Any] = field(default_factory=dict)
-    generators: Mapping[str, Any] = field(default_factory=dict)
+
+    def part(self, prefix: str) -> dict[str, np.ndarray]:
+        """The arrays whose names begin with "`prefix` ", without it."""
+        return {n[len(prefix) + 1 :]: array for n, array in self.arrays.items() if n.startswith(f"{prefix} ")}
+
+
+@dataclass(frozen=True)
+class Restart(State):
+    """The state of a run after `step` steps. `identity` is what the run is made of: the same again is the same run."""
+
+    step: int = 0
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Replaces the file `path` in one step."""
-        rest = {name: getattr(self, name) for name in ("step", "identity", "values", "generators")}
-        text = json.dumps(plain({"format": FORMAT, **rest}))
+        text = json.dumps(
+            plain({"format": FORMAT, "step": self.step, "identity": self.identity, "values": self.values})
+        )
         content = io.BytesIO()
         arrays: dict[str, Any] = {f"array_{name}": array for name, array in self.arrays.items()}
         np.savez(content, json=np.array(text), **arrays)
@@ -64,7 +76,7 @@ class Restart:
         found = rest.pop("format", None) if isinstance(rest, dict) else None
         if found != FORMAT:
             raise InputError(f"{path}: expected format {FORMAT!r}; got {found!r}")
-        return cls(arrays=arrays, **rest)
+        return cls(arrays, **rest)
 
     def check(self, identity: Mapping[str, Any], path: Path) -> None:
         """`InputError` that names what differs unless `identity` is that of the saved run."""
@@ -89,25 +101,20 @@ def _difference(name: str, then: Any, now: Any) -> str:
 
 
 def generator_state(generator: Generator) -> Any:
-    """The state of a generator, JSON-able."""
+    """The state of a generator, JSON-able; `generator.bit_generator.state` takes it up again."""
     return plain(generator.bit_generator.state)
-
-
-def restore_generator(generator: Generator, state: Any) -> None:
-    """Puts a generator of the same kind back into a state."""
-    generator.bit_generator.state = state
 
 
 class Checkpoint:
     """The restart file of a run: when it is due, and whether it is that of this run.
 
-    path: of the file
+    path: of the run
     identity: what the run is made of, setting by setting; converted to what JSON has at once
     interval: seconds between saves
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any], interval: float) -> None:
-        self.path, self._identity = path, plain(identity)
+    def __init__(self, path: str | os.PathLike, identity: Mapping[str, Any], interval: float) -> None:
+        self.path, self._identity = file(path, ".restart.npz"), plain(identity)
         self._interval = positive("checkpoint", interval, "s", zero=True)
         self._saved = monotonic()
 
@@ -133,17 +140,7 @@ class Checkpoint:
     def due(self) -> bool:
         return monotonic() - self._saved > self._interval
 
-    def begin(self) -> None:
-        """A state to return to before anything is recorded."""
-        Restart(0, self._identity, {}, {"recorded": False}).save(self.path)
-
-    def save(
-        self,
-        step: int,
-        arrays: Mapping[str, np.ndarray],
-        values: Mapping[str, Any],
-        generators: Mapping[str, Any],
-    ) -> None:
+    def save(self, step: int, state: State) -> None:
         """Vouches for what the files of the run hold up to `step`; they must be on the disk already."""
-        Restart(step, self._identity, arrays, values, generators).save(self.path)
+        Restart(state.arrays, state.values, step, self._identity).save(self.path)
         self._saved = monotonic()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -18,23 +19,12 @@ from painn_ase.capabilities import bad
 from painn_ase.errors import PainnError, SimulationError
 from painn_ase.simulate.run.close_pairs import ClosePairs
 from painn_ase.simulate.run.guards import FORCES_STD, Guards, GuardWarning, at_odds, too_hot, too_strong
-from painn_ase.simulate.run.snapshot import Snapshot
+from painn_ase.simulate.run.motion import Motion, Snapshot
+from painn_ase.simulate.run.restart import Restart
 
 logger = logging.getLogger(__name__)
 
 HINT = ". Check that the structure is like the training data, or try a shorter timestep"
-
-
-class Copies(Protocol):
-    """What moves: one system, or many copies of it."""
-
-    def which(self) -> list[dict[str, int]]:
-        """What tells the copies apart: trajectory and bead where there are several; a list with {} for one system."""
-        ...
-
-    def frames(self) -> Callable[[int], Atoms]:
-        """The present frame of a copy, which the function returned goes on to give when the copies have moved on."""
-        ...
 
 
 class _Objection(SimulationError):
@@ -62,8 +52,8 @@ class Watch:
         self,
         guards: Guards,
         hottest: float,
-        copies: Copies,
-        path: Path | None,
+        copies: Motion,
+        path: str | os.PathLike | None,
         what: str = "",
         hint: Callable[[int], str] = lambda step: HINT,
     ) -> None:
@@ -193,9 +183,10 @@ class Watch:
         """What a resumed run must know to say nothing twice; JSON-able, for `restore`."""
         return {"excursions": sorted(self._excursions)}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes up a `state`."""
-        self._excursions = set(state["excursions"])
+    def restore(self, restart: Restart) -> None:
+        """Takes up a saved state, whose frames are the last good ones."""
+        self._excursions = set(restart.values["excursions"])
+        self.remember(restart.step)
 
 
 def bare(atoms: Atoms) -> Atoms:

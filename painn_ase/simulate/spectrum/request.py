@@ -22,11 +22,11 @@ from painn_ase.simulate.replicas.motion import Replicas
 from painn_ase.simulate.replicas.phases import ReplicaMotion
 from painn_ase.simulate.replicas.thermostat import THERMOSTATS, Thermostat
 from painn_ase.simulate.run.guards import Guards
-from painn_ase.simulate.run.loop import RecordedRun, RunFiles
+from painn_ase.simulate.run.loop import RecordedRun
 from painn_ase.simulate.run.observables import ALWAYS, CONSERVED, Plan, choose
 from painn_ase.simulate.run.provenance import identity_of, provenance
 from painn_ase.simulate.run.reading import Run
-from painn_ase.simulate.run.recorder import Output, file
+from painn_ase.simulate.run.recorder import Output, Recorder
 from painn_ase.simulate.run.requests import check_structure
 from painn_ase.simulate.run.restart import Checkpoint
 from painn_ase.simulate.run.watch import Watch
@@ -83,15 +83,16 @@ def simulate_spectra(
     _check_rotation(atoms, protocol)
     identity = {"protocol": asdict(protocol), "plan": plan, **identity_of(atoms)}
     motion, freedom = _motion(atoms, protocol)
-    files = RunFiles(folder / NAME, _observables(atoms, plan, protocol), _about(atoms, protocol, freedom), Output(None))
-    saved = Checkpoint(file(folder / NAME, ".restart.npz"), identity, checkpoint)
+    path, saved = folder / NAME, Checkpoint(folder / NAME, identity, checkpoint)
+    about = _about(atoms, protocol, freedom)
+    files = Recorder(path, _observables(atoms, plan, protocol), about, Output(None), saved)
     before = saved.load(atoms, protocol.recorded_steps) if resume else None
-    watch = Watch(guards, guards.limit(protocol.temperature, freedom), motion, folder / NAME)
+    watch = Watch(guards, guards.limit(protocol.temperature, freedom), motion, path)
     if not resume:
         _make_room(folder, files, overwrite)
-    run = RecordedRun(motion, watch, files, saved, -protocol.equilibration_steps)
+    run = RecordedRun(motion, watch, files, -protocol.equilibration_steps)
     run.run(protocol.recorded_steps, before, overwrite or resume, progress)
-    return report_of(Run.load(folder / NAME), plan, analysis, folder, atoms)
+    return report_of(Run.load(path), plan, analysis, folder, atoms)
 
 
 def _motion(atoms: Atoms, protocol: Protocol) -> tuple[ReplicaMotion, int]:
@@ -177,7 +178,7 @@ def _plan(atoms: Atoms, wanted: tuple[str, ...]) -> dict[str, str]:
     return plan
 
 
-def _make_room(folder: Path, files: RunFiles, overwrite: bool) -> None:
+def _make_room(folder: Path, files: Recorder, overwrite: bool) -> None:
     """Removes the report of an earlier run; `InputError` if there is one, or another run, that must stay."""
     reports = [folder / name for name in FILES]
     taken = [name for name in (*files.paths, *reports) if name.exists()]

@@ -1,0 +1,211 @@
+"""The HDF5 file of a run: observables in rows. It stays readable after a kill.
+
+Layout: attribute `metadata` (JSON); one extensible dataset per observable in `observables/`, with attributes `unit` and
+`interval` (steps between rows; row k belongs to step k * interval); `sync/step` and `sync/seconds`, one row per sync.
+Rows up to the last `sync/step` are complete; later ones may be torn by a kill and readers leave them out. The file is
+written in HDF5's single-writer-multiple-reader mode, which orders its writes so that a reader always finds a whole
+file: while a run lasts, or after it was killed, open it with `h5py.File(name, "r", swmr=True)`. It gets its name only
+once it can be read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import h5py
+import numpy as np
+
+from painn_ase.errors import InputError, PainnError, StorageError
+from painn_ase.files import storage_error, storage_errors
+from painn_ase.simulate.run.frames import fsync, redirect_to_void, unfinished_name
+from painn_ase.simulate.run.motion import Snapshot
+from painn_ase.simulate.run.observables import Observable, Plan
+from painn_ase.simulate.run.restart import Restart
+
+FORMAT = "painn_ase observables 1"
+VERSION = ("v110", "v110")  # of HDF5's format: the first with single writer and multiple readers
+_BUFFER = 4 * 1024**2  # bytes held in memory at most
+_OBJECT = 128  # bytes that a row takes beside its numbers
+_CACHE = 2**17  # bytes of each dataset that HDF5 keeps, two chunks: its own 8 MB are all of a million numbers
+_ROWS_AT_ONCE = 1 << 14
+_MARGIN = 1 << 16  # bytes that a rewritten file may need more
+
+
+class Rows:
+    """The observables of a run: rows in memory, and on the disk.
+
+    path: of the file
+    plan: observables and their intervals in steps
+    about: what the file says of its run, JSON-able
+    """
+
+    def __init__(self, path: Path, plan: Plan, about: Mapping[str, Any]) -> None:
+        self.paths, self.failed = [path], False
+        self._path, self._plan, self._about = path, plan, about
+        self._rows: dict[str, list[np.ndarray]] = {observable.name: [] for observable, _ in plan}
+        self._types = {observable.name: np.dtype(observable.dtype) for observable, _ in plan}
+        self._bytes, self._last, self._begin = 0, -1, 0.0
+
+    def cut(self, restart: Restart, is_last: bool) -> None:
+        """Copies the file up to the rows of a restart, for `open` to take the copy up.
+
+        A killed writer leaves a file that HDF5 lets nobody append to, and one killed while it opens a file leaves one
+        that nobody can read. So the file keeps its name and its rows until it can be replaced by one that is readable
+        at every moment.
+        """
+        with storage_errors(self._path):
+            _make_sure_of_room(self._path.parent, self._path.stat().st_size + _MARGIN)
+            with (
+                h5py.File(self._path, "r", libver=VERSION, swmr=True) as old,
+                h5py.File(unfinished_name(self._path), "w", libver=VERSION) as new,
+            ):
+                new.attrs.update(old.attrs)
+                new.attrs["metadata"] = json.dumps(self._about)
+                new.create_group("observables", track_order=True)
+                kept = [row for row in complete_syncs(old) if old["sync/step"][row] <= restart.step]
+                for name in ("sync/step", "sync/seconds"):
+                    _like(old[name], new, len(kept))[:] = old[name][:][kept]
+                for source in old["observables"].values():
+                    _copy_rows(source, new, restart.step // int(source.attrs["interval"]) + 1)
+
+    def open(self, first: Snapshot | None) -> None:
+        """Begins the file with rows shaped as those of a `first` snapshot; without one, goes on after `cut`."""
+        name = unfinished_name(self._path)
+        self._begin = monotonic()
+        with storage_errors(self._path):
+            mode = "w" if first is not None else "r+"
+            self._file = h5py.File(name, mode, libver=VERSION, rdcc_nbytes=_CACHE)
+        with self._writing():
+            if first is not None:
+                self._create(first)
+            elif len(self._file["sync/step"]):
+                self._last = int(self._file["sync/step"][-1])
+                self._begin -= float(self._file["sync/seconds"][-1])
+            self._data = {observable.name: self._file["observables"][observable.name] for observable, _ in self._plan}
+            self._sync_step, self._sync_seconds = self._file["sync/step"], self._file["sync/seconds"]
+            self._file.swmr_mode = True  # from here on no new datasets or attributes
+            self._file.flush()
+            fsync(name)
+        os.replace(name, self._path)
+
+    def _create(self, first: Snapshot) -> None:
+        self._file.attrs.update({"format": FORMAT, "metadata": json.dumps(self._about)})
+        self._file.create_group("observables", track_order=True)
+        for observable, interval in self._plan:
+            self._dataset(observable, interval, np.shape(observable.read(first)))
+        rows = {"shape": (0,), "maxshape": (None,), "chunks": (256,), "fillvalue": -1}
+        meaning = "observables up to this step are complete"
+        self._file.create_dataset("sync/step", dtype="i8", **rows).attrs["meaning"] = meaning
+        self._file.create_dataset("sync/seconds", dtype="f8", **rows).attrs["unit"] = "s"
+
+    def _dataset(self, observable: Observable, interval: int, shape: tuple[int, ...]) -> None:
+        rows = int(np.clip(2**16 // (8 * max(int(np.prod(shape)), 1)), 16, 1024))
+        data = self._file.create_dataset(
+            f"observables/{observable.name}",
+            shape=(0, *shape),
+            maxshape=(None, *shape),
+            chunks=(rows, *shape),
+            dtype=observable.dtype,
+        )
+        data.attrs.update({"unit": observable.unit, "interval": interval})
+
+    def take(self, snapshot: Snapshot) -> None:
+        """The observables due at this step."""
+        for observable, interval in self._plan:
+            if snapshot.step % interval == 0:
+                row = np.array(observable.read(snapshot), dtype=self._types[observable.name])
+                self._rows[observable.name].append(row)
+                self._bytes += row.nbytes + _OBJECT
+        self._last = snapshot.step
+        if self._bytes > _BUFFER:
+            self._write(to_disk=False)
+
+    def finish(self, snapshot: Snapshot) -> None:
+        """The last rows are those that were due."""
+
+    def sync(self) -> None:
+        """Puts the buffered rows on the disk, then the record that declares them complete."""
+        self._write(to_disk=True)
+
+    def _write(self, to_disk: bool) -> None:
+        with self._writing():
+            for name, rows in self._rows.items():
+                if rows:
+                    _append(self._data[name], np.stack(rows))
+                    rows.clear()
+            self._bytes = 0
+            self._file.flush()
+            if to_disk:  # the rows must be on the disk before the record that vouches for them
+                fsync(self._path)
+            _append(self._sync_seconds, np.array([monotonic() - self._begin]))
+            _append(self._sync_step, np.array([self._last]))
+            self._file.flush()
+            if to_disk:
+                fsync(self._path)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raises `StorageError` where writing fails, and lets nothing reach the file from then on."""
+        if self.failed:
+            raise StorageError(f"{self._path} is closed: writing failed before")
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # HDF5's are of either kind
+            if isinstance(error, PainnError):
+                raise
+            self.abandon()
+            raise storage_error(self._path, error) from error
+
+    def abandon(self) -> None:
+        """Lets nothing reach the file from now on."""
+        self.failed = True
+        redirect_to_void(self._file.id.get_vfd_handle())
+
+    def close(self) -> None:
+        """No more rows."""
+        self._file.close()
+
+
+def complete_syncs(data: h5py.File) -> list[int]:
+    """The rows of the syncs in a file; a torn one still holds the fill value, -1."""
+    steps, seconds = data["sync/step"][:], data["sync/seconds"][:]
+    n = min(len(steps), len(seconds))
+    return [int(row) for row in np.flatnonzero((steps[:n] >= 0) & (seconds[:n] >= 0))]
+
+
+def _append(data: h5py.Dataset, rows: np.ndarray) -> None:
+    n = len(data)
+    data.resize(n + len(rows), axis=0)
+    data[n:] = rows
+
+
+def _copy_rows(source: h5py.Dataset, new: h5py.File, count: int) -> None:
+    """The first `count` rows of a dataset."""
+    if len(source) < count:
+        where, name = source.file.filename, source.name.rpartition("/")[2]
+        raise InputError(f"{where}: {name} holds {len(source)} of the {count} rows the restart vouches for")
+    data = _like(source, new, count)
+    for begin in range(0, count, _ROWS_AT_ONCE):
+        end = min(begin + _ROWS_AT_ONCE, count)
+        data[begin:end] = source[begin:end]
+
+
+def _like(source: h5py.Dataset, new: h5py.File, count: int) -> h5py.Dataset:
+    """A dataset of the same name and kind in another file, with `count` rows."""
+    data = new.create_dataset_like(source.name, source, shape=(count, *source.shape[1:]))
+    data.attrs.update(source.attrs)
+    return data
+
+
+def _make_sure_of_room(folder: Path, size: int) -> None:
+    """Raises `OSError` where the disk has no room for another `size` bytes; HDF5 would not survive finding out."""
+    with tempfile.TemporaryFile(dir=folder) as trial:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(trial.fileno(), 0, size)
