@@ -141,7 +141,7 @@ def spectra(calculator: PaiNNCalculator) -> Subject:
     protocol = Protocol(trajectories=3, length=0.5, equilibration=0.05, timestep=1.0, every=2)
 
     def run(path: Path, resume: bool) -> None:
-        recorded.analyse = lambda recording, *_: recording.facts  # of this process, which is a fork
+        recorded.analyse = lambda run, plan, facts, *_: facts  # of this process, which is a fork
         where = {"path": path.parent, "protocol": protocol, "analysis": Analysis(180)}
         simulate_spectra(ethanol(calculator), checkpoint=OFTEN, **where, **going_on(resume))
 

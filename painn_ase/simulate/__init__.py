@@ -9,9 +9,10 @@ from painn_ase.simulate.ring_polymer import Beads, RingPolymerRun, Thermostat, r
 from painn_ase.simulate.run.guards import Guards, GuardWarning
 from painn_ase.simulate.run.reading import Run
 from painn_ase.simulate.run.recorder import Output
+from painn_ase.simulate.spectrum.analysis import Analysis
 from painn_ase.simulate.spectrum.protocol import Protocol
 from painn_ase.simulate.spectrum.recorded import spectra_of_run
-from painn_ase.simulate.spectrum.report import Analysis, Report
+from painn_ase.simulate.spectrum.report import Report
 from painn_ase.simulate.spectrum.request import simulate_spectra
 
 __all__ = [

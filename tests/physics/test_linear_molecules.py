@@ -18,7 +18,7 @@ from painn_ase.simulate.md.driver import lent
 from painn_ase.simulate.replicas.modes import Ring
 from painn_ase.simulate.replicas.motion import Replicas
 from painn_ase.simulate.replicas.thermostat import THERMOSTATS, Thermostat
-from painn_ase.simulate.spectrum.report import Analysis
+from painn_ase.simulate.spectrum.analysis import Analysis
 from painn_ase.spectra import infrared, infrared_intensities, normal_modes, rigid_motions
 
 STRAIGHT = {

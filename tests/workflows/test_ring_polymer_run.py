@@ -464,7 +464,7 @@ def test_quantum_spectra_of_a_harmonic_molecule(tmp_path):
 def test_quantum_spectra_resume_to_the_last_bit(tmp_path, monkeypatch):
     protocol = Protocol(trajectories=2, length=0.1, equilibration=0.02, timestep=0.5, every=2, beads=3)
     arguments = {"protocol": protocol, "analysis": Analysis(600), "spectra": ["infrared"]}
-    monkeypatch.setattr("painn_ase.simulate.spectrum.recorded.analyse", lambda recording, *_: recording.facts)
+    monkeypatch.setattr("painn_ase.simulate.spectrum.recorded.analyse", lambda run, plan, facts, *_: facts)
     simulate_spectra(ethanol(), path=tmp_path / "whole", **arguments)
     with monkeypatch.context() as patch:
         plain = batch.evaluator

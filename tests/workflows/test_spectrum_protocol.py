@@ -179,7 +179,7 @@ def test_a_stopped_run_resumes_to_the_same_numbers(build, call, tmp_path, monkey
     protocol = Protocol(**{**vars(SHORT), "timestep": 0.5, "length": 0.3, "equilibration": 0.05})
     arguments = {"protocol": protocol, "analysis": Analysis(180)}
     # the analysis only reads these files
-    monkeypatch.setattr("painn_ase.simulate.spectrum.recorded.analyse", lambda recording, *_: recording.facts)
+    monkeypatch.setattr("painn_ase.simulate.spectrum.recorded.analyse", lambda run, plan, facts, *_: facts)
     expected = simulate_spectra(build(), path=whole, **arguments)
     with monkeypatch.context() as patch:
         interrupted_at(call, patch)

@@ -12,12 +12,12 @@ from ase import Atoms
 from ase.io import iread
 
 from painn_ase import rigid
-from painn_ase.errors import InputError, closest
+from painn_ase.errors import InputError
 from painn_ase.simulate.run.reading import Run
+from painn_ase.simulate.spectrum.analysis import Analysis, series_of_run
 from painn_ase.simulate.spectrum.protocol import Protocol
-from painn_ase.simulate.spectrum.report import Analysis, Recording, Report, analyse
-from painn_ase.simulate.spectrum.report_files import FILES, TITLES
-from painn_ase.spectra import dipole_rates
+from painn_ase.simulate.spectrum.report import Report, analyse
+from painn_ase.simulate.spectrum.report_files import FILES
 
 _HALF = (
     "a linear molecule that does not turn bends in one plane only, and half of the intensity of its bends is missing; "
@@ -45,13 +45,10 @@ def spectra_of_run(
     Errors come from blocks of the one trajectory.
     """
     run = run if isinstance(run, Run) else Run.load(run)
-    plan = _recorded(run, tuple(spectra))
-    folder = Path(path)
+    plan, folder = series_of_run(run, spectra), Path(path)
     taken = [name for name in FILES if (folder / name).exists()]
     if taken and not overwrite:
-        raise InputError(
-            f"{folder / taken[0]} exists; choose another path or pass overwrite=True (--overwrite)"
-        )  # fmt: skip
+        raise InputError(f"{folder / taken[0]} exists; choose another path or pass overwrite=True (--overwrite)")
     folder.mkdir(parents=True, exist_ok=True)
     return report_of(run, plan, analysis, folder)
 
@@ -59,32 +56,9 @@ def spectra_of_run(
 def report_of(
     run: Run, plan: Mapping[str, str], analysis: Analysis, folder: Path, atoms: Atoms | None = None
 ) -> Report:
-    """The report on a recorded run.
-
-    run: of one or several trajectories
-    plan: spectrum -> the series it is made from
-    analysis: how series become spectra
-    folder: where the files of the report go
-    atoms: the structure with its calculator, for harmonic modes beside the bands
-    """
-    series = {name: _series_of(run, name) for name in dict.fromkeys(plan.values())}
-    intervals = {interval for interval, _ in series.values()}
-    if len(intervals) > 1:
-        raise InputError(
-            f"{run.file}: the observables have different intervals ({sorted(intervals)} steps); ask for one spectrum "
-            "at a time, spectra=['infrared']"
-        )
-    recording = Recording(
-        {name: values for name, (_, values) in series.items()},
-        {"velocities": "Å/fs", "dipole_rate": "e·Å/fs"},
-        run.metadata["timestep_fs"],
-        intervals.pop(),
-        run.summary["temperature"],
-        np.asarray(run.metadata["masses_u"]),
-        _facts_of_protocol(run) if "protocol" in run.metadata else _facts(run),
-        atoms,
-    )
-    return analyse(recording, plan, analysis, folder)
+    """The report on a recorded run, as of `analyse`, with what its files say of it."""
+    facts = _facts_of_protocol(run) if "protocol" in run.metadata else _facts(run)
+    return analyse(run, plan, facts, analysis, folder, atoms)
 
 
 def _facts(run: Run) -> dict[str, str]:
@@ -140,41 +114,3 @@ def _half_of_its_bends(run: Run) -> bool:
         return False
     masses = np.asarray(about["masses_u"])
     return any(rigid.is_linear(frame.positions, masses) for frame in iread(run.trajectory))
-
-
-def _recorded(run: Run, wanted: tuple[str, ...]) -> dict[str, str]:
-    """Spectrum -> series, from what a run recorded."""
-    names = set(run.names)
-    plan = {}
-    if "dipole" in names:
-        plan["infrared"] = "dipole"
-    elif "dipole_rate" in names or {"born_effective_charges", "velocities"} <= names:
-        plan["infrared"] = "dipole_rate"
-    if "polarizability" in names:
-        plan["raman"] = "polarizability"
-    if "velocities" in names:
-        plan["power"] = "velocities"
-    for kind in wanted:
-        if kind not in TITLES:
-            raise InputError(f"spectra: expected some of {', '.join(TITLES)}; got {kind!r}{closest(kind, TITLES)}")
-    missing = [kind for kind in wanted if kind not in plan] or ([] if plan else list(TITLES))
-    if missing:
-        raise InputError(
-            f"{run.file} holds {', '.join(run.names)}, which gives no {' or '.join(missing)} spectrum; record dipole, "
-            "polarizability or velocities"
-        )
-    return {kind: plan[kind] for kind in (wanted or plan)}
-
-
-def _series_of(run: Run, name: str) -> tuple[int, np.ndarray]:
-    """Interval in steps and values (trajectories, frames, ...); dμ/dt may be made from Born charges and velocities."""
-    if name == "dipole_rate" and name not in run.names:
-        (step, charges), (other, velocities) = (_series_of(run, n) for n in ("born_effective_charges", "velocities"))
-        if step != other:
-            raise InputError(f"{run.file}: Born charges every {step} and velocities every {other} steps do not match")
-        return step, dipole_rates(charges, velocities)
-    times, values = run.observables(name)
-    if len(values) < 2:
-        raise InputError(f"{run.file}: {name} holds {len(values)} frame(s); a spectrum needs a trajectory")
-    series = values[None] if run.trajectories is None else np.moveaxis(values, 1, 0)
-    return max(1, round((times[1] - times[0]) / run.metadata["timestep_fs"])), series

@@ -1,4 +1,4 @@
-"""From series to spectra, and a report that says how far to trust them."""
+"""A report on spectra that says how far to trust them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from ase import Atoms
 
 from painn_ase.capabilities import has_response
@@ -16,6 +14,8 @@ from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
 from painn_ase.normal_modes import Vibrations, vibrations
 from painn_ase.simulate.md.relax import relax
+from painn_ase.simulate.run.reading import Run
+from painn_ase.simulate.spectrum.analysis import Analysis, spectra_from
 from painn_ase.simulate.spectrum.report_files import (
     HARMONIC,
     PAGE,
@@ -27,67 +27,10 @@ from painn_ase.simulate.spectrum.report_files import (
     save_spectrum,
     sticks_of,
 )
-from painn_ase.spectra import (
-    Peak,
-    RamanSpectra,
-    Spectrum,
-    assign_peaks,
-    find_peaks,
-    infrared,
-    infrared_from_rates,
-    power_spectrum,
-    raman,
-)
-from painn_ase.spectra.transform import WINDOWS
-from painn_ase.units import SPEED_OF_LIGHT
+from painn_ase.spectra import Peak, RamanSpectra, Spectrum, assign_peaks, find_peaks
 
-_ASE_UNITS = {"dipole": "e·Å", "polarizability": "e²Å²/eV"}  # of series that name none
 _SIGNIFICANCE = 2.0  # standard errors by which a band stands out
 _LARGEST = 60  # atoms; beyond that harmonic modes are too many to tell bands apart by
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """How series become spectra: `resolution` (cm⁻¹, full width at half maximum of a sharp line), `laser` (nm), and
-    whether `harmonic` modes are computed to set beside the bands of a molecule (needs analytic derivatives)."""
-
-    resolution: float = 10.0
-    laser: float = 532.0
-    harmonic: bool = True
-
-    def __post_init__(self) -> None:
-        for name, unit in (("resolution", "cm⁻¹"), ("laser", "nm")):
-            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise InputError(f"{name}: expected a number above 0 in {unit}; got {getattr(self, name)!r}")
-
-    def check_length(self, length: float, interval: float) -> None:
-        """`InputError` unless trajectories of `length` ps with frames every `interval` fs can be resolved so."""
-        needed = WINDOWS["gaussian"].depth / (SPEED_OF_LIGHT * 1e-10 * self.resolution)  # ps
-        if length < needed + 2 * interval / 1000:
-            finest = self.resolution * needed / max(length - 2 * interval / 1000, 1e-9)
-            raise InputError(
-                f"length: a resolution of {self.resolution:g} cm⁻¹ needs trajectories of {needed:.2f} ps or more; got "
-                f"{length:g} ps. Run longer, or ask for a resolution of {finest:.1f} cm⁻¹"
-            )
-        if interval > 4:
-            raise InputError(
-                f"every: frames {interval:g} fs apart fold vibrations above {1e5 / (6 * interval):.0f} cm⁻¹ back into "
-                "the spectrum; expected at most 4 fs between frames, 2 fs with O-H bonds"
-            )
-
-
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """Series of one or several trajectories, (trajectories, frames, ...), and what is known about them."""
-
-    series: Mapping[str, np.ndarray]
-    units: Mapping[str, str]  # of the series; ASE's where nothing is said
-    timestep: float  # fs, of the integrator
-    every: int  # steps between frames
-    temperature: float  # K, kinetic
-    masses: np.ndarray  # amu
-    facts: dict[str, str]  # temperature, drift, resolution and so on
-    atoms: Atoms | None = None  # for harmonic modes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -135,26 +78,35 @@ class Report:
         return "\n".join([*lines, "", f"files: {self.folder}"])
 
 
-def analyse(recording: Recording, plan: Mapping[str, str], analysis: Analysis, folder: Path) -> Report:
-    """The report on a recording, with all its files; `plan` names the series of each kind of spectrum."""
+def analyse(
+    run: Run, plan: Mapping[str, str], facts: dict[str, str], analysis: Analysis, folder: Path, atoms: Atoms | None
+) -> Report:
+    """The report on a recorded run, with all its files.
+
+    run: of one or several trajectories
+    plan: spectrum -> the series it is made from
+    facts: what is known about the run
+    analysis: how series become spectra
+    folder: where the files of the report go
+    atoms: the structure with its calculator, for harmonic modes beside the bands
+    """
     check_plotting()
-    spectra = {kind: _spectrum(kind, source, recording, analysis) for kind, source in plan.items()}
-    facts = dict(recording.facts)
-    shown = [s.unpolarized if isinstance(s, RamanSpectra) else s for s in spectra.values()]
-    about = shown[0].metadata
+    spectra = spectra_from(run, plan, analysis)
+    main = {kind: s.unpolarized if isinstance(s, RamanSpectra) else s for kind, s in spectra.items()}
+    about = next(iter(main.values())).metadata
     facts["resolution"] = f"{analysis.resolution:g} cm⁻¹ ({about['window']} window)"
     facts["time-step error of the axis"] = str(about["time-step correction of the axis"])
     facts["error bars"] = str(about["errors"])
-    modes, remark = _harmonic(recording, analysis)
+    modes, remark = _harmonic(atoms, analysis)
     if remark:
         facts["harmonic modes"] = remark
     report = Report(folder, spectra, facts, {}, modes)
     for kind, spectrum in spectra.items():
         _totals(kind, spectrum, modes, facts)
-        main = spectrum.unpolarized if isinstance(spectrum, RamanSpectra) else spectrum
-        report.bands[kind] = _bands(kind, main, modes)
+        report.bands[kind] = _bands(kind, main[kind], modes)
         save_spectrum(kind, spectrum, folder)
-        plot_spectrum(kind, spectrum, sticks_of(kind, modes, recording.temperature, analysis.laser), folder)
+        sticks = sticks_of(kind, modes, run.summary["temperature"], analysis.laser)
+        plot_spectrum(kind, spectrum, sticks, folder)
     if modes is not None:
         modes.save(folder / HARMONIC)
     write_atomically(folder / TEXT, f"{report}\n")
@@ -162,26 +114,8 @@ def analyse(recording: Recording, plan: Mapping[str, str], analysis: Analysis, f
     return report
 
 
-def _spectrum(kind: str, source: str, recording: Recording, analysis: Analysis) -> Spectrum | RamanSpectra:
-    series = recording.series[source]
-    common: dict[str, Any] = {
-        "timestep": recording.timestep,
-        "every": recording.every,
-        "temperature": recording.temperature,
-        "resolution": analysis.resolution,
-    }
-    unit = recording.units.get(source, _ASE_UNITS.get(source))
-    common |= {"unit": unit} if unit else {}
-    if kind == "raman":
-        return raman(series, laser=analysis.laser, **common)
-    if kind == "power":
-        return power_spectrum(series, recording.masses, **common)
-    return (infrared if source == "dipole" else infrared_from_rates)(series, **common)
-
-
-def _harmonic(recording: Recording, analysis: Analysis) -> tuple[Vibrations | None, str]:
+def _harmonic(atoms: Atoms | None, analysis: Analysis) -> tuple[Vibrations | None, str]:
     """Modes of the relaxed starting structure, or why there are none."""
-    atoms = recording.atoms
     if not analysis.harmonic or atoms is None or atoms.pbc.any() or not has_response(atoms.calc):
         return None, ""
     if len(atoms) > _LARGEST:

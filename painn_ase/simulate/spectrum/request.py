@@ -12,8 +12,8 @@ import numpy as np
 from ase import Atoms
 
 from painn_ase import rigid
-from painn_ase.capabilities import hidden, name_of, still_learns
-from painn_ase.errors import InputError, closest
+from painn_ase.capabilities import name_of, still_learns
+from painn_ase.errors import InputError
 from painn_ase.files import make_way
 from painn_ase.simulate.md.relax import relax
 from painn_ase.simulate.replicas import batch
@@ -30,12 +30,12 @@ from painn_ase.simulate.run.recorder import Output, Recorder
 from painn_ase.simulate.run.requests import check_structure
 from painn_ase.simulate.run.restart import Checkpoint
 from painn_ase.simulate.run.watch import Watch
+from painn_ase.simulate.spectrum.analysis import Analysis, series_by_calculator
 from painn_ase.simulate.spectrum.protocol import Protocol
 from painn_ase.simulate.spectrum.recorded import report_of
-from painn_ase.simulate.spectrum.report import Analysis, Report
+from painn_ase.simulate.spectrum.report import Report
 from painn_ase.simulate.spectrum.report_files import FILES, check_plotting
 
-KINDS = ("infrared", "raman", "power")
 NAME = "run"  # of the recorded run in the folder of a report
 
 
@@ -79,7 +79,7 @@ def simulate_spectra(
     guards.check(atoms.calc)
     check_plotting()
     analysis.check_length(protocol.length, protocol.timestep * protocol.every)
-    plan, folder = _plan(atoms, tuple(dict.fromkeys(spectra))), Path(path)
+    plan, folder = series_by_calculator(atoms, spectra), Path(path)
     _check_rotation(atoms, protocol)
     identity = {"protocol": asdict(protocol), "plan": plan, **identity_of(atoms)}
     motion, freedom = _motion(atoms, protocol)
@@ -146,36 +146,6 @@ def _observables(atoms: Atoms, plan: Mapping[str, str], protocol: Protocol) -> P
     names = ALWAYS.keys() | CONSERVED.keys() | wanted.keys()
     found = choose(atoms, wanted, protocol.every, conserved=True, provided=provided)
     return [(replace(o, dtype="f4") if o.name == "velocities" else o, n) for o, n in found if o.name in names]
-
-
-def _plan(atoms: Atoms, wanted: tuple[str, ...]) -> dict[str, str]:
-    """Spectrum -> the series it is made from; `InputError` for what the calculator cannot provide."""
-    for name in wanted:
-        if name not in KINDS:
-            raise InputError(f"spectra: expected some of {', '.join(KINDS)}; got {name!r}{closest(name, KINDS)}")
-    provided = set(atoms.calc.implemented_properties)
-    sources = {
-        "infrared": {"dipole": "dipole", "born_effective_charges": "dipole_rate"},
-        "raman": {"polarizability": "polarizability"},
-        "power": {"forces": "velocities"},
-    }
-    plan = {}
-    for kind in wanted or KINDS:
-        reasons = []
-        for source, series in sources[kind].items():
-            if source not in provided:
-                reasons.append(f"{atoms.calc.name!r} has no {source}{hidden(atoms.calc, source)}")
-                continue
-            try:
-                atoms.calc.get_property(source, atoms)
-            except NotImplementedError as error:
-                reasons.append(str(error))
-                continue
-            plan[kind] = series
-            break
-        if kind not in plan and kind in wanted:
-            raise InputError(f"spectra: {kind!r} cannot be computed: {'; '.join(reasons)}")
-    return plan
 
 
 def _make_room(folder: Path, files: Recorder, overwrite: bool) -> None:
