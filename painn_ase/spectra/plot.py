@@ -106,25 +106,35 @@ def plot_spectra(
         raise InputError(f"limits: expected two different wavenumbers in cm⁻¹; got {first:g} and {last:g}")
     panels = 1 if layout == "overlay" else len(named)
     with mpl.rc_context(_STYLE):
-        height = 3.2 if panels == 1 else 0.8 + 1.7 * panels
-        figure = Figure(figsize=(6.3, height), layout="constrained")
+        figure = Figure(figsize=(6.3, 3.2 if panels == 1 else 0.8 + 1.7 * panels), layout="constrained")
         axes = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
         for number, (label, spectrum) in enumerate(named.items()):
             panel = axes[min(number, panels - 1)]
             _draw(panel, spectrum, (first, last), label, _COLORS[number % len(_COLORS)])
-        for number, panel in enumerate(axes):
-            shown = list(named.values())[number]
-            if experiment is not None:
-                _draw_experiment(panel, experiment, shown, (first, last))
-            _scale(panel, shown, (first, last))
-            panel.set_ylabel(_quantity([shown] if panels > 1 else list(named.values()), wrap=panels > 1))
-            if sticks is not None:
-                _draw_sticks(panel, sticks, (first, last))
+        shown = list(named.values())
+        for panel, of_it in zip(axes, [shown] if panels == 1 else [[one] for one in shown], strict=True):
+            panel.set_ylabel(_quantity(of_it, wrap=panels > 1))
+            _finish(panel, of_it[0], experiment, sticks, (first, last))
             _legend(panel, always=layout == "stacked")
         axes[-1].set_xlabel(r"Wavenumber / cm$^{-1}$")
         if path is not None:
             _write(figure, Path(path))
     return figure
+
+
+def _finish(
+    panel: Axes,
+    spectrum: Spectrum,
+    experiment: Spectrum | None,
+    sticks: Sticks | None,
+    limits: tuple[float, float],
+) -> None:
+    """Adds what goes beside the spectra of a panel, the first one of which sets its scale."""
+    if experiment is not None:
+        _draw_experiment(panel, experiment, spectrum, limits)
+    _scale(panel, spectrum, limits)
+    if sticks is not None:
+        _draw_sticks(panel, sticks, limits)
 
 
 def _write(figure: Figure, path: Path) -> None:

@@ -42,35 +42,34 @@ def power_spectrum(
     """
     series = read_series(velocities, (None, 3), name="velocities", timestep=timestep, every=every)
     check_positive(temperature, "temperature", "K")
-    mass = np.asarray(masses, dtype=float)
-    atoms = series.values.shape[2] // 3
-    if mass.shape != (atoms,) or not (np.isfinite(mass).all() and (mass > 0).all()):
-        raise InputError(f"masses: expected {atoms} positive numbers in amu, one per atom; got shape {mass.shape}")
-    scale = factor(unit, VELOCITY, "velocities") / ASE_TIME  # to Å/fs
-    weights = np.repeat(mass, 3)[None] * scale**2
-    kinetic = _kinetic_temperature(series.values, weights[0])
+    weights = _weights(masses, series.values.shape[2] // 3, unit)
+    kinetic = _kinetic_temperature(series.values, weights)
     if not 0.05 < kinetic / temperature < 20:
         raise InputError(
             f"velocities: their kinetic temperature would be {kinetic:.3g} K where {temperature:g} K is given; are "
             f"they in another unit than {unit!r}, or masses not in amu?"
         )
-    found = density(series, resolution, transform or Transform(), weights=weights, differences=False)
+    found = density(series, resolution, transform or Transform(), weights=weights[None], differences=False)
     prefactor = 2 * SPEED_OF_LIGHT / (BOLTZMANN * temperature) * _SI * 100  # per m⁻¹ -> per cm⁻¹
     samples = None if found.samples is None else prefactor * found.samples[:, 0]
-    return Spectrum(
-        found.wavenumbers,
-        prefactor * found.mean[0],
-        None if samples is None else standard_error(samples),
-        unit=POWER_UNIT,
-        kind="power",
-        metadata={
-            "temperature / K": float(temperature),
-            "kinetic temperature of 3N degrees of freedom / K": kinetic,
-            "quantum correction": "none, classical density of states",
-            **found.metadata,
-        },
-        samples=samples,
-    )
+    error = None if samples is None else standard_error(samples)
+    metadata = {
+        "temperature / K": float(temperature),
+        "kinetic temperature of 3N degrees of freedom / K": kinetic,
+        "quantum correction": "none, classical density of states",
+        **found.metadata,
+    }
+    intensity = prefactor * found.mean[0]
+    return Spectrum(found.wavenumbers, intensity, error, POWER_UNIT, "power", metadata, samples=samples)
+
+
+def _weights(masses: ArrayLike, atoms: int, unit: str) -> np.ndarray:
+    """What makes squares of velocities in `unit` amu (Å/fs)², (3 atoms,)."""
+    mass = np.asarray(masses, dtype=float)
+    if mass.shape != (atoms,) or not (np.isfinite(mass).all() and (mass > 0).all()):
+        raise InputError(f"masses: expected {atoms} positive numbers in amu, one per atom; got shape {mass.shape}")
+    scale = factor(unit, VELOCITY, "velocities") / ASE_TIME  # to Å/fs
+    return np.repeat(mass, 3) * scale**2
 
 
 def _kinetic_temperature(velocities: np.ndarray, masses: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -17,7 +18,7 @@ from painn_ase.simulate.md.optimizers import OPTIMIZERS, OptimizerMotion
 from painn_ase.simulate.md.state import structure_identity
 from painn_ase.simulate.run.guards import Guards
 from painn_ase.simulate.run.loop import RecordedRun
-from painn_ase.simulate.run.recorder import Output, Recorder, file
+from painn_ase.simulate.run.recorder import Output, Recorder
 from painn_ase.simulate.run.requests import check_stress, check_structure
 from painn_ase.simulate.run.restart import Checkpoint
 from painn_ase.simulate.run.watch import Watch
@@ -69,30 +70,34 @@ def relax(
     checkpoint: seconds between saved states
     progress: whether a progress bar shows; by default on a terminal
 
-    Missing convergence is reported in the result, not raised.
-
-    Raises `InputError` for impossible requests; `SimulationError` if forces stop being finite or a guard objects: the
-    atoms are then back in the last good structure, and with `path` that and the offending one are in
-    `<path>.failure.traj`; `StorageError` when the disk is full.
+    Missing convergence is reported in the result, not raised. Raises `InputError` for impossible requests;
+    `SimulationError` if forces stop being finite or a guard objects: the atoms are then back in the last good
+    structure, and with `path` that and the offending one are in `<path>.failure.traj`; `StorageError` on a full disk.
     """
     steps = whole("steps", steps, 1)
     target = _target(atoms, optimizer, cell)
     guards.check(atoms.calc)
     if resume and path is None:
         raise InputError("resume: expected the path of the relaxation to continue; got None")
-    files, before = None, None
-    if path is not None:
-        identity = {"optimizer": optimizer, "cell": cell} | structure_identity(atoms)
-        files = Recorder(Path(path), [], {}, Output(1), Checkpoint(path, identity, checkpoint))
-        before = files.saved.load(atoms, steps) if resume else None
+    files = _files(atoms, path, {"optimizer": optimizer, "cell": cell}, checkpoint)
+    before = files.saved.load(atoms, steps) if files and resume else None
     with OPTIMIZERS[optimizer](target, logfile=None) as driver:
         motion = OptimizerMotion(driver, target, positive("fmax", fmax, "eV/Å"))
         watch = Watch(guards, np.inf, motion, path, " of the relaxation", _hint)
         with _back_where_it_was_good(atoms, watch):
             RecordedRun(motion, watch, files).run(steps, before, overwrite or resume, progress)
-    name = None if path is None else file(path, ".traj")
-    energy = float(atoms.get_potential_energy())
-    return Relaxation(motion.converged, driver.nsteps, energy, motion.largest_force(), name)
+    frames, energy = files.paths[0] if files else None, float(atoms.get_potential_energy())
+    return Relaxation(motion.converged, driver.nsteps, energy, motion.largest_force(), frames)
+
+
+def _files(
+    atoms: Atoms, path: str | os.PathLike | None, identity: dict[str, Any], checkpoint: float
+) -> Recorder | None:
+    """A trajectory of all steps and a saved state, where there is a path."""
+    if path is None:
+        return None
+    saved = Checkpoint(path, identity | structure_identity(atoms), checkpoint)
+    return Recorder(Path(path), [], {}, Output(1), saved)
 
 
 def _target(atoms: Atoms, optimizer: str, cell: bool) -> Atoms | FrechetCellFilter:

@@ -75,17 +75,13 @@ def simulate_spectra(
     Raises `InputError` for impossible requests, before anything is computed, and `SimulationError` when one of the
     `guards` stops a trajectory. Steps of the equilibration are counted below zero.
     """
-    _check_atoms(atoms)
-    guards.check(atoms.calc)
-    check_plotting()
-    analysis.check_length(protocol.length, protocol.timestep * protocol.every)
+    _check(atoms, protocol, analysis, guards)
     plan, folder = series_by_calculator(atoms, spectra), Path(path)
     _check_rotation(atoms, protocol)
-    identity = {"protocol": asdict(protocol), "plan": plan, **identity_of(atoms)}
-    motion, freedom = _motion(atoms, protocol)
-    path, saved = folder / NAME, Checkpoint(folder / NAME, identity, checkpoint)
-    about = _about(atoms, protocol, freedom)
-    files = Recorder(path, _observables(atoms, plan, protocol), about, Output(None), saved)
+    path, (motion, freedom) = folder / NAME, _motion(atoms, protocol)
+    saved = Checkpoint(path, {"protocol": asdict(protocol), "plan": plan, **identity_of(atoms)}, checkpoint)
+    about, observables = _about(atoms, protocol, freedom), _observables(atoms, plan, protocol)
+    files = Recorder(path, observables, about, Output(None), saved)
     before = saved.load(atoms, protocol.recorded_steps) if resume else None
     watch = Watch(guards, guards.limit(protocol.temperature, freedom), motion, path)
     if not resume:
@@ -160,7 +156,7 @@ def _make_room(folder: Path, files: Recorder, overwrite: bool) -> None:
     make_way(reports, overwrite)
 
 
-def _check_atoms(atoms: Atoms) -> None:
+def _check(atoms: Atoms, protocol: Protocol, analysis: Analysis, guards: Guards) -> None:
     check_structure(atoms, "a spectrum is of something that vibrates and", least=2)
     if still_learns(atoms.calc):
         raise InputError(
@@ -172,6 +168,9 @@ def _check_atoms(atoms: Atoms) -> None:
             "the structure has constraints, which these trajectories do not follow: atoms.set_constraint() removes "
             "them; or record a run with run_md and pass its file to spectra_of_run"
         )
+    guards.check(atoms.calc)
+    check_plotting()
+    analysis.check_length(protocol.length, protocol.timestep * protocol.every)
 
 
 def _check_rotation(atoms: Atoms, protocol: Protocol) -> None:
