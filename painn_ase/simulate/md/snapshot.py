@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.constraints import FixCom
 from ase.units import fs, kB
 
+from painn_ase.capabilities import results_of
 from painn_ase.simulate.run.motion import Snapshot
 from painn_ase.simulate.run.watch import bare
 
@@ -20,7 +21,7 @@ class HeldCentre(FixCom):
 
 
 class AtomsSnapshot(Snapshot):
-    """One structure at one step; everything is read from the one evaluation's cache.
+    """One structure at one step; everything is read from the one evaluation, which is asked once whether it is that.
 
     step: its number
     time: in fs; None where there is no time
@@ -47,6 +48,11 @@ class AtomsSnapshot(Snapshot):
         return float(self.atoms.get_potential_energy())
 
     @cached_property
+    def _results(self) -> tuple[float, dict[str, Any]]:
+        """What the calculator has found once it has been asked for the potential energy of this structure."""
+        return self.potential, results_of(self.atoms.calc)
+
+    @cached_property
     def kinetic(self) -> float:
         return float(np.sum(self.atoms.get_momenta() ** 2 / self._masses)) / 2
 
@@ -67,7 +73,8 @@ class AtomsSnapshot(Snapshot):
         return self.atoms.get_velocities() * fs
 
     def result(self, name: str) -> Any:
-        return self.atoms.calc.get_property(name, self.atoms)
+        found = self._results[1].get(name)
+        return self.atoms.calc.get_property(name, self.atoms) if found is None else found
 
     @cached_property
     def copies(self) -> np.ndarray:

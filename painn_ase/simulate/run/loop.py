@@ -60,7 +60,8 @@ class RecordedRun:
                         files.record(snapshot)
                     if files.saved.due:
                         self._save(files)
-                bar.set_postfix_str(self._motion.note(), refresh=False)
+                if not bar.disable:
+                    bar.set_postfix_str(self._motion.note(), refresh=False)
                 bar.update(int(self._step > self._first))
         if files is not None:
             if snapshot is not None:
