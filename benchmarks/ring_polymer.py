@@ -85,7 +85,7 @@ def measure(atoms: Atoms, beads: int, threads: int, seconds: float) -> dict[str,
     atoms.calc.backend.threads = threads
     rng = np.random.default_rng(0)
     x = atoms.positions + rng.normal(scale=0.05, size=(beads, *atoms.positions.shape))
-    evaluate = batch.Batched(atoms)
+    evaluate = batch.BatchedEvaluator(atoms)
     evaluate(x, ("forces",))
     clones = [atoms.calc.clone() for _ in range(beads)]
     singles = [atoms.copy() for _ in range(beads)]
@@ -113,7 +113,7 @@ def measure(atoms: Atoms, beads: int, threads: int, seconds: float) -> dict[str,
     return best | {"ratio": best["step_ms"] / best["force_ms"]}
 
 
-def backend_call(evaluate: batch.Batched, x: np.ndarray) -> float:
+def backend_call(evaluate: batch.BatchedEvaluator, x: np.ndarray) -> float:
     """Seconds of the backend alone in one evaluation."""
     plain, spent = evaluate._backend.evaluate, []
 

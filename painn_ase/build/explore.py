@@ -14,7 +14,7 @@ from ase.constraints import FixAtoms
 
 from painn_ase.calculator import PaiNNCalculator
 from painn_ase.coverage import CoverageWarning
-from painn_ase.coverage.copies import Outside
+from painn_ase.coverage.copies import CopiesMonitor
 from painn_ase.data.identity import unlabelled
 from painn_ase.errors import SimulationError
 from painn_ase.reference import far_apart
@@ -90,7 +90,7 @@ def explore(
     atoms.calc = PaiNNCalculator([str(m) for m in models])
     timestep = _timestep(atoms, beads)
     replicas = _replicas(atoms, starts, temperature, beads, trajectories, seed, timestep)
-    outside, met = Outside(atoms), Exploration([], [], 0, 0.0, None)
+    outside, met = CopiesMonitor(atoms), Exploration([], [], 0, 0.0, None)
     every, steps = round(EVERY / timestep), round(1000 * ps / timestep)
     step, broke = 0, None
     with warnings.catch_warnings():

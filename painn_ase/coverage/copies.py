@@ -10,7 +10,7 @@ from ase import Atoms
 from painn_ase.neighbors import neighbor_list
 
 
-class Outside:
+class CopiesMonitor:
     """Compares copies with the training data: all forces at every step, geometries when they may have left the data.
 
     A copy is looked at when one of its atoms has moved, about the mean of all, by more than `CoverageMonitor.LATE`

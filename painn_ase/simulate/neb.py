@@ -14,7 +14,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from painn_ase.calculator import PaiNNCalculator
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.simulate.replicas.batch import Batched
+from painn_ase.simulate.replicas.batch import BatchedEvaluator
 
 _FEWEST = 3  # images of a band
 
@@ -31,7 +31,7 @@ class Band:
         first = self.images[0].copy()
         first.calc = calculator
         self._like = first
-        self._evaluate = Batched(first)
+        self._evaluate = BatchedEvaluator(first)
         for number, image in enumerate(self.images):
             image.calc = ImageCalculator(self, number)
 

@@ -6,7 +6,7 @@ from ase.build import molecule
 from ase.constraints import FixAtoms
 
 from painn_ase import PaiNNCalculator, relax, vibrations
-from painn_ase.simulate.replicas.batch import Batched, OneByOne
+from painn_ase.simulate.replicas.batch import BatchedEvaluator, SerialEvaluator
 from painn_ase.units import DEBYE
 
 from helpers.random_models import random_model
@@ -72,7 +72,7 @@ def test_the_dipole_refers_to_the_masses_of_the_atoms_alone_and_in_batches(charg
     expected = at_rest(atoms, charge) - charge * centre
     np.testing.assert_allclose(atoms.get_dipole_moment(), expected, atol=1e-12)
     x = np.stack([atoms.positions, atoms.positions + 0.01])
-    batch, apart = Batched(atoms)(x, ["forces", "dipole"]), OneByOne(atoms)(x, ["dipole"])
+    batch, apart = BatchedEvaluator(atoms)(x, ["forces", "dipole"]), SerialEvaluator(atoms)(x, ["dipole"])
     np.testing.assert_allclose(batch["dipole"], apart["dipole"], atol=1e-10)
     np.testing.assert_allclose(batch["dipole"][0], expected, atol=1e-10)
 

@@ -14,7 +14,7 @@ from painn_ase.errors import InputError
 from painn_ase.simulate import Bussi, Langevin, NoseHooverChain, Protocol, run_md, simulate_spectra, spectra_of_run
 from painn_ase.simulate.md import momenta
 from painn_ase.simulate.md.coupling import Conditions
-from painn_ase.simulate.md.driver import lent
+from painn_ase.simulate.md.driver import driven
 from painn_ase.simulate.replicas.modes import Ring
 from painn_ase.simulate.replicas.motion import Replicas
 from painn_ase.simulate.replicas.thermostat import THERMOSTATS, Thermostat
@@ -138,7 +138,7 @@ def mean_kinetic(atoms, bath, steps, seed=0):
     rng = np.random.default_rng(seed)
     freedom = momenta.prepare(atoms, 400.0, rng, bath.keeps_angular_momentum)
     kinetic = np.empty(steps)
-    with lent(atoms, freedom.hold_centre):
+    with driven(atoms, freedom.hold_centre):
         driver = bath.driver(atoms, Conditions(400.0, 1.0, freedom.count, rng))
         for k in range(steps):
             driver.step()

@@ -6,7 +6,7 @@ from ase.units import fs, kB
 
 from painn_ase import PaiNNCalculator, relax
 from painn_ase.simulate import vibrations
-from painn_ase.simulate.replicas.batch import Batched
+from painn_ase.simulate.replicas.batch import BatchedEvaluator
 from painn_ase.spectra import find_peaks, infrared, power_spectrum
 from painn_ase.structures import read_structure
 
@@ -34,7 +34,7 @@ def trajectory_of(harmonic):
     signs = np.random.default_rng(0).choice([-1, 1], size=(4, len(modes)))
     p = mass * np.einsum("mk,kia->mia", signs * np.sqrt(2 * kB * TEMPERATURE), modes.displacements)
     x, dt = np.repeat(atoms.positions[None], 4, axis=0), TIMESTEP * fs
-    evaluate = Batched(atoms)
+    evaluate = BatchedEvaluator(atoms)
     found, dipoles, velocities = evaluate(x, ["forces", "dipole"]), [], []
     for step in range(24_001):
         if step % EVERY == 0:

@@ -5,7 +5,7 @@ import pytest
 from ase.build import molecule
 
 from painn_ase import PaiNNCalculator
-from painn_ase.simulate.replicas.batch import FEW_ATOMS, Batched
+from painn_ase.simulate.replicas.batch import FEW_ATOMS, BatchedEvaluator
 
 from helpers.random_models import random_model
 
@@ -25,14 +25,14 @@ def vibrating(atoms, copies, amplitude=0.3):
 
 
 def test_molecules_that_only_vibrate_keep_their_pairs(ethanol):
-    evaluate, path = Batched(ethanol), vibrating(ethanol, 4)
+    evaluate, path = BatchedEvaluator(ethanol), vibrating(ethanol, 4)
     for t in np.linspace(0, 20, 60):
         evaluate(path(t), ("forces",))
     assert [list_.builds for list_ in evaluate._builder.lists] == [1] * 4
 
 
 def test_each_copy_has_the_forces_it_has_alone_wherever_it_went(ethanol):
-    evaluate, path = Batched(ethanol), vibrating(ethanol, 3, amplitude=0.1)
+    evaluate, path = BatchedEvaluator(ethanol), vibrating(ethanol, 3, amplitude=0.1)
     drift = np.array([0.0, 1.0, 7.0])[:, None, None]  # Å per unit of time: the last one is listed anew at every step
     for t in (0.0, 0.4, 0.9, 2.0):
         x = path(t) + drift * t
@@ -55,6 +55,6 @@ def test_crystals_and_large_molecules_keep_the_skin_of_the_calculator(ethanol):
         many += more
     many.calc = ethanol.calc.clone()
     for atoms in (crystal, many):
-        evaluate = Batched(atoms)
+        evaluate = BatchedEvaluator(atoms)
         evaluate(atoms.positions[None], ("forces",))
         assert [list_.skin for list_ in evaluate._builder.lists] == [ethanol.calc.neighbor_list.skin]

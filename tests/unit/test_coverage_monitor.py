@@ -11,7 +11,7 @@ from ase.build import molecule
 from painn_ase import PaiNNCalculator, load_model, save_model
 from painn_ase.cards.render import render_card
 from painn_ase.coverage import Coverage, CoverageMonitor, CoverageWarning
-from painn_ase.coverage.copies import Outside
+from painn_ase.coverage.copies import CopiesMonitor
 from painn_ase.errors import InputError, ModelError, SimulationError
 from painn_ase.model import Model
 from painn_ase.neighbors import graph_of, neighbor_list
@@ -116,7 +116,7 @@ def test_each_of_many_copies_is_followed_like_a_row_of_single_structures():
     atoms = molecule("CH3CH2OH")
     atoms.calc = PaiNNCalculator(covered_model())
     atoms.calc.coverage._said[0] = True
-    outside, step, late = Outside(atoms), 0.05, {}
+    outside, step, late = CopiesMonitor(atoms), 0.05, {}
     start = atoms.get_distance(2, 3)
     first: dict[int, float] = {}
     for k in range(24):

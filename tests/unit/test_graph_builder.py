@@ -9,7 +9,7 @@ from ase.build import molecule
 from painn_ase import PaiNNCalculator
 from painn_ase.errors import InputError
 from painn_ase.neighbors import GraphBuilder, VerletList, graph_of, neighbor_list, total_charge
-from painn_ase.simulate.replicas.batch import Batched
+from painn_ase.simulate.replicas.batch import BatchedEvaluator
 from painn_ase.training.config import Label
 from painn_ase.training.data import make_examples
 
@@ -57,7 +57,7 @@ def test_what_is_no_charge_is_refused_alike_by_all_who_make_graphs(given):
 def _batched(atoms: Atoms, model) -> None:
     atoms = atoms.copy()
     atoms.calc = PaiNNCalculator(model)
-    Batched(atoms)(atoms.positions[None], ("forces",))
+    BatchedEvaluator(atoms)(atoms.positions[None], ("forces",))
 
 
 def test_cell_vectors_that_are_not_periodic_may_be_anything():

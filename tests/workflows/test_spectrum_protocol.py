@@ -21,7 +21,7 @@ from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError, StorageError
 from painn_ase.simulate import Analysis, Protocol, Run, simulate_spectra, spectra_of_run
 from painn_ase.simulate.replicas import batch
-from painn_ase.simulate.replicas.batch import Batched, OneByOne
+from painn_ase.simulate.replicas.batch import BatchedEvaluator, SerialEvaluator
 from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring
 from painn_ase.simulate.run import rows
 from painn_ase.spectra import Spectrum, infrared
@@ -79,7 +79,7 @@ def test_copies_in_one_evaluation_follow_the_path_of_copies_one_by_one():
     atoms = network()
     rng = np.random.default_rng(0)
     x = atoms.positions + rng.normal(scale=0.05, size=(4, 9, 3))
-    together, apart = Batched(atoms), OneByOne(atoms)
+    together, apart = BatchedEvaluator(atoms), SerialEvaluator(atoms)
     for move in range(6):
         x = x + rng.normal(scale=0.1, size=x.shape)  # beyond the skin now and then, copy by copy
         names = ["forces", "dipole", "polarizability"] if move % 2 else ["forces"]
@@ -94,7 +94,7 @@ def test_periodic_copies_in_one_evaluation_are_right_too():
 
     atoms = network(triclinic())
     x = atoms.positions + np.random.default_rng(1).normal(scale=0.1, size=(3, 4, 3))
-    together, apart = Batched(atoms), OneByOne(atoms)
+    together, apart = BatchedEvaluator(atoms), SerialEvaluator(atoms)
     for name, values in together(x, ["forces"]).items():
         np.testing.assert_allclose(values, apart(x, ["forces"])[name], atol=1e-10)
 
@@ -104,7 +104,7 @@ def test_momenta_are_canonical_without_translation_and_rotation():
     x = np.repeat(molecule("CH3CH2OH").positions[None], 4000, axis=0)
     generators = [np.random.default_rng(k) for k in range(4000)]
     ring = Ring(1, masses, 300.0, 0.5)
-    polymers = Replicas(ring, OneByOne(ethanol()), x[0], THERMOSTATS["none"], generators)
+    polymers = Replicas(ring, SerialEvaluator(ethanol()), x[0], THERMOSTATS["none"], generators)
     p = polymers.centroid_velocities * masses[:, None]
     assert np.abs(p.sum(axis=1)).max() < 1e-12
     q = p - rigid.rotation(x, p, masses)

@@ -1,4 +1,4 @@
-"""ASE's integrators as a motion: the atoms lent to a driver, saved and brought back."""
+"""ASE's integrators as a motion: the atoms in its hands, saved and brought back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from painn_ase.simulate.md.state import memory_of, recall_calculator, remind, st
 from painn_ase.simulate.run.restart import Restart, State, generator_state
 
 
-class Together(GetPropertiesMixin):
+class JointRequests(GetPropertiesMixin):
     """Stands before a calculator and widens the first request on a new structure to the properties in `due`.
 
     ASE's integrators ask for the forces only. A calculator that evaluates expensive properties on request would
@@ -46,10 +46,10 @@ class Together(GetPropertiesMixin):
 
 
 @contextmanager
-def lent(atoms: Atoms, hold_centre: bool) -> Iterator[None]:
-    """Lends the atoms to a driver: requests go out `Together`, and the centre of mass is held if asked."""
+def driven(atoms: Atoms, hold_centre: bool) -> Iterator[None]:
+    """Hands the atoms to a driver: its requests become `JointRequests`, and the centre of mass is held if asked."""
     constraints, calc = list(atoms.constraints), atoms.calc
-    atoms.calc = Together(calc)
+    atoms.calc = JointRequests(calc)
     atoms.set_constraint([*constraints, HeldCentre()] if hold_centre else constraints)
     try:
         yield
@@ -61,7 +61,7 @@ def lent(atoms: Atoms, hold_centre: bool) -> Iterator[None]:
 class DriverMotion(OneStructure):
     """Atoms that one of ASE's integrators moves.
 
-    atoms: lent to it (see `lent`), with their initial momenta
+    atoms: driven by it (see `driven`), with their initial momenta
     bath: how they are coupled to heat and pressure
     conditions: target temperature, time step, degrees of freedom, random numbers
     freedom: degrees of freedom
@@ -76,7 +76,7 @@ class DriverMotion(OneStructure):
         self._notes = {"freedom": asdict(freedom), "first_temperature": hottest}
         self._driver = bath.driver(atoms, conditions)
         self._moves = self._driver.irun(steps=np.iinfo(np.int64).max)
-        self._together: Together = atoms.calc
+        self._requests: JointRequests = atoms.calc
         self._snapshot = self._at(0)
 
     def _at(self, step: int) -> AtomsSnapshot:
@@ -92,7 +92,7 @@ class DriverMotion(OneStructure):
 
     def advance(self, step: int, due: Collection[str]) -> AtomsSnapshot:
         """The state at `step` (see `Motion`)."""
-        self._together.due = due
+        self._requests.due = due
         next(self._moves)
         self._snapshot = self._at(step)
         return self._snapshot
@@ -106,7 +106,7 @@ class DriverMotion(OneStructure):
 
     def restore(self, restart: Restart, due: Collection[str]) -> None:
         """Takes up a saved state; the atoms are there (`place`)."""
-        self._together.due = due
+        self._requests.due = due
         recall_calculator(self.atoms, restart, due)
         remind(self._driver, restart.part("driver"))
         self._conditions.rng.bit_generator.state = restart.values["generators"]["bath"]

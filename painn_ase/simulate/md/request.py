@@ -19,7 +19,7 @@ from painn_ase.rigid import check_masses
 from painn_ase.simulate.md import momenta
 from painn_ase.simulate.md.barostat import MTK
 from painn_ase.simulate.md.coupling import Conditions, Coupling
-from painn_ase.simulate.md.driver import DriverMotion, lent
+from painn_ase.simulate.md.driver import DriverMotion, driven
 from painn_ase.simulate.md.ensembles import coupling
 from painn_ase.simulate.md.snapshot import AtomsSnapshot
 from painn_ase.simulate.md.state import place, structure_identity
@@ -119,7 +119,7 @@ def run_md(
     before = saved.load(atoms, steps) if resume else None
     freedom = _set_in_motion(atoms, before, temperature, momenta_rng, bath)
     about = settings | {"parameters": asdict(bath), "steps": steps} | _facts(atoms, before, freedom)  # type: ignore[call-overload]
-    with lent(atoms, freedom.hold_centre):
+    with driven(atoms, freedom.hold_centre):
         atoms.calc.get_property("forces", atoms)  # what comes with them is recorded
         hottest = before.values["first_temperature"] if before else max(temperature, _temperature(atoms, freedom.count))
         conditions = Conditions(temperature, timestep, freedom.count, bath_rng)

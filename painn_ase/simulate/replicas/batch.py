@@ -41,7 +41,7 @@ class Evaluator(Protocol):
         ...
 
 
-class OneByOne:
+class SerialEvaluator:
     """Asks any ASE calculator for one copy after the other."""
 
     def __init__(self, atoms: Atoms) -> None:
@@ -65,7 +65,7 @@ class OneByOne:
         return {name: np.stack(values) for name, values in found.items()}
 
 
-class Batched:
+class BatchedEvaluator:
     """Asks the backend of a `PaiNNCalculator` for one graph that holds all copies.
 
     Each copy has a `VerletList` of its own, and whether its pairs are found anew depends on that copy alone: its
@@ -148,4 +148,4 @@ class Batched:
 
 def evaluator(atoms: Atoms, memory: Mapping[str, np.ndarray] | None = None) -> Evaluator:
     """All copies in one evaluation where the calculator's backend allows it, else one by one."""
-    return Batched(atoms, memory) if batching(atoms.calc) else OneByOne(atoms)
+    return BatchedEvaluator(atoms, memory) if batching(atoms.calc) else SerialEvaluator(atoms)

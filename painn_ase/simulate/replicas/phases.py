@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import fs, kB
 
-from painn_ase.coverage.copies import Outside
+from painn_ase.coverage.copies import CopiesMonitor
 from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.replicas.modes import to_beads
 from painn_ase.simulate.replicas.motion import Replicas
@@ -123,7 +123,7 @@ class ReplicaMotion:
     ) -> None:
         self.atoms, self.replicas, self._bath, self.freedom = atoms, replicas, bath, freedom
         self.label, self.several, self._release = label, several, release
-        self.outside = Outside(atoms)
+        self.outside = CopiesMonitor(atoms)
         self._moved = False  # whether the forces where the replicas are have been evaluated
         self._temperature = 0.0
 

@@ -49,8 +49,8 @@ class Rows:
     def __init__(self, path: Path, plan: Plan, about: Mapping[str, Any]) -> None:
         self.paths, self.failed = [path], False
         self._path, self._plan, self._about = path, plan, about
-        self._rows: dict[str, list[np.ndarray]] = {observable.name: [] for observable, _ in plan}
-        self._types = {observable.name: np.dtype(observable.dtype) for observable, _ in plan}
+        self._rows: dict[str, list[Any]] = {observable.name: [] for observable, _ in plan}
+        self._due = [(observable, interval, self._rows[observable.name]) for observable, interval in plan]
         self._bytes, self._last, self._begin = 0, -1, 0.0
 
     def cut(self, restart: Restart, is_last: bool) -> None:
@@ -118,11 +118,11 @@ class Rows:
 
     def take(self, snapshot: Snapshot) -> None:
         """The observables due at this step."""
-        for observable, interval in self._plan:
+        for observable, interval, rows in self._due:
             if snapshot.step % interval == 0:
-                row = np.array(observable.read(snapshot), dtype=self._types[observable.name])
-                self._rows[observable.name].append(row)
-                self._bytes += row.nbytes + _OBJECT
+                value = observable.read(snapshot)
+                rows.append(value if isinstance(value, (float, int)) else np.array(value, observable.dtype))
+                self._bytes += _OBJECT + getattr(value, "nbytes", 0)
         self._last = snapshot.step
         if self._bytes > _BUFFER:
             self._write(to_disk=False)
@@ -138,7 +138,7 @@ class Rows:
         with self._writing():
             for name, rows in self._rows.items():
                 if rows:
-                    _append(self._data[name], np.stack(rows))
+                    _append(self._data[name], np.array(rows, self._data[name].dtype))
                     rows.clear()
             self._bytes = 0
             self._file.flush()
