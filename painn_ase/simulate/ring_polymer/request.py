@@ -98,7 +98,7 @@ def run_rpmd(
     _warn_of_ring_modes(ring, bath)
     finite_forces(atoms)  # refuses what the calculator cannot do
     plan, path = _plan(atoms, wanted, every), Path(path)
-    extra = None if save_beads is None else BeadFiles(save_beads, path, atoms, beads)
+    extra = None if save_beads is None else BeadFiles(save_beads, path, atoms, ring.beads)
     about = _settings(ring, bath, equilibration, seed)
     identity = about | identity_of(atoms) | {"record": wanted, "every": every, "frames": output.trajectory_every}
     saved = Checkpoint(path, identity | {"saved beads": save_beads}, checkpoint)
