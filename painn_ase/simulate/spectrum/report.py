@@ -30,6 +30,7 @@ from painn_ase.simulate.spectrum.report_files import (
 from painn_ase.spectra import Peak, RamanSpectra, Spectrum, assign_peaks, find_peaks
 
 _SIGNIFICANCE = 2.0  # standard errors by which a band stands out
+_RELAXED = 0.005  # eV/Å, the largest force where harmonic modes are to tell bands apart
 _LARGEST = 60  # atoms; beyond that harmonic modes are too many to tell bands apart by
 
 
@@ -122,10 +123,10 @@ def _harmonic(atoms: Atoms | None, analysis: Analysis) -> tuple[Vibrations | Non
         return None, f"not computed for more than {_LARGEST} atoms"
     relaxed = Atoms(atoms.numbers, atoms.positions, masses=atoms.get_masses(), info=atoms.info)
     relaxed.calc = atoms.calc
-    outcome = relax(relaxed, fmax=0.005, optimizer="BFGS", steps=1000, progress=False)
+    outcome = relax(relaxed, fmax=_RELAXED, optimizer="BFGS", steps=1000, progress=False)
     if not outcome.converged:
         return None, f"none: the starting structure did not relax ({outcome})"
-    return vibrations(relaxed), "of the relaxed starting structure, one conformer"
+    return vibrations(relaxed, fmax=_RELAXED), "of the relaxed starting structure, one conformer"
 
 
 def _totals(kind: str, spectrum: Spectrum | RamanSpectra, modes: Vibrations | None, facts: dict[str, str]) -> None:
