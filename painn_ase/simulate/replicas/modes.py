@@ -15,7 +15,7 @@ import numpy as np
 from ase import units
 from ase.units import fs, kB
 
-from painn_ase.errors import InputError, closest
+from painn_ase.errors import InputError, choice, positive, whole
 from painn_ase.rigid import check_masses
 from painn_ase.units import SPEED_OF_LIGHT
 
@@ -74,18 +74,12 @@ class Ring:
     propagator: str = "exact"
 
     def __post_init__(self) -> None:
-        if isinstance(self.beads, bool) or not isinstance(self.beads, (int, np.integer)) or self.beads < 1:
-            raise InputError(f"beads: expected a whole number >= 1; got {self.beads!r}")
-        for name, unit in (("temperature", "K"), ("timestep", "fs")):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                reason = "; at 0 K a ring would need infinitely many beads" if name == "temperature" else ""
-                raise InputError(f"{name}: expected a number of {unit} above 0{reason}; got {value!r}")
-        if self.propagator not in PROPAGATORS:
-            raise InputError(
-                f"propagator: expected one of {', '.join(PROPAGATORS)}; got {self.propagator!r}"
-                f"{closest(str(self.propagator), PROPAGATORS)}"
-            )
+        whole("beads", self.beads, 1)
+        if self.temperature == 0:
+            raise InputError("temperature: expected more than 0 K, where a ring would need infinitely many beads")
+        positive("temperature", self.temperature, "K")
+        positive("timestep", self.timestep, "fs")
+        choice("propagator", self.propagator, PROPAGATORS)
         check_masses(self.masses)
         fastest = self.frequencies.max()
         if self.propagator == "exact" and fastest * self.timestep * fs > _LARGEST_ANGLE:

@@ -9,7 +9,7 @@ import numpy as np
 from ase.units import fs
 from numpy.random import Generator
 
-from painn_ase.errors import InputError, closest
+from painn_ase.errors import InputError, choice, closest, positive
 from painn_ase.simulate.replicas.modes import Ring, wavenumber
 
 
@@ -28,12 +28,9 @@ class Thermostat:
     time: float = 100.0
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.damping) and self.damping >= 0):
-            raise InputError(f"damping of a thermostat: expected a number, zero or more; got {self.damping!r}")
-        if not (np.isfinite(self.time) and self.time > 0):
-            raise InputError(f"time of a thermostat: expected a positive number of fs; got {self.time!r}")
-        if self.centroid not in ("langevin", "rescaling", "free"):
-            raise InputError(f"centroid of a thermostat: expected langevin, rescaling or free; got {self.centroid!r}")
+        positive("damping of a thermostat", self.damping, zero=True)
+        positive("time of a thermostat", self.time, "fs")
+        choice("centroid of a thermostat", self.centroid, ("langevin", "rescaling", "free"))
 
     def frictions(self, ring: Ring) -> np.ndarray:
         """γ_k, (modes,), per ASE time."""
