@@ -79,7 +79,7 @@ class Rounds:
     def judged(self, number: int) -> list[Criterion]:
         """What each criterion says of a round that is done, by what is asked now."""
         facts = self._facts(number)
-        if facts["goals"] == self._goals():
+        if facts.get("goals") == self._goals():
             return [Criterion(**c) for c in facts["criteria"]]
         models = [self.state.folder / name for name in facts["members"]]
         facts["yardstick"] = [c.to_dict() for c in self._frequencies(number, models)]
