@@ -112,12 +112,13 @@ class TensorMessage(nn.Module):
 
 
 class PaiNNVariant(PaiNN):
-    """PaiNN (all of its options) with less or more than the paper's messages and updates.
+    """PaiNN with less or more than the paper's messages and updates.
 
     vectors: "local" does without x_vv, so that directions do not travel; "none" without vectors
     scalar_product: False does without a_sv
     cross_product: add a term to the updates (see `OtherUpdate`)
     tensor_features: make features of rank 2 (see `TensorMessage`)
+    published: options of `PaiNN`
     """
 
     def __init__(
