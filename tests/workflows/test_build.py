@@ -272,6 +272,17 @@ def test_ring_polymers_explore_and_every_bead_is_looked_at(tiny):
     assert "of 48 geometries" in found["sentence"]  # three looks at four trajectories of four beads
 
 
+@pytest.mark.slow
+def test_a_build_begins_from_the_weights_of_a_model_that_was_named(tiny):
+    build(request("from", start="ethanol-small", frames=40), shown=False)
+    facts = json.loads((tiny / "from/state.json").read_text())
+    assert facts["start_heads"] == []  # it has energies and dipoles
+    start, model = load_model("ethanol-small"), load_model(tiny / "from/model")
+    assert model.config["representation"] == start.config["representation"]
+    assert sorted(model.heads) == ["dipole", "energy"]
+    assert model.trained_on >= start.trained_on if start.trained_on else model.trained_on
+
+
 def test_weights_are_taken_over_and_missing_heads_are_added():
     model = load_model("ethanol-small")
     frames = []
