@@ -99,7 +99,7 @@ class Failing(Springs):
 
 
 IMPOSSIBLE_GUARDS = [
-    ({"min_distance": -1.0}, "min_distance: expected a positive number of Å; got -1.0"),
+    ({"min_distance": -1.0}, "min_distance: expected a finite number above zero in Å; got -1.0"),
     ({"max_disagreement": 0.1}, "needs a calculator with forces_std"),
     ({"stop_outside": True}, "does not store what its training data covered"),
     ({"action": "ignore"}, "expected 'stop', 'warn' or a function; got 'ignore'"),

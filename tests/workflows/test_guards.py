@@ -137,8 +137,8 @@ def test_excursions_are_told_once_across_a_resumption(tmp_path):
 @pytest.mark.parametrize(
     ("guards", "message"),
     [
-        ({"min_distance": -1.0}, "min_distance: expected a positive number of Å; got -1.0"),
-        ({"max_force": float("nan")}, "max_force: expected a positive number"),
+        ({"min_distance": -1.0}, "min_distance: expected a finite number above zero in Å; got -1.0"),
+        ({"max_force": float("nan")}, "max_force: expected a finite number above zero"),
         ({"max_disagreement": 0.1}, r"needs a calculator with forces_std.* --ensemble"),
         ({"stop_outside": True}, "does not store what its training data covered"),
         ({"action": "ignore"}, "expected 'stop', 'warn' or a function; got 'ignore'"),

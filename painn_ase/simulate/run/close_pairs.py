@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from painn_ase.neighbors import neighbor_list
-from painn_ase.simulate.run.guards import apart
+from painn_ase.simulate.run.guards import too_close
 
 _RESERVE = 0.6  # Å that atoms may move before close pairs are listed anew
 
@@ -41,7 +41,7 @@ class ClosePairs:
             worst = mine[squares[mine].argmin()]
             atoms = positions.shape[1]
             i, j = centers[worst] - k * atoms, neighbors[worst] - k * atoms
-            yield int(k), apart(i, j, np.sqrt(squares[worst]), self._limit)
+            yield int(k), too_close(i, j, np.sqrt(squares[worst]), self._limit)
 
     def _update(self, positions: np.ndarray) -> None:
         cell = self._atoms.cell.array

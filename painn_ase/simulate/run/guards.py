@@ -10,9 +10,8 @@ import numpy as np
 from ase import Atoms
 
 from painn_ase.capabilities import knows_its_training_data
-from painn_ase.errors import InputError
-
-FORCES_STD = "forces_std"  # what committees call their disagreement, eV/Å per atom
+from painn_ase.errors import InputError, positive
+from painn_ase.properties import FORCES_SPREAD
 
 
 class GuardWarning(UserWarning):
@@ -57,8 +56,8 @@ class Guards:
         units = {"max_temperature": "K", "max_force": "eV/Å", "min_distance": "Å", "max_disagreement": "eV/Å"}
         for name, unit in units.items():
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name}: expected a positive number of {unit}; got {value!r}")
+            if value is not None:
+                positive(name, value, unit)
         if self.action not in ("stop", "warn") and not callable(self.action):
             raise InputError(f"action of Guards: expected 'stop', 'warn' or a function; got {self.action!r}")
         if self.stop_outside and not knows_its_training_data(calculator):
@@ -66,9 +65,9 @@ class Guards:
                 "stop_outside: this calculator's model does not store what its training data covered, so there is no "
                 "telling when a run leaves it; painn_ase's own models do, imported ones do not"
             )
-        if self.max_disagreement is not None and FORCES_STD not in calculator.implemented_properties:
+        if self.max_disagreement is not None and FORCES_SPREAD not in calculator.implemented_properties:
             raise InputError(
-                f"max_disagreement: needs a calculator with {FORCES_STD}, which several models together provide: "
+                f"max_disagreement: needs a calculator with {FORCES_SPREAD}, which several models together provide: "
                 "PaiNNCalculator([...]), or --ensemble"
             )
 
@@ -93,6 +92,6 @@ def at_odds(spread: np.ndarray, limit: float) -> str:
     return f"{worst}, above the limit of {limit:.4g} eV/Å"
 
 
-def apart(i: int, j: int, distance: float, limit: float) -> str:
+def too_close(i: int, j: int, distance: float, limit: float) -> str:
     """Of two atoms closer than the limit, in Å."""
     return f"atoms {i} and {j} are {distance:.3g} Å apart, closer than the limit of {limit:.4g} Å"

@@ -17,8 +17,9 @@ from ase.io.trajectory import Trajectory
 
 from painn_ase.capabilities import bad
 from painn_ase.errors import PainnError, SimulationError
+from painn_ase.properties import FORCES_SPREAD
 from painn_ase.simulate.run.close_pairs import ClosePairs
-from painn_ase.simulate.run.guards import FORCES_STD, Guards, GuardWarning, at_odds, too_hot, too_strong
+from painn_ase.simulate.run.guards import Guards, GuardWarning, at_odds, too_hot, too_strong
 from painn_ase.simulate.run.motion import Motion, Snapshot
 from painn_ase.simulate.run.restart import Restart
 
@@ -66,7 +67,7 @@ class Watch:
     @property
     def needs(self) -> set[str]:
         """The calculator's properties that are looked at, beside energy and forces."""
-        return set() if self._guards.max_disagreement is None else {FORCES_STD}
+        return set() if self._guards.max_disagreement is None else {FORCES_SPREAD}
 
     def remember(self, step: int) -> None:
         """Takes the present frames for the last good ones."""
@@ -124,7 +125,7 @@ class Watch:
             for k, sentence in self._close(snapshot.copies):
                 yield "distance", k, sentence
         if guards.max_disagreement is not None:
-            spread = snapshot.of_copies(FORCES_STD)
+            spread = snapshot.of_copies(FORCES_SPREAD)
             for k in _where(~(spread.max(axis=1) <= guards.max_disagreement)):
                 yield "disagreement", k, at_odds(spread[k], guards.max_disagreement)
         if guards.stop_outside:
