@@ -10,7 +10,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from painn_ase import units
 from painn_ase.data.identity import unlabelled
-from painn_ase.data.labels import DIALECTS, Label, check_keys, dialects, keys_of, label_value, raw_label
+from painn_ase.data.labels import DIALECTS, Label, check_label_keys, dialects, keys_of, label_value, raw_label
 from painn_ase.errors import InputError
 from painn_ase.properties import PROPERTIES
 
@@ -79,7 +79,7 @@ def convert(frames: Sequence[Atoms], labels: Mapping[str, Label], positions_unit
     (nine numbers for a polarizability) or arrays. Structures keep isotopes, tags, charge and multiplicity, and short
     entries of info that are no labels. Raises `InputError` for a label that no frame has, or of the wrong shape.
     """
-    check_keys(frames, dict(labels), "convert: ")
+    check_label_keys(frames, dict(labels), "convert: ")
     length = units.factor(positions_unit, units.LENGTH, "positions")
     made = []
     for index, atoms in enumerate(frames):

@@ -65,7 +65,7 @@ def dialects(name: str, keys: Iterable[str]) -> list[str]:
     return [key for key in keys if key.lower() in DIALECTS.get(name, ())]
 
 
-def check_keys(frames: Sequence[Atoms], labels: dict[str, Label], where: str = "") -> None:
+def check_label_keys(frames: Sequence[Atoms], labels: dict[str, Label], where: str = "") -> None:
     """Raises `InputError` for a label that no frame has, with the keys that are there and those that may be meant."""
     for name, label in labels.items():
         if any(raw_label(atoms, label) is not None for atoms in frames):

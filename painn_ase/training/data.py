@@ -12,7 +12,7 @@ from torch import Tensor
 from painn_ase import graph as graphs
 from painn_ase.coverage import Coverage
 from painn_ase.data import Label, geometry
-from painn_ase.data.labels import check_keys, check_molecular, label_value, periodicity, raw_label
+from painn_ase.data.labels import check_label_keys, check_molecular, label_value, periodicity, raw_label
 from painn_ase.errors import InputError, closest
 from painn_ase.graph import AtomicGraph
 from painn_ase.heads.frame import fragments
@@ -69,7 +69,7 @@ def make_examples(
     top of each other.
     """
     if not where:  # files are looked at together, in `load_splits`
-        check_keys(frames, labels)
+        check_label_keys(frames, labels)
     examples, flattened = [], 0
     for index, atoms in enumerate(frames):
         here = f"{where}frame {index}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from ase import Atoms
 
 from painn_ase.data import Label
-from painn_ase.data.labels import check_keys, dialects, keys_of, raw_label
+from painn_ase.data.labels import check_label_keys, dialects, keys_of, raw_label
 from painn_ase.errors import InputError
 from painn_ase.model import Model
 from painn_ase.training.config import check_labels
@@ -35,7 +35,7 @@ def present_labels(labels: dict[str, Label], frames: Sequence[Atoms]) -> tuple[d
     found = {name: label for name, label in labels.items() if any(raw_label(a, label) is not None for a in frames)}
     absent = [name for name in labels if name not in found]
     if not found:
-        check_keys(frames, labels)
+        check_label_keys(frames, labels)
     if not absent:
         return found, ""
     keys = keys_of(frames)

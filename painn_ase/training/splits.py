@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from painn_ase.data import check, read_frames
-from painn_ase.data.labels import check_dialect, check_keys
+from painn_ase.data.labels import check_dialect, check_label_keys
 from painn_ase.errors import InputError
 from painn_ase.training.config import Data, Split
 from painn_ase.training.data import MOLECULAR, Example, make_examples
@@ -67,7 +67,7 @@ def _examples(
     """
     if files:
         names = ", ".join(path.name for path, _ in files)
-        check_keys([atoms for _, frames in files for atoms in frames], data.labels, f"{names}: ")
+        check_label_keys([atoms for _, frames in files for atoms in frames], data.labels, f"{names}: ")
     group = data.split.key if data.split.by == "info" and part == "train" else None
     made: list[Example] = []
     for path, frames in files:
