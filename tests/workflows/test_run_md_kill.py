@@ -44,7 +44,7 @@ class Nursery:
         root = Path(__file__).parents[2]
         paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT.format(tests=str(Path(__file__).parent))],
+            [sys.executable, "-c", SCRIPT.format(tests=str(Path(__file__).parents[1]))],
             env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
