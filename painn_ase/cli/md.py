@@ -38,10 +38,12 @@ def run(options: argparse.Namespace) -> None:
 
     if options.pressure is not None and options.thermostat is not None:
         raise InputError("--pressure brings its own thermostat (Martyna-Tobias-Klein); leave --thermostat out")
-    atoms = _learning_structure(options) if options.learn else structure_with_calculator(options)
-    if not options.learn:
-        idle = ["learn_folder", "learn_start", "budget", "tolerance"]
-        without_effect(options, idle, "models learn with --learn REFERENCE")
+    learns = options.learn is not None
+    if not learns and (options.learn_start or options.learn_folder):
+        raise InputError("--learn-start and --learn-folder belong to models that learn; add --learn REFERENCE")
+    atoms = _learning_structure(options) if learns else structure_with_calculator(options)
+    if not learns:
+        without_effect(options, ["budget", "tolerance"], "models learn with --learn REFERENCE")
     _choose_velocities(atoms, options)
     nve, npt = options.thermostat == "none", options.pressure is not None
     chosen = ("temperature", "timestep", "steps", "record", "every", "seed", "resume", "overwrite")
@@ -56,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
         **{name: getattr(options, name) for name in chosen},
     )
     print(result)
-    if options.learn:
+    if learns:
         print(atoms.calc.report)
 
 
