@@ -74,16 +74,14 @@ def sample(
         for index, conformer in enumerate(conformers):
             minima.append(_relaxed(conformer, driver))
             for number, temperature in enumerate(temperatures):
-                rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 0, number)))
-                source = f"{name}_md_{temperature:g}K_min{index}"
                 frames += sample_md(
                     minima[-1],
                     temperature=temperature,
                     count=plan.md,
-                    rng=rng,
+                    rng=np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 0, number))),
                     every=plan.every,
                     equilibrate=plan.equilibrate,
-                    source=source,
+                    source=f"{name}_md_{temperature:g}K_min{index}",
                 )
                 shown.update(f"{len(frames)} frames")
             frames += _along_bonds_and_modes(minima[-1], index, plan, seed, name)

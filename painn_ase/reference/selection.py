@@ -71,12 +71,17 @@ def select(
     )
     if scores is not None:
         chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
-    reason = "distance" if scores is None else "disagreement"
-    for index, why in [*((k, reason) for k in chosen), *((k, "audit") for k in drawn)]:
-        frames[index].info["selected"] = why
+    return [*_marked(frames, chosen, scores), *_marked(frames, drawn, scores, "audit")]
+
+
+def _marked(frames: Sequence[Atoms], chosen: np.ndarray, scores: np.ndarray | None, why: str = "") -> list[Atoms]:
+    """The chosen frames, which say why and with how much disagreement."""
+    for index in chosen:
+        info = frames[index].info
+        info["selected"] = why or ("distance" if scores is None else "disagreement")
         if scores is not None:
-            frames[index].info[FORCES_SPREAD] = float(scores[index])
-    return [frames[index] for index in (*chosen, *drawn)]
+            info[FORCES_SPREAD] = float(scores[index])
+    return [frames[index] for index in chosen]
 
 
 def disagreement(frames: Sequence[Atoms], calculator: PaiNNCalculator) -> np.ndarray:
