@@ -1,19 +1,22 @@
 """What differs between two structures: the question behind every cached result."""
 
-from typing import Any
-
 import numpy as np
 from ase import Atoms
 
 _GEOMETRY = ("positions", "numbers")
-_STATE = ("multiplicity", "spin")
 
 
 def changed_geometry(old: Atoms, new: Atoms) -> list[str]:
     """Which of positions, numbers, cell and pbc differ, compared to the last bit."""
-    pairs: list[tuple[str, Any, Any]] = [(name, old.arrays[name], new.arrays[name]) for name in _GEOMETRY]
-    pairs += [("cell", old.cell.array, new.cell.array), ("pbc", old.pbc, new.pbc)]
-    return [name for name, one, other in pairs if not _same(one, other)]
+    changes = []  # one after the other: this is asked several times in every step of dynamics
+    for name in _GEOMETRY:
+        if not _same(old.arrays[name], new.arrays[name]):
+            changes.append(name)  # noqa: PERF401
+    if not _same(old.cell.array, new.cell.array):
+        changes.append("cell")
+    if not _same(old.pbc, new.pbc):
+        changes.append("pbc")
+    return changes
 
 
 def changed_state(old: Atoms, new: Atoms, *, charge_in_info: bool, charged: bool) -> list[str]:
@@ -27,7 +30,8 @@ def changed_state(old: Atoms, new: Atoms, *, charge_in_info: bool, charged: bool
         changes.append("charge")
     if charged and not np.array_equal(old.get_masses(), new.get_masses()):
         changes.append("masses")
-    if any(old.info.get(key) != new.info.get(key) for key in _STATE):
+    before, now = old.info, new.info
+    if before.get("multiplicity") != now.get("multiplicity") or before.get("spin") != now.get("spin"):
         changes.append("multiplicity")
     return changes
 
