@@ -1,8 +1,8 @@
-"""Structures near the training frames, labelled by the teacher: what the small network learns from beside them.
+"""Structures near the training frames, labelled by the teachers: what the small network learns from beside them.
 
-    python models/silicon/teach.py TEACHER runs/mlearn [SEED ...]
+    python models/silicon/teach.py runs/mlearn TEACHER [TEACHER ...]
 
-The bundled model drives the dynamics. Nothing is derived from frames of validation or test.
+Labels are the mean of the teachers. The bundled model drives the dynamics. Nothing is derived from frames of validation or test.
 """
 
 import sys
@@ -18,6 +18,7 @@ from ase.md.langevin import Langevin
 from painn_ase import PaiNNCalculator
 
 CLOSEST, LARGEST = 1.85, 12.0  # Å and eV/Å: beyond is no silicon
+SEEDS = range(4)  # of the draws
 FORCE_300 = 0.55  # eV/Å, RMS component of the frames at 300 K; grows with the root of the temperature
 
 
@@ -81,14 +82,14 @@ def labelled(atoms: Atoms, teacher: PaiNNCalculator) -> Atoms:
     return atoms
 
 
-def main(teacher: str, folder: Path, seeds: list[int]) -> None:
-    driver, judge = PaiNNCalculator("silicon"), PaiNNCalculator(teacher)
+def main(folder: Path, teachers: list[str]) -> None:
+    driver, judge = PaiNNCalculator("silicon"), PaiNNCalculator(teachers)
     frames = read(folder / "Si_frames.extxyz", ":")
-    drawn = [atoms for seed in seeds for atoms in pool(frames, driver, np.random.default_rng(seed))]
+    drawn = [atoms for seed in SEEDS for atoms in pool(frames, driver, np.random.default_rng(seed))]
     taught = [atoms for atoms in (labelled(a, judge) for a in drawn) if plausible(atoms, atoms.arrays["REF_forces"])]
     write(folder / "Si_taught.extxyz", taught, format="extxyz")
     print(f"Si_taught.extxyz: {len(taught)} of {len(drawn)} structures")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), [int(seed) for seed in sys.argv[3:]] or [0, 1, 2, 3])
+    main(Path(sys.argv[1]), sys.argv[2:])
