@@ -19,6 +19,7 @@ from painn_ase import PaiNNCalculator
 
 CLOSEST, LARGEST = 1.85, 12.0  # Å and eV/Å: beyond is no silicon
 SEEDS = range(4)  # of the draws
+SMALL = 8  # atoms in the cells of `crystals`
 FORCE_300 = 0.55  # eV/Å, RMS component of the frames at 300 K; grows with the root of the temperature
 
 
@@ -87,8 +88,11 @@ def main(folder: Path, teachers: list[str]) -> None:
     frames = read(folder / "Si_frames.extxyz", ":")
     drawn = [atoms for seed in SEEDS for atoms in pool(frames, driver, np.random.default_rng(seed))]
     taught = [atoms for atoms in (labelled(a, judge) for a in drawn) if plausible(atoms, atoms.arrays["REF_forces"])]
-    write(folder / "Si_taught.extxyz", taught, format="extxyz")
-    print(f"Si_taught.extxyz: {len(taught)} of {len(drawn)} structures")
+    small = [atoms for atoms in taught if len(atoms) <= SMALL]
+    large = [atoms for atoms in taught if len(atoms) > SMALL]
+    for name, members in {"crystals": small, "taught": large}.items():
+        write(folder / f"Si_{name}.extxyz", members, format="extxyz")
+        print(f"Si_{name}.extxyz: {len(members)} structures")
 
 
 if __name__ == "__main__":
