@@ -13,6 +13,7 @@ from painn_ase.build.batches import WHY
 from painn_ase.build.reference import Reference, parse_reference
 from painn_ase.build.request import Request
 from painn_ase.build.structures import in_words, starting_structures
+from painn_ase.build.transfer import architecture
 from painn_ase.data.identity import unlabelled
 from painn_ase.errors import InputError
 from painn_ase.reference import Level, label
@@ -70,6 +71,7 @@ def set_up(request: Request) -> Setup:
         level.check(structures, second)
     if isinstance(reference.by, Level):
         reference.by.check(structures, labels)
+    architecture(request.start, (*labels, *second))  # a model that training cannot begin from is refused here
     notes = [in_words(structures), f"reference {reference.name}: {', '.join(labels)}"]
     notes += _missing(request, reference, (*labels, *second), bool(atoms.pbc.any()))
     return Setup(request, structures, reference, labels, second, tuple(notes))

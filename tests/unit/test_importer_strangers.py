@@ -180,7 +180,7 @@ def test_bare_weights_pass_with_hyperparameters_alone(tmp_path):
     np.savez(tmp_path / "state.npz", **small_network())
     torch.save({k: torch.as_tensor(np.array(v)) for k, v in small_network().items()}, tmp_path / "state.pt")
     for file in ("state.npz", "state.pt"):
-        refuse_strangers(tmp_path / file, "schnetpack", bare=True)
+        refuse_strangers(tmp_path / file, "schnetpack", described=True)
     assert "--hyperparameters" in refusal(tmp_path / "state.npz", "neuralforcefield")
     assert "num_layer" in refusal(tmp_path / "state.npz", "curator")
 

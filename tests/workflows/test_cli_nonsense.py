@@ -34,6 +34,7 @@ BASE = {
     "sample": ["conformer.xyz", "--model", "ethanol", "--quantum", "1"],
     "label": ["few.extxyz", "--models", "ethanol"],
     "select": ["few.extxyz", "--count", "1"],
+    "build": ["few.extxyz", "--reference", "ethanol", "--output", "new", "--dry-run"],
     "bench": ["--systems", "none"],
     "check": ["ethanol", "--only", "pickle", "--as-given"],
     "completion": ["bash"],
