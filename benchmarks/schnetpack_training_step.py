@@ -22,7 +22,7 @@ from time import perf_counter, process_time
 import numpy as np
 import torch
 from ase import Atoms
-from painn_ase.training.run import memory_kept
+from painn_ase.training.memory import memory_kept
 from training_step import SYSTEMS, fastest, floor, model_of, structure
 
 from painn_ase.bench.speed import describe_machine

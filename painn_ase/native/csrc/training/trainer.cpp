@@ -8,7 +8,6 @@ namespace painn::training {
 
 namespace {
 constexpr int64_t GROUP = 27;   // atoms up to which small structures share the streaming of the weights
-constexpr int64_t SHARES = 4;   // groups for each thread, where there are atoms enough: for an even load
 constexpr int64_t WAVE = 1024;  // atoms whose activations are kept until their weight gradients are made
 constexpr int64_t LARGE = 48;   // atoms from which it pays that all threads work on one group
 }  // namespace
@@ -93,14 +92,18 @@ std::vector<std::pair<int64_t, int64_t>> Trainer<T>::waves_of(const Batch& batch
     return waves;
 }
 
+// Groups of about equal size, as many for each thread: structures join while they bring a group nearer to its end.
 template <class T>
 std::vector<Group> Trainer<T>::groups_of(const Batch& batch, int64_t first, int64_t last, int threads) const {
-    const int64_t atoms = batch.first_atom[last] - batch.first_atom[first], most = std::min(GROUP, atoms / (SHARES * threads));
+    const int64_t begin = batch.first_atom[first], atoms = batch.first_atom[last] - begin;
+    const int64_t count = threads * ((atoms + threads * GROUP - 1) / (threads * GROUP));
     std::vector<Group> groups;
     for (int64_t s = first; s < last; s++) {
         const Sample& sample = *batch.samples[s];
-        if (groups.empty() || groups.back().atoms + sample.atoms > most)
-            groups.push_back({batch.first_atom[s] - batch.first_atom[first], 0, 0, (int)(s - first), 0});
+        const int64_t middle = 2 * (batch.first_atom[s] - begin) + sample.atoms;  // twice the place of its middle
+        const bool full = groups.empty() || groups.back().atoms + sample.atoms > GROUP;
+        if (full || middle * count > 2 * atoms * (int64_t)groups.size())
+            groups.push_back({batch.first_atom[s] - begin, 0, 0, (int)(s - first), 0});
         Group& group = groups.back();
         group.atoms += sample.atoms, group.pairs += sample.pairs, group.structures++;
     }
