@@ -23,7 +23,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument("--known", nargs="+", type=source, default=[], metavar="FILE", help="structures to stay away from")
     text = "leave out structures with a larger disagreement, as broken geometries"
     p.add_argument("--ceiling", type=number(above=0), default=float("inf"), metavar="eV/Å", help=text)
-    text = "'even' (as many of each kind of source), or PATTERN=N such as '*_md_300K*=20' wigner*=10"
+    text = "'even' (as many of each kind of source), or PATTERN=N with the wildcards of a shell, as in wigner?=10"
     p.add_argument("--quotas", nargs="+", default=[], metavar="PATTERN=N", help=text)
     text = "so many of COUNT are drawn at random: the error of models on these is honest"
     p.add_argument("--audits", type=whole(0), default=0, metavar="N", help=text)
