@@ -51,7 +51,14 @@ setup(
         "painn_ase": ["py.typed"],
         "painn_ase.native": ["csrc/*"],  # for the pair style of LAMMPS, which is compiled where LAMMPS is
         "painn_ase.lammps": ["csrc/*"],
-        "painn_ase.bundled": ["*/model.json", "*/weights.safetensors", "*/card.md", "*/structure.xyz", "*/trained_on.txt", "*/*.toml"],
+        "painn_ase.bundled": [
+            "*/model.json",
+            "*/weights.safetensors",
+            "*/card.md",
+            "*/structure.xyz",
+            "*/trained_on.txt",
+            "*/*.toml",
+        ],
     },
     ext_modules=[
         Extension(

@@ -22,7 +22,6 @@ from time import perf_counter, process_time
 import numpy as np
 import torch
 from ase import Atoms
-from painn_ase.training.memory import memory_kept
 from training_step import SYSTEMS, fastest, floor, model_of, structure
 
 from painn_ase.bench.speed import describe_machine
@@ -35,6 +34,7 @@ from painn_ase.training.compiled import CompiledStep
 from painn_ase.training.config import Optimizer
 from painn_ase.training.data import Example, collate
 from painn_ase.training.loss import Loss
+from painn_ase.training.memory import memory_kept
 
 RATE = 1e-5  # learning rate: the weights stay ordinary numbers however often the step is made
 
