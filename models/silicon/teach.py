@@ -2,7 +2,8 @@
 
     python models/silicon/teach.py runs/mlearn TEACHER [TEACHER ...]
 
-Labels are the mean of the teachers. The bundled model drives the dynamics. Nothing is derived from frames of validation or test.
+Labels are the mean of the teachers. The bundled model drives the dynamics. Nothing is derived from frames of
+validation or test.
 """
 
 import sys
