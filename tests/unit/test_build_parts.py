@@ -1,0 +1,106 @@
+"""Parts of a build by themselves: the line a minute, weights to start from, what a spectrum is asked for."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from ase.build import molecule
+
+from painn_ase import PaiNNCalculator
+from painn_ase.build import finish
+from painn_ase.build.pulse import Pulse
+from painn_ase.build.transfer import architecture, place_start
+from painn_ase.errors import SimulationError
+from painn_ase.model_files import load_model
+
+
+class Said:
+    """A state that has run for ten minutes and keeps what it is told."""
+
+    seconds = 600.0
+
+    def __init__(self):
+        self.lines, self.kept, self.facts = [], 0, {}
+
+    def say(self, text):
+        self.lines.append(text)
+
+    def keep_time(self):
+        self.kept += 1
+
+    def put(self, **facts):
+        self.facts |= facts
+
+
+def test_a_pulse_says_what_is_done_how_long_it_takes_and_when_the_budget_ends():
+    pulse = Pulse(Said(), hours=1.0)
+    pulse.doing("training")
+    assert pulse.line() == "training; 10 min so far, the budget ends in 50 min"
+    pulse.doing("training", share=0.25)
+    pulse._since = time.monotonic() - 100.0
+    assert "training, 25 %, about 5 min more; 10 min so far" in pulse.line()
+    pulse.round_seconds, pulse.round_began, pulse.rounds_left = 600.0, time.monotonic(), 2
+    assert pulse.line().endswith("this round about 10 min more, and 2 more (30 min) if errors fall as they did")
+
+
+def test_a_pulse_beats_while_its_block_lasts():
+    state = Said()
+    pulse = Pulse(state, hours=1.0, every=0.01)
+    pulse.doing("labels")
+    with pulse.beating():
+        time.sleep(0.2)
+    count = len(state.lines)
+    assert count == state.kept >= 2
+    assert all(line.startswith("labels; ") for line in state.lines)
+    time.sleep(0.05)
+    assert len(state.lines) == count
+
+
+def labelled():
+    """Two frames of ethanol with the labels of the bundled model."""
+    frames = []
+    for k in range(2):
+        atoms = molecule("CH3CH2OH")
+        atoms.rattle(0.02, seed=k)
+        atoms.calc = PaiNNCalculator("ethanol-small")
+        atoms.info |= {"energy": atoms.get_potential_energy() + 3.0}
+        atoms.arrays["forces"] = atoms.get_forces()
+        atoms.calc = None
+        frames.append(atoms)
+    return frames
+
+
+def test_training_starts_from_the_weights_of_a_model_with_the_references_of_the_new_labels(tmp_path):
+    path, added = place_start("ethanol-small", labelled(), ("energy", "forces"), tmp_path)
+    assert added == []
+    old, new = load_model("ethanol-small"), load_model(path)
+    assert list(new.heads) == ["energy"]
+    for name, tensor in new.representation.state_dict().items():
+        assert (tensor == old.representation.state_dict()[name]).all(), name
+    assert architecture("ethanol-small", ("energy", "forces"))["representation"] == old.config["representation"]
+    assert architecture(None, ("energy", "forces"))["representation"]["kind"] == "painn"
+
+
+@pytest.mark.parametrize(("beads", "timestep", "every"), [(1, 0.5, 4), (8, 0.25, 8)])
+def test_spectra_are_those_asked_for_and_learned_and_their_failure_is_a_sentence(
+    tmp_path, monkeypatch, beads, timestep, every
+):
+    asked = SimpleNamespace(wants_infrared=True, wants_raman=True, temperature=300.0, beads=beads, seed=0)
+    setup = SimpleNamespace(request=asked, learned=("energy", "forces", "dipole"), structures=[molecule("CH3CH2OH")])
+    state = Said()
+    state.folder = tmp_path
+    rounds = SimpleNamespace(setup=setup, state=state, yardstick=[])
+    met = {}
+    monkeypatch.setattr(finish, "simulate_spectra", lambda _atoms, **given: met.update(given))
+    said = finish.run_spectra(rounds, 1, ["ethanol-small"])
+    assert said.startswith("infrared at 300 K")
+    assert met["spectra"] == ["infrared"]
+    assert (met["protocol"].timestep, met["protocol"].every, met["protocol"].beads) == (timestep, every, beads)
+
+    def fails(_atoms, **_given):
+        raise SimulationError("too hot")
+
+    monkeypatch.setattr(finish, "simulate_spectra", fails)
+    assert finish.run_spectra(rounds, 1, ["ethanol-small"]) == "no spectra: too hot"
+    setup.learned = ("energy", "forces")
+    assert finish.run_spectra(rounds, 1, ["ethanol-small"]) is None
