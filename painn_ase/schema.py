@@ -1,6 +1,7 @@
 """Tables of JSON and TOML files against annotations: which keys they have, of which types and in which ranges."""
 
 import inspect
+import sys
 import types
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, field, fields, is_dataclass
@@ -18,6 +19,20 @@ _WORDS: dict[Any, str] = {
     dict: "a table",
     types.NoneType: "nothing",
 }
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The table in a TOML file; `InputError` that says `what` the file should be where it cannot be read."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{what}: cannot read {str(path)!r} ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{what} {str(path)!r} is not TOML: {error}") from None
 
 
 def at_least(low: float, default: Any = MISSING) -> Any:

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from painn_ase.errors import InputError, choice, closest, positive, whole
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from painn_ase.errors import InputError, choice, positive, whole
+from painn_ase.schema import check_keys, read_toml
 
 PURPOSES = ("ir", "raman", "spectrum")
 _FREE = ("output", "forces", "target", "hours", "frames", "processes", "purposes")  # may change when a build goes on
@@ -108,14 +102,9 @@ def read_request(path: str | Path, **changes: Any) -> Request:
     Raises `InputError` for what is no such file, and for unknown keys.
     """
     path = Path(path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"build: cannot read {str(path)!r} ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not TOML: {error}") from None
+    table = read_toml(path, "build")
     known = [f.name for f in fields(Request) if f.name != "folder"]
-    _check_keys(path, table, known)
+    check_keys(str(path), table, optional=known)
     table = table | changes
     for name in ("structure", "output"):
         if name not in table:
@@ -124,9 +113,3 @@ def read_request(path: str | Path, **changes: Any) -> Request:
         return Request(**table, folder=path.parent)
     except TypeError as error:
         raise InputError(f"{path}: {error}") from None
-
-
-def _check_keys(path: Path, keys: Iterable[str], known: list[str]) -> None:
-    for key in keys:
-        if key not in known:
-            raise InputError(f"{path}: unknown key {key!r}{closest(key, known)}; expected some of {', '.join(known)}")

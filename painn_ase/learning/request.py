@@ -8,7 +8,7 @@ from pathlib import Path
 from ase import Atoms
 
 from painn_ase.data import read_frames
-from painn_ase.errors import InputError, whole
+from painn_ase.errors import InputError, choice, positive, whole
 from painn_ase.reference.labellers import UNITS
 
 Start = str | Path | Sequence[str | Path] | Sequence[Atoms] | None
@@ -34,14 +34,12 @@ def check(
     threshold: float | str, batch: int, budget: int, on_failure: str, tolerance: float, properties: Sequence[str]
 ) -> None:
     """Raises `InputError` for impossible requests."""
-    if threshold != "auto" and not (isinstance(threshold, int | float) and threshold > 0):
-        raise InputError(f"threshold: expected 'auto' or a positive number of eV/Å; got {threshold!r}")
+    if threshold != "auto":
+        positive("threshold ('auto' or a number)", threshold, "eV/Å")
     whole("batch", batch, 1)
     whole("budget", budget, 1)
-    if not tolerance > 0:
-        raise InputError(f"tolerance: expected a positive number of eV/Å; got {tolerance!r}")
-    if on_failure not in ("stop", "model"):
-        raise InputError(f"on_failure: expected 'stop' or 'model'; got {on_failure!r}")
+    positive("tolerance", tolerance, "eV/Å")
+    choice("on_failure", on_failure, ("stop", "model"))
     if not {"energy", "forces"} <= set(properties) <= set(UNITS) - {"polarizability"}:
         raise InputError(
             f"properties: expected energy and forces, and perhaps stress and dipole; got {', '.join(properties)}"

@@ -4,7 +4,6 @@ Paths are relative to the TOML file. Units and label keys are named by the user;
 """
 
 import math
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,12 +13,7 @@ from painn_ase.data import Label
 from painn_ase.data.labels import label_factor
 from painn_ase.errors import InputError, closest
 from painn_ase.properties import DERIVED_FROM, TRAINABLE
-from painn_ase.schema import at_least, between, from_table
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from painn_ase.schema import at_least, between, from_table, read_toml
 
 # ε under the norms |V| of PaiNN's vectors where a training names none; docs/architecture.md says why. Constructors keep
 # the 1e-8 that model files without the key were made with.
@@ -147,13 +141,7 @@ def load_config(path: str | Path) -> TrainConfig:
     types, values out of range and unknown units.
     """
     path = Path(path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"training configuration: cannot read {str(path)!r} ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"training configuration {str(path)!r} is not TOML: {error}") from None
-    return parse_config(table, path.parent)
+    return parse_config(read_toml(path, "training configuration"), path.parent)
 
 
 def parse_config(table: dict[str, Any], folder: str | Path = ".") -> TrainConfig:
