@@ -1,0 +1,47 @@
+"""Two geometries of each molecule of test_molecules.txt, for the test of models of organic molecules.
+
+    python models/organic/test_frames.py models/organic/data/test_frames.extxyz.gz
+
+The first is a snapshot of dynamics at 300, 500 or 800 K that began at the conformer of lowest energy, the second a
+quantum-harmonic one (300 K) about another conformer where there is one; both by GFN2-xTB. info["smiles"] names the
+molecule, info["source"] the kind. The order is that of the labels: the smallest molecules first. Needs the extras
+`reference` and `smiles`.
+"""
+
+import sys
+from pathlib import Path
+
+from ase import Atoms
+from ase.io import write
+
+from painn_ase.reference import Plan, gfn2_xtb, sample
+from painn_ase.smiles import from_smiles
+
+MOLECULES = Path(__file__).with_name("test_molecules.txt")
+TEMPERATURES = (300.0, 500.0, 800.0)  # K, in turns
+
+
+def molecules(path: Path = MOLECULES) -> list[str]:
+    """The SMILES of a file, one a line; lines that begin with # are comments."""
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def frames(smiles: str, index: int) -> list[Atoms]:
+    """The two geometries of a molecule; its place in the list is the seed."""
+    plan = Plan(md=1, temperatures=(TEMPERATURES[index % len(TEMPERATURES)],), quantum=1)
+    found = sample(from_smiles(smiles, 2), gfn2_xtb, plan, seed=index)
+    thermal = next(atoms for atoms in found if "_md_" in atoms.info["source"])
+    quantum = next(atoms for atoms in reversed(found) if "_wigner_" in atoms.info["source"])
+    for atoms in (thermal, quantum):
+        atoms.info["smiles"] = smiles
+    return [thermal, quantum]
+
+
+def main() -> None:
+    pairs = [frames(smiles, index) for index, smiles in enumerate(molecules())]
+    write(sys.argv[1], sorted((atoms for pair in pairs for atoms in pair), key=lambda atoms: atoms.numbers.sum()))
+
+
+if __name__ == "__main__":
+    main()
