@@ -1,6 +1,7 @@
 """Networks that turn a graph into atom features, by name."""
 
 from painn_ase.representations.base import AtomFeatures, Representation
+from painn_ase.representations.eninet import ENINet
 from painn_ase.representations.ictp import ICTP
 from painn_ase.representations.painn import PaiNN
 from painn_ase.representations.painn_variant import PaiNNVariant
@@ -13,6 +14,17 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
     "schnet": SchNet,
     "tensornet": TensorNet,
     "ictp": ICTP,
+    "eninet": ENINet,
 }
 
-__all__ = ["ICTP", "REPRESENTATIONS", "AtomFeatures", "PaiNN", "PaiNNVariant", "Representation", "SchNet", "TensorNet"]
+__all__ = [
+    "ICTP",
+    "REPRESENTATIONS",
+    "AtomFeatures",
+    "ENINet",
+    "PaiNN",
+    "PaiNNVariant",
+    "Representation",
+    "SchNet",
+    "TensorNet",
+]

@@ -29,6 +29,7 @@ ARCHITECTURES = {
         "correlation": 2,
         "coupled": True,
     },
+    "eninet": {"kind": "eninet", "channels": 8, "line_cutoff": 3.0},
 }
 """Options of networks by name, PaiNN's by default; a new one is one more line here, and every physics test applies."""
 
