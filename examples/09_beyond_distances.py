@@ -1,4 +1,4 @@
-"""What a network can see: two pairs of structures that distances, and angles too, cannot tell apart.
+"""What a network can see: pairs of structures that distances, angles, or sums of directions cannot tell apart.
 
 Untrained networks show it best: whatever the weights, SchNet gives both structures of a pair the same energy. The
 argument is in docs/networks.md; tests/physics/test_beyond_distances.py proves that the pairs are what they claim.
@@ -17,6 +17,9 @@ NETWORKS = {
     "PaiNN": {"kind": "painn"},
     "TensorNet": {"kind": "tensornet"},
     "ICTP": {"kind": "ictp", "interactions": 2},
+    "ENINet": {"kind": "eninet"},
+    "SchNet in tensor frames": {"kind": "tensor_frames", "network": "schnet"},
+    "PaiNN in tensor frames": {"kind": "tensor_frames", "network": "painn"},
 }
 
 
@@ -43,7 +46,15 @@ def chains() -> tuple[Atoms, Atoms]:
     return tuple(Atoms("HN2H", [[-along, aside, 0], *core, [along, side * aside, 0]]) for side in (1, -1))
 
 
-PAIRS = {"rectangles": (rectangles(), 5.0), "chains": (chains(), 1.85)}  # structures, cutoff in Å
+def opposed() -> tuple[Atoms, Atoms]:
+    """CH4 as a tetrahedron and as a square, bonds alone: at the carbon atom directions sum to zero in both."""
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3)
+    square = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
+    return tuple(Atoms("CH4", [[0, 0, 0], *(1.1 * bonds)]) for bonds in (corners, square))
+
+
+# structures, cutoff in Å
+PAIRS = {"rectangles": (rectangles(), 5.0), "chains": (chains(), 1.85), "opposed bonds": (opposed(), 1.3)}
 
 
 def energies(options: dict, structures: tuple[Atoms, Atoms], cutoff: float, seed: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from painn_ase.representations.ictp import ICTP
 from painn_ase.representations.painn import PaiNN
 from painn_ase.representations.painn_variant import PaiNNVariant
 from painn_ase.representations.schnet import SchNet
+from painn_ase.representations.tensor_frames import TensorFrames
 from painn_ase.representations.tensornet import TensorNet
 
 REPRESENTATIONS: dict[str, type[Representation]] = {
@@ -15,6 +16,7 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
     "tensornet": TensorNet,
     "ictp": ICTP,
     "eninet": ENINet,
+    "tensor_frames": TensorFrames,
 }
 
 __all__ = [
@@ -26,5 +28,6 @@ __all__ = [
     "PaiNNVariant",
     "Representation",
     "SchNet",
+    "TensorFrames",
     "TensorNet",
 ]

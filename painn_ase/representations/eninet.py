@@ -18,7 +18,6 @@ from painn_ase.nn.radial import build_cutoff
 from painn_ase.representations.base import AtomFeatures, check_sizes
 from painn_ase.representations.painn import PaiNN, Update, weight_and_bias
 
-
 _SCALE = 0.1  # of what atoms take from their pairs, at the start of training
 
 
@@ -127,7 +126,7 @@ class ENINet(PaiNN):
         near = self.cutoff if line_cutoff is None else line_cutoff
         if not 0 < near <= self.cutoff:
             raise InputError(
-                f"ENINet line_cutoff: expected a length up to the cutoff, 0 < line_cutoff <= {self.cutoff} Å; got {near}"
+                f"ENINet line_cutoff: expected a length in Å, at most the cutoff, {self.cutoff}; got {near}"
             )
         self.config |= {"many_body": many_body, "channels": channels, "angles": angles, "line_cutoff": line_cutoff}
         self.line_cutoff, self.channels, self.angles = near, channels, angles

@@ -25,9 +25,12 @@ class Interaction(nn.Module):
         self.outputs = mlp((features, features, features), act)
 
     def forward(self, s: Tensor, filters: Tensor, graph: AtomicGraph) -> Tensor:
+        return s + self.outputs(self.convolution(s, filters, graph))
+
+    def convolution(self, s: Tensor, filters: Tensor, graph: AtomicGraph) -> Tensor:
+        """x_i, (atoms, F)."""
         messages = filters * self.inputs(s).index_select(0, graph.neighbors)  # (pairs, F)
-        sums = s.new_zeros(s.shape).index_add(0, graph.centers, messages)  # (atoms, F)
-        return s + self.outputs(sums)
+        return s.new_zeros(s.shape).index_add(0, graph.centers, messages)
 
 
 class SchNet(Representation):

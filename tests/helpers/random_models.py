@@ -30,6 +30,13 @@ ARCHITECTURES = {
         "coupled": True,
     },
     "eninet": {"kind": "eninet", "channels": 8, "line_cutoff": 3.0},
+    "schnet-in-frames": {
+        "kind": "tensor_frames",
+        "vector_channels": 2,
+        "tensor_channels": 1,
+        "radial": {"kind": "gaussian", "count": 12},
+    },
+    "painn-in-frames": {"kind": "tensor_frames", "network": "painn", "vector_channels": 2, "tensor_channels": 1},
 }
 """Options of networks by name, PaiNN's by default; a new one is one more line here, and every physics test applies."""
 
@@ -39,6 +46,7 @@ OTHER_HEADS = {
     "schnet": {"energy": {}, "dipole": {"atomic_dipoles": False}},
     "tensornet": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
     "ictp": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
+    "schnet-in-frames": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
 }
 """Of the networks that cannot have all of `HEADS`, or can have others."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 
 # the example makes the claim; here it is proved
 _path = Path(__file__).parents[2] / "examples" / "09_beyond_distances.py"
@@ -17,11 +18,21 @@ _spec.loader.exec_module(example)
 SEEDS = range(5)
 CUTOFF = example.PAIRS["chains"][1]
 BLIND = {  # which pairs a network cannot tell apart
-    "SchNet": {"rectangles", "chains"},
-    "PaiNN without vectors": {"rectangles", "chains"},
-    "PaiNN, vectors stay local": {"chains"},
+    "SchNet": {"rectangles", "chains", "opposed bonds"},
+    "PaiNN without vectors": {"rectangles", "chains", "opposed bonds"},
+    "PaiNN, vectors stay local": {"chains", "opposed bonds"},
+    "PaiNN": {"opposed bonds"},
+    "PaiNN with a cross product": {"opposed bonds"},
+    "ENINet without many-body vectors": {"opposed bonds"},
+    "SchNet in tensor frames": {"opposed bonds"},
+    "SchNet in tensor frames, scalar messages": {"chains", "opposed bonds"},
+    "PaiNN in tensor frames": {"opposed bonds"},
 }
-NETWORKS = dict(example.NETWORKS) | {"PaiNN with a cross product": {"kind": "painn_variant", "cross_product": True}}
+NETWORKS = dict(example.NETWORKS) | {
+    "PaiNN with a cross product": {"kind": "painn_variant", "cross_product": True},
+    "ENINet without many-body vectors": {"kind": "eninet", "many_body": False},
+    "SchNet in tensor frames, scalar messages": {"kind": "tensor_frames", "vector_channels": 0, "tensor_channels": 0},
+}
 
 
 def neighborhoods(atoms, cutoff):
@@ -101,6 +112,16 @@ def test_chains_are_not_the_same_structure():
     assert full_distances(one) != full_distances(other)
 
 
+def test_opposed_bonds_agree_in_distances_and_in_sums_of_directions_but_not_in_angles():
+    one, other = example.opposed()
+    assert distance_classes(one, 1.3) == distance_classes(other, 1.3)
+    assert angle_classes(one, 1.3) != angle_classes(other, 1.3)
+    for atoms in (one, other):
+        (bonds, *others) = neighborhoods(atoms, 1.3)
+        np.testing.assert_allclose(sum(v for _, v in bonds), 0, atol=1e-15)
+        assert all([j for j, _ in around] == [0] for around in others)
+
+
 @pytest.mark.parametrize("pair", example.PAIRS)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_networks_tell_apart_what_they_should_for_every_initialisation(network, pair):
@@ -117,3 +138,25 @@ def test_more_rounds_of_distances_do_not_help(interactions):
     for pair in example.PAIRS.values():
         one, other = example.energies({"kind": "schnet", "interactions": interactions}, *pair, seed=0)
         assert abs(one - other) < 1e-12 * max(1.0, abs(one))
+
+
+def two_rings():
+    """The carbon atoms of decalin and of bicyclopentyl, flat, with all bonds of 1.54 Å."""
+    k, radius = np.arange(-2, 3), 0.5 / np.sin(np.pi / 5)
+    halves = (np.sqrt(3) / 2 + np.exp(1j * np.pi * (1 + 2 * k) / 6), 0.5 + radius - radius * np.exp(2j * np.pi * k / 5))
+    for half in halves:
+        z = 1.54 * np.concatenate([half, -half])
+        yield Atoms("C10", np.stack([z.real, z.imag, 0 * z.real], 1))
+
+
+def test_two_six_rings_and_two_five_rings_are_one_graph_to_messages_but_not_in_space():
+    """The textbook failure of colour refinement (1-WL); a cutoff just above the bonds leaves their graph alone."""
+    one, other = two_rings()
+    assert distance_classes(one, 1.7) == distance_classes(other, 1.7)
+    assert sorted(map(len, neighborhoods(one, 1.7))) == [2] * 8 + [3] * 2
+    for network in ("SchNet", "PaiNN without vectors"):
+        blind, seeing = (example.energies(NETWORKS[network], (one, other), cutoff, 0) for cutoff in (1.7, 3.0))
+        assert abs(np.diff(blind)) < 1e-12 * max(1.0, abs(blind[0]))
+        assert abs(np.diff(seeing)) > 1e-7
+    for network in ("PaiNN", "SchNet in tensor frames", "SchNet in tensor frames, scalar messages"):  # angles suffice
+        assert abs(np.diff(example.energies(NETWORKS[network], (one, other), 1.7, 0))) > 1e-7

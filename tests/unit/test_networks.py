@@ -48,6 +48,12 @@ def features_of(model, atoms):
         (["energy"], {"kind": "painn_variant", "vectors": "locla"}, "did you mean 'local'"),
         (["energy"], {"kind": "painn_variant", "vectors": "none", "cross_product": True}, "leaves none for"),
         ({"tensor_polarizability": {"channels": 0}}, {"kind": "tensornet"}, "channels >= 1"),
+        (["energy"], {"kind": "eninet", "line_cutoff": 6.0}, "ENINet line_cutoff: expected a length in Å, at most the"),
+        (["energy"], {"kind": "eninet", "channels": 0}, "ENINet channels: expected a whole number from 1 to 4096"),
+        (["energy"], {"kind": "tensor_frames", "network": "pain"}, "did you mean 'painn'"),
+        (["energy"], {"kind": "tensor_frames", "features": 20, "tensor_channels": 2}, "<= features, 20; got 2 and 2"),
+        (["energy"], {"kind": "tensor_frames", "epsilon": 0.0}, "TensorFrames epsilon: expected a positive number"),
+        (["dipole"], {"kind": "tensor_frames", "output_rank": 0}, "TensorFrames provides rank 0 at most"),
     ],
 )
 def test_mistakes_are_named(heads, representation, message):
@@ -71,7 +77,7 @@ def test_ablations_leave_out_the_weights_of_what_they_leave_out():
     assert size(vectors="none") == full - 2 * part - 3 * 128 * (2 * 128 + 128) - 2 * update
 
 
-@pytest.mark.parametrize("architecture", ["cross-product-and-tensors", "tensornet"])
+@pytest.mark.parametrize("architecture", ["cross-product-and-tensors", "tensornet", "schnet-in-frames"])
 def test_tensors_are_symmetric_and_traceless(architecture):
     model = random_model(architecture)
     for build in NASTY.values():
@@ -100,14 +106,16 @@ def test_distances_alone_give_neither_vectors_nor_tensors():
     assert features.tensors is None
 
 
-@pytest.mark.parametrize("architecture", ["cross-product-and-tensors", "schnet", "tensornet"])
+@pytest.mark.parametrize(
+    "architecture", ["cross-product-and-tensors", "schnet", "tensornet", "eninet", "painn-in-frames"]
+)
 def test_gradients_stay_finite_where_vectors_vanish(architecture):
     model = random_model(architecture)
     for name in ("single_atom", "crystal_atom", "hydrogen"):
         graph = graph_of(NASTY[name]())
         results = evaluate(model, graph, ["energy", "forces"], create_graph=True)
         loss = results["energy"].sum() + results["forces"].square().sum()
-        if "polarizability" in model.properties:
+        if "polarizability" in model.properties - model.molecular:
             loss = loss + evaluate(model, graph, ["polarizability"])["polarizability"].sum()
         gradients = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
         assert all(torch.isfinite(g).all() for g in gradients if g is not None)
@@ -140,6 +148,7 @@ def test_energy_of_a_molecule_equals_that_of_its_mirror_image_with_a_cross_produ
     [
         ({"kind": "schnet"}, "the kernel knows PaiNN; this model is a SchNet"),
         ({"kind": "tensornet"}, "the kernel knows PaiNN; this model is a TensorNet"),
+        ({"kind": "eninet", "many_body": False}, "the kernel knows PaiNN; this model is a ENINet"),
         ({"kind": "painn_variant", "vectors": "local"}, "the kernel knows PaiNN; this model is a PaiNNVariant"),
         ({"kind": "painn", "activation": "tanh"}, "activation = 'tanh'"),
     ],
@@ -157,6 +166,8 @@ def test_networks_the_kernel_does_not_know_run_on_torch_and_one_line_says_so(opt
 TRAINABLE = {
     "schnet": ({"kind": "schnet"}, {}),
     "tensornet": ({"kind": "tensornet", "interactions": 1}, {"polarizability": "tensor_polarizability"}),
+    "eninet": ({"kind": "eninet", "channels": 4}, {}),
+    "frames": ({"kind": "tensor_frames", "tensor_channels": 0}, {"polarizability": "tensor_polarizability"}),
     "painn": ({"kind": "painn_variant", "tensor_features": True}, {"polarizability": "tensor_polarizability"}),
 }
 
