@@ -1,8 +1,10 @@
-// A few threads that wait shortly in a loop and then sleep: spinning for long would starve a busy machine.
+// A few threads that wait in a loop for a short time and then sleep: a thread that sleeps is woken too late for small jobs,
+// and one that keeps a core for long starves a busy machine.
 #pragma once
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -20,12 +22,26 @@ inline void relax() {
 }
 
 template <class Condition>
-void wait_shortly(Condition done) {  // a few microseconds awake, then give the core away between looks
+bool spin(Condition done) {  // for some microseconds; whether it is done
     for (int k = 0; k < 2000; k++) {
-        if (done()) return;
+        if (done()) return true;
         relax();
     }
+    return false;
+}
+
+template <class Condition>
+void wait_shortly(Condition done) {  // a few microseconds awake, then give the core away between looks
+    if (spin(done)) return;
     while (!done()) std::this_thread::yield();
+}
+
+// The same for about `time` at the most.
+template <class Condition>
+void wait_shortly(Condition done, std::chrono::microseconds time) {
+    if (spin(done)) return;
+    const auto end = std::chrono::steady_clock::now() + time;
+    while (!done() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
 }
 
 class Barrier {
@@ -100,7 +116,8 @@ class Pool {
 
     static void work(State& state, int rank, unsigned seen) {
         for (;;) {
-            for (int k = 0; k < 2000 && state.turn.load(std::memory_order_acquire) == seen; k++) relax();
+            // longer than Python takes from one small call to the next
+            wait_shortly([&] { return state.turn.load(std::memory_order_acquire) != seen; }, std::chrono::microseconds(200));
             {
                 std::unique_lock<std::mutex> lock(state.mutex);
                 state.wake.wait(lock, [&] { return state.turn.load(std::memory_order_relaxed) != seen; });
