@@ -32,7 +32,8 @@ from accuracy_page import KINDS, RESULTS, render, stored_at
 from accuracy_tasks import TASKS, Task
 
 from painn_ase import __version__
-from painn_ase.training import TrainConfig, train
+from painn_ase.files import write_atomically
+from painn_ase.training import TrainConfig, evaluate_model, read_frames, train
 from painn_ase.training.config import (
     EPSILON,
     Architecture,
@@ -51,6 +52,7 @@ from prepare import ordered  # noqa: E402
 
 DATA = Path(os.environ.get("PAINN_ASE_DATA", ROOT.parent / "shared" / "data"))
 RUNS, LOSSES = ROOT / "runs" / "accuracy", ("squared", "absolute")
+SIZES = {"painn": (64, 3), "ictp": (32, 2)}  # features and interactions, unless given
 MARKS = (50, 30, 20, 15, 10, 7.5)  # meV/Å: when the force error of the validation frames passed them is reported
 
 
@@ -60,8 +62,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("tasks", nargs="+", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
     parser.add_argument("--minutes", type=float, default=20.0, help="budget of this call per task (%(default)s)")
     parser.add_argument("--kind", choices=KINDS, default="painn", help="network (%(default)s)")
-    parser.add_argument("--features", type=int, default=64, help="of PaiNN (%(default)s)")
-    parser.add_argument("--interactions", type=int, default=3, help="of PaiNN (%(default)s)")
+    parser.add_argument("--features", type=int, help="64 of PaiNN, 32 of ICTP unless given")
+    parser.add_argument("--interactions", type=int, help="3 of PaiNN, 2 of ICTP unless given")
+    parser.add_argument("--batch", type=int, help="structures in a step, instead of the task's")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="at its largest (%(default)s)")
     parser.add_argument("--loss", choices=LOSSES, default="absolute", help="lengths of errors or squares (%(default)s)")
     parser.add_argument("--epochs", type=int, help="instead of as many as fit into the budget")
@@ -88,7 +91,8 @@ def main(options: argparse.Namespace) -> None:
 def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Trains one task within the budget and returns its errors on the test frames, with all that led to them."""
     task = TASKS[name]
-    sizes = f"F{options.features}_T{options.interactions}" if options.kind == "painn" else "defaults"
+    network = _network(options, "forces" in task.labels)
+    sizes = f"F{network['features']}_T{network['interactions']}"
     output = RUNS / f"{name}_{options.kind}_{sizes}_{options.loss}_lr{options.learning_rate:g}_s{options.seed}"
     if options.overwrite and not options.resume and output.is_dir():
         shutil.rmtree(output)
@@ -103,19 +107,21 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     else:
         kept = {"epochs": options.epochs or _epochs(config, budget, clock), "minutes": 0.0}
         output.mkdir(parents=True, exist_ok=True)
-        plan.write_text(json.dumps(kept))
-    epochs = kept["epochs"]
+    epochs, earlier = kept["epochs"], kept["minutes"]
     config = replace(config, run=replace(config.run, epochs=epochs))
-    resume = (output / CHECKPOINT).is_file()
 
-    def stop(_row: dict[str, float]) -> None:
-        if clock() - begin > budget:
+    def note(row: dict[str, float]) -> None:
+        kept["minutes"] = earlier + (clock() - begin) / 60
+        write_atomically(plan, json.dumps(kept))  # in every epoch: minutes of a killed run count, too
+        if row and clock() - begin > budget:
             signal.raise_signal(signal.SIGINT)  # the trainer finishes its epoch and saves
 
-    trained = train(config, resume=resume, on_epoch=stop)
-    minutes = kept["minutes"] + (clock() - begin) / 60
-    plan.write_text(json.dumps({"epochs": epochs, "minutes": minutes}))
-    test = trained.evaluations["test"].to_dict()
+    note({})
+    trained = train(config, resume=(output / CHECKPOINT).is_file(), on_epoch=note)
+    minutes = kept["minutes"]
+    test = trained.evaluations.get("test")  # None of an interrupted run
+    if test is None:
+        test = evaluate_model(trained.model, read_frames(config.data.test), task.labels)
     return {
         "task": name,
         "state": f"{trained.epochs} of {epochs} epochs, {minutes:.1f} min"
@@ -125,8 +131,8 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "planned_epochs": epochs,
         "minutes": round(minutes, 2),
         "exchanged": task.exchanged,
-        "test_structures": test["structures"],
-        "errors": test["properties"],
+        "test_structures": test.structures,
+        "errors": test.to_dict()["properties"],
         "training": config.to_dict(),
         "parameters": sum(p.numel() for p in trained.model.parameters()),
         "curve": _curve(output / "log.csv"),
@@ -143,8 +149,8 @@ def _config(name: str, task: Task, output: Path, options: argparse.Namespace) ->
         heads = {"energy": {}, **heads}
     return TrainConfig(
         data=Data(train_files, task.labels, validation, test, Split("seed", None, 0, task.validation or 0.1)),
-        run=Run(output, batch_size=task.batch, seed=options.seed, device=options.device, threads=1),
-        model=Architecture(_network(options, set(heads) <= {"energy"}), heads),
+        run=Run(output, batch_size=options.batch or task.batch, seed=options.seed, device=options.device, threads=1),
+        model=Architecture(_network(options, "forces" in task.labels), heads),
         loss=replace(task.loss, kind=options.loss),
         optimizer=Optimizer(learning_rate=options.learning_rate, ema=0.999),
         schedule=Schedule("cosine", warmup=200, minimum=1e-3),
@@ -153,17 +159,12 @@ def _config(name: str, task: Task, output: Path, options: argparse.Namespace) ->
 
 
 def _network(options: argparse.Namespace, scalars_only: bool) -> dict[str, Any]:
-    """PaiNN of the size asked for, or ICTP with its defaults (less work where only scalars are read)."""
+    """PaiNN or ICTP of the size asked for (of ICTP with less work where only scalars are read)."""
+    features, interactions = SIZES[options.kind]
+    sizes = {"features": options.features or features, "interactions": options.interactions or interactions}
     if options.kind == "ictp":
-        return {"kind": "ictp", **({"output_rank": 0} if scalars_only else {})}
-    return {
-        "kind": "painn",
-        "features": options.features,
-        "interactions": options.interactions,
-        "cutoff": 5.0,
-        "radial": radial_functions(5.0),
-        "epsilon": EPSILON,
-    }
+        return {"kind": "ictp", **sizes, **({"output_rank": 0} if scalars_only else {})}
+    return {"kind": "painn", **sizes, "cutoff": 5.0, "radial": radial_functions(5.0), "epsilon": EPSILON}
 
 
 def _files(name: str, task: Task) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...]]:

@@ -86,7 +86,7 @@ def _number(errors: dict[str, Any], name: str, kind: str) -> str:
 def _name(r: dict[str, Any]) -> str:
     """The network of a result, in a word or two."""
     network = r["training"]["model"]["representation"]
-    sizes = f" (F = {network['features']}, T = {network['interactions']})" if network["kind"] == "painn" else ""
+    sizes = f" (F = {network['features']}, T = {network['interactions']})" if "features" in network else ""
     return {"painn": "PaiNN", "ictp": "ICTP"}[network["kind"]] + sizes
 
 
@@ -97,12 +97,12 @@ def _section(results: list[dict[str, Any]]) -> str:
     task = TASKS[results[0]["task"]]
     lines = [f"## {task.title}", "", f"{task.level}. {task.split}.", ""]
     for r in results:
-        seed, rate = r["training"]["run"]["seed"], r["training"]["optimizer"]["learning_rate"]
+        run, rate = r["training"]["run"], r["training"]["optimizer"]["learning_rate"]
         loss = r["training"]["loss"].get("kind", "squared")
         passed = ", ".join(f"{mark} after {minutes:.3g}" for mark, minutes in r.get("passed", {}).items())
         lines.append(
-            f"- {_name(r)}: seed {seed}, batches of {task.batch}, learning rate {rate:g}, {loss} loss, {r['state']}, "
-            f"{r['parameters']:,} parameters; {r['machine']}, {r['versions']}, commit {r['commit']}"
+            f"- {_name(r)}: seed {run['seed']}, batches of {run['batch_size']}, learning rate {rate:g}, {loss} loss, "
+            f"{r['state']}, {r['parameters']:,} parameters; {r['machine']}, {r['versions']}, commit {r['commit']}"
             + ("; yz and xz of stresses put right in all but elastic frames" if r.get("exchanged") else "")
             + (f"; force MAE of the validation frames, meV/Å, by minutes: {passed}" if passed else "")
         )
