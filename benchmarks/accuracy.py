@@ -143,7 +143,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _config(name: str, task: Task, output: Path, options: argparse.Namespace) -> TrainConfig:
-    train_files, validation, test = _files(name, task)
+    train_files, validation, test = files(name, task)
     heads: dict[str, Any] = {p: {"epsilon": EPSILON} for p in ("dipole", "polarizability") if p in task.labels}
     if "forces" in task.labels:
         heads = {"energy": {}, **heads}
@@ -167,7 +167,7 @@ def _network(options: argparse.Namespace, scalars_only: bool) -> dict[str, Any]:
     return {"kind": "painn", **sizes, "cutoff": 5.0, "radial": radial_functions(5.0), "epsilon": EPSILON}
 
 
-def _files(name: str, task: Task) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...]]:
+def files(name: str, task: Task) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...]]:
     """Training, validation and test files; a file without test set is divided into three in the runs' folder, and
     labels that must be put right are, there."""
     source = DATA / task.train

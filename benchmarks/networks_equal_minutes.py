@@ -1,0 +1,218 @@
+"""Every network of the package on the same data for the same CPU time: errors, sizes and speeds in one table per task.
+
+    python benchmarks/networks_equal_minutes.py --minutes 10 [--tasks acac_300K] [--networks PaiNN ENINet] [--seeds 0 1]
+    python benchmarks/networks_equal_minutes.py --minutes 10 --table
+
+Tasks are those of accuracy_tasks.py, data in PAINN_ASE_DATA (../shared/data). Each training has `minutes` of CPU time
+on one thread, and the learning rate, of those of ablation.py, that serves the network best in trials of an eighth of
+that (or --rate, or --epochs for all in place of the time). A network is left out of what no head can make of its
+features (SchNet and polarizabilities). Runs that were stopped are continued, finished ones are kept, in
+runs/networks/; results go to benchmarks/results/.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ablation import epochs_within, learning_rate, machine, milliseconds, train_as_planned
+from accuracy import files
+from accuracy_tasks import TASKS
+
+from painn_ase import Model, PaiNNCalculator
+from painn_ase.backends import NativeBackend
+from painn_ase.errors import InputError
+from painn_ase.representations import REPRESENTATIONS
+from painn_ase.training import Label, TrainConfig, Trained, parse_config, read_frames
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS, RESULTS = ROOT / "runs" / "networks", ROOT / "benchmarks" / "results"
+CHOSEN = ("acac_300K", "ethanol_methanol", "water_monomer", "mlearn_Si")
+
+# one more network is one more line; kinds that this version does not have are left out, with a word
+NETWORKS: dict[str, dict[str, Any]] = {
+    "PaiNN": {"kind": "painn", "features": 64},
+    "PaiNN, rank 2": {"kind": "painn_variant", "features": 64, "tensor_features": True, "epsilon": 0.05},
+    "SchNet": {"kind": "schnet", "features": 128},
+    "TensorNet": {"kind": "tensornet", "features": 64},
+    "ICTP": {"kind": "ictp"},
+    "ENINet": {"kind": "eninet", "features": 58, "radial": {"kind": "bessel", "count": 8}, "line_cutoff": 3.5},
+    "ENINet without many-body vectors": {
+        "kind": "eninet",
+        "features": 64,
+        "radial": {"kind": "bessel", "count": 8},
+        "many_body": False,
+    },
+    "SchNet in tensor frames": {"kind": "tensor_frames", "network": "schnet", "features": 96},
+    "SchNet in frames, scalar messages": {
+        "kind": "tensor_frames",
+        "network": "schnet",
+        "features": 96,
+        "vector_channels": 0,
+        "tensor_channels": 0,
+    },
+    "PaiNN in tensor frames": {
+        "kind": "tensor_frames",
+        "network": "painn",
+        "features": 64,
+        "radial": {"kind": "bessel", "count": 8},
+    },
+}
+SCALARS_ALONE = ("ictp", "tensor_frames")  # kinds with an output_rank, which energies do not need
+HEADS = {  # for a property: what can provide it, the first that the network's features allow
+    "energy": ({"energy": {}},),
+    "dipole": ({"dipole": {}}, {"dipole": {"atomic_dipoles": False}}),
+    "polarizability": ({"tensor_polarizability": {}}, {"polarizability": {}}),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10.0, help="CPU time of each training (%(default)s)")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=CHOSEN, metavar="TASK", help=", ".join(TASKS))
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--rate", type=float, help="learning rate of all, in place of the best of each")
+    parser.add_argument("--epochs", type=int, help="so many for all, in place of as many as fit into the minutes")
+    parser.add_argument("--table", action="store_true", help="only print what is there")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for task in options.tasks:
+        budget = f"{options.epochs}epochs" if options.epochs else f"{options.minutes:g}min"
+        stored = RESULTS / f"networks_{task}_{budget}.json"
+        rows: dict[str, Any] = json.loads(stored.read_text())["rows"] if stored.is_file() else {}
+        for name in () if options.table else options.networks:
+            if NETWORKS[name]["kind"] not in REPRESENTATIONS:
+                print(f"{name}: this version has no {NETWORKS[name]['kind']!r}; left out")
+                continue
+            for seed in options.seeds:
+                rows[f"{name} / seed {seed}"] = run(name, task, seed, budget, options)
+                stored.write_text(json.dumps({"task": task, "budget": budget, "rows": rows}, indent=1) + "\n")
+        print(f"\n{TASKS[task].title}, {budget} each\n\n{table(rows)}\n", flush=True)
+
+
+def run(name: str, task: str, seed: int, budget: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The result of one training, from its file if it is there; started or continued otherwise."""
+    folder = RUNS / f"{task}_{budget}_seed{seed}" / name.replace(",", "").replace(" ", "_")
+    result_file, plan_file = folder / "result.json", folder / "plan.json"
+    if result_file.is_file():
+        return json.loads(result_file.read_text())
+    folder.mkdir(parents=True, exist_ok=True)
+    config = configure(folder / "run", NETWORKS[name], task, seed)
+    if plan_file.is_file():
+        plan = json.loads(plan_file.read_text())
+    else:
+        plan = {"learning_rate": options.rate} if options.rate else learning_rate(config, 60 * options.minutes / 8)
+        plan |= {"cpu_seconds": 0.0}
+    config = replace(config, optimizer=replace(config.optimizer, learning_rate=plan["learning_rate"]))
+    if "epochs" not in plan:
+        plan["epochs"] = options.epochs or epochs_within(config, 60 * options.minutes)
+    trained = train_as_planned(config, plan, plan_file)
+    result = summary(trained, config) | {"network": name, "seed": seed, "cpu_minutes": plan["cpu_seconds"] / 60}
+    result |= {"learning_rate": plan["learning_rate"], "load": os.getloadavg()[1]} | machine()
+    result_file.write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def configure(output: Path, representation: dict[str, Any], task: str, seed: int) -> TrainConfig:
+    """The same training for every network; only the representation, and heads that its features ask for, differ."""
+    about = TASKS[task]
+    train, validation, test = (list(map(str, paths)) for paths in files(task, about))
+    labels = about.labels
+    heads = heads_for(labels, representation)
+    if set(heads) == {"energy"} and representation["kind"] in SCALARS_ALONE:
+        representation = {**representation, "output_rank": 0}
+    split = {"by": "seed", "validation": about.validation or 0.1}
+    known = {name for name in labels if name in heads or name in {"forces", "stress"} or f"tensor_{name}" in heads}
+    table = {
+        "data": {
+            "train": train,
+            "test": test,
+            "labels": {name: vars(label) for name, label in labels.items() if name in known},
+            **({"validation": validation} if validation else {"split": split}),
+        },
+        "model": {"representation": {"cutoff": 5.0, **representation}, "heads": heads},
+        "loss": {name: weight for name, weight in vars(about.loss).items() if name in known},
+        "optimizer": {"learning_rate": 1e-3, "ema": 0.999},
+        "schedule": {"kind": "cosine", "warmup": 200, "minimum": 1e-3},
+        "run": {"output": str(output), "batch_size": about.batch, "seed": seed, "threads": 1},
+    }
+    return parse_config(table)
+
+
+def heads_for(labels: Iterable[str], representation: dict[str, Any]) -> dict[str, Any]:
+    """Heads for the labelled properties, as far as the network's features allow."""
+    found: dict[str, Any] = {}
+    for name in {"energy" if label in {"forces", "stress"} else label: None for label in labels}:
+        for head in HEADS[name]:
+            try:
+                Model.from_config({"representation": representation, "heads": head, "elements": [1]})
+            except InputError:
+                continue
+            found |= head
+            break
+    return found
+
+
+def summary(trained: Trained, config: TrainConfig) -> dict[str, Any]:
+    """Errors on the test frames, size, epochs, and CPU time of a call on the first of these frames."""
+    labels: dict[str, Label] = config.data.labels
+    atoms = read_frames(list(config.data.test))[0]
+    atoms.calc = None
+    asked = "forces" if "forces" in labels else next(iter(labels))
+    result: dict[str, Any] = {
+        "errors": trained.evaluations["test"].to_dict()["properties"],
+        "test_structures": trained.evaluations["test"].structures,
+        "parameters": sum(p.numel() for p in trained.model.parameters()),
+        "epochs": trained.epochs,
+        "representation": trained.model.config["representation"],
+    }
+    native = asked == "forces" and not NativeBackend.obstacle(trained.model)
+    for backend in ("torch", "native") if native else ("torch",):
+        calculator = PaiNNCalculator(trained.model, backend=backend, threads=1)
+
+        def call(calculator: PaiNNCalculator = calculator) -> None:
+            atoms.positions[0, 0] += 1e-4
+            calculator.get_property(asked, atoms)
+
+        result[f"ms_{backend}"] = milliseconds(call)
+    return result
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """Markdown, one line per network: MAE and RMSE of every property (means over seeds), and what they cost."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for row in rows.values():
+        by_name.setdefault(row["network"], []).append(row)
+    units = {name: error["unit"] for row in rows.values() for name, error in row["errors"].items()}
+    head = ["network", *(f"{name} MAE / RMSE ({unit})" for name, unit in units.items()), "parameters",
+            "ms per call (torch / native)", "epochs", "learning rate", "CPU min", "seeds"]  # fmt: skip
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for name, several in by_name.items():
+
+        def mean(read: Any, several: list[dict[str, Any]] = several) -> float:
+            return float(np.mean([read(row) for row in several]))
+
+        first = several[0]
+        errors = [
+            f"{mean(lambda r, p=p: r['errors'][p]['mae']):.3g} / {mean(lambda r, p=p: r['errors'][p]['rmse']):.3g}"
+            if p in first["errors"]
+            else "-"
+            for p in units
+        ]
+        native = f"{mean(lambda r: r['ms_native']):.2f}" if "ms_native" in first else "-"
+        speed = f"{mean(lambda r: r['ms_torch']):.2f} / {native}"
+        epochs, minutes = mean(lambda r: r["epochs"]), mean(lambda r: r["cpu_minutes"])
+        cells = [name, *errors, f"{first['parameters']:,}", speed, f"{epochs:.0f}",
+                 f"{first['learning_rate']:g}", f"{minutes:.1f}", str(len(several))]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
