@@ -54,7 +54,8 @@ def build_plugin(
         target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         compiler = _mpicxx(mpicxx)
-        units = ("pair_painn", "pair_painn_plugin", "model_file")  # first: what does not fit this LAMMPS fails here
+        # first: what does not fit this LAMMPS fails here
+        units = ("pair_painn", "pair_painn_plugin", "painn_borders", "model_file")
         objects = _compile(compiler, Path(folder), [(HERE / f"{unit}.cpp", (*macros, *flags)) for unit in units])
         objects += _kernel_objects(compiler, Path(folder), [*flags, *_abi(version, headers)])
         library = Path(folder) / "painnplugin.so"
@@ -66,9 +67,9 @@ def build_plugin(
 
 
 def build_static(folder: str | Path, compiler: str | None = None, flags: Sequence[str] = ()) -> Path:
-    """`folder` with libpainn.a, pair_painn.h and pair_painn.cpp, for a LAMMPS without the package PLUGIN.
+    """`folder` with libpainn.a, pair_painn.cpp, painn_borders.cpp and headers, for a LAMMPS without the package PLUGIN.
 
-    The two files and the headers beside them go into LAMMPS' src/, whose build finds the style by its macro; the
+    The sources and the headers beside them go into LAMMPS' src/, whose build finds the style by its macro; the
     program is linked with libpainn.a. `compiler` is the C++ compiler, by default $CXX or c++.
     """
     folder = Path(folder)
@@ -80,8 +81,8 @@ def build_static(folder: str | Path, compiler: str | None = None, flags: Sequenc
         library = folder / "libpainn.a"
         library.unlink(missing_ok=True)
         _run(["ar", "rcs", str(library), *map(str, objects)])
-        for source in (HERE / "pair_painn.h", HERE / "pair_painn.cpp", HERE / "model_file.hpp"):
-            shutil.copy(source, folder)
+        for source in ("pair_painn.h", "pair_painn.cpp", "painn_borders.h", "painn_borders.cpp", "model_file.hpp"):
+            shutil.copy(HERE / source, folder)
         for header in ("painn.h", "painn_domain.h"):
             shutil.copy(KERNEL / header, folder)
     return folder

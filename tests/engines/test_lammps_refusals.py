@@ -87,7 +87,7 @@ run 0
 
 FOREIGN = {
     "another version of LAMMPS": {"version": 20250101, "flags": []},
-    "another MPI": {"flags": ["-DOMPI_MAJOR_VERSION=5"]},  # as in the mpi.h of Open MPI
+    "another MPI": {"flags": ["-DOMPI_MAJOR_VERSION=5", "-DOPEN_MPI=1"]},  # as in the mpi.h of Open MPI
     "atom IDs of another size": {"sizes": "BIGBIG", "flags": []},
 }
 

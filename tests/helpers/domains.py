@@ -34,7 +34,7 @@ class Slab:
         if seen:
             self.offsets[len(owned) :] = np.array([ghost[1:] for ghost in seen]) @ atoms.cell.array
         self.owned, self.place = len(owned), place
-        here = [place.get(ghost[0], -1) if images else -1 for ghost in seen]
+        here = _images(seen, place) if images else [-1] * len(seen)
         self.images = np.array([*here, 0], dtype=np.int32)
         self.library = c.library()
         elements = np.unique(atoms.numbers).astype(np.int32)
@@ -80,12 +80,24 @@ class Slab:
             self.library.painn_domain_free(self.handle)
 
 
+def _images(seen: dict[tuple, int], place: dict[int, int]) -> list[int]:
+    """The row that each ghost is an image of, its atom's or that of its atom's first ghost, which itself has -1."""
+    first: dict[int, int] = {}
+    rows = []
+    for (atom, *_), row in seen.items():
+        known = place.get(atom, first.get(atom, -1))
+        rows.append(known)
+        if known < 0:
+            first[atom] = row
+    return rows
+
+
 def evaluate_in_slabs(
     model: Model, atoms: Atoms, slabs: int, threads: int = 1, instruction_set: str = "", images: bool = True
 ) -> dict[str, np.ndarray]:
     """Energies, forces, virial (3, 3) and virials (atoms, 3, 3) of `atoms` by that many domains along x.
 
-    With `images` a domain is told which ghosts are images of its own atoms.
+    With `images` a domain is told which ghosts are images of its own atoms, or of other ghosts.
     """
     kernel = Kernel(model, instruction_set)
     pairs = neighbor_list("ijS", atoms, model.cutoff + 0.3)  # a skin, which the kernel leaves out

@@ -44,7 +44,7 @@ def test_kernel_is_clean_under_sanitizers(tmp_path):
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
     names = ("test_native_parity.py", "test_native_backend.py", "test_passes_backend.py")
-    names += ("test_training_gradients.py", "test_training_steps.py")
+    names += ("test_native_domains.py", "test_training_gradients.py", "test_training_steps.py")
     tests = [str(HERE / name) for name in names]
     # pickling and forking are about processes, energy conservation is about time: no memory is touched in a new way
     chosen = ["-k", "not fork and not conserved"]

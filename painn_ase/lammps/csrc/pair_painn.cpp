@@ -1,5 +1,5 @@
-// Ghosts reach as far as one cutoff. Between interactions LAMMPS carries features from owners to ghosts, and what ghosts
-// were answered back to owners (painn_domain.h), two floats in each double of its buffers.
+// Ghosts reach as far as one cutoff. Between interactions features go from owners to ghosts, and what ghosts were answered
+// back to owners (painn_borders.h).
 #include "pair_painn.h"
 
 #include <algorithm>
@@ -27,8 +27,6 @@ namespace {
 
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-int doubles(int features, int border) { return (painn_border_width(features, border) + 1) / 2; }
-
 }  // namespace
 
 struct PairPainn::Member {
@@ -41,12 +39,14 @@ struct PairPainn::Member {
     double virial[9] = {};
 };
 
-PairPainn::PairPainn(LAMMPS* lmp) : Pair(lmp) {
+PairPainn::PairPainn(LAMMPS* lmp) : Pair(lmp), borders_(world) {
     restartinfo = 0;
     one_coeff = 1;
     manybody_flag = 1;
     single_enable = 0;
     centroidstressflag = CENTROID_NOTAVAIL;
+    comm_forward = 2;  // numbers an atom: who owns it
+    comm_reverse = 3;  // a model's forces
     unit_convert_flag = utils::get_supported_conversions(utils::ENERGY);
 }
 
@@ -71,12 +71,6 @@ void PairPainn::settings(int narg, char** arg) {
     members_.clear();
     all_ = -1;
     for (int k = 0; k < files; k++) load(arg[k]);
-    // known from here on, because pair_style hybrid asks for it now and makes LAMMPS' buffers that large
-    comm_forward = comm_reverse = committee() ? 3 : 0;
-    for (const auto& member : members_) {
-        comm_forward = std::max(comm_forward, doubles(member->packed.sizes.features, PAINN_NODES));
-        comm_reverse = std::max(comm_reverse, doubles(member->packed.sizes.features, PAINN_HEARD));
-    }  // 48 at least: more than what else they carry
     nextra = committee() ? 2 : 0;  // the largest forces_std, and the ID of its atom
     delete[] pvector;
     pvector = nextra ? new double[2]() : nullptr;
@@ -174,20 +168,17 @@ void PairPainn::compute(int eflag, int vflag) {
     spent_ += seconds() - start;
 }
 
-// Which ghosts are images of atoms of this rank, told by their owners.
-void PairPainn::find_images() {
+// Who owns each ghost, told by LAMMPS' own exchange.
+void PairPainn::find_owners() {
     owners_.resize(2 * (size_t)all_);
     for (int i = 0; i < atom->nlocal; i++) {
         owners_[2 * (size_t)i] = comm->me;
         owners_[2 * (size_t)i + 1] = i;
     }
-    carried_ = Carried::OWNERS;
-    exchange([&] { comm->forward_comm(this); });
-    images_.resize(atom->nghost);
-    for (int g = 0; g < atom->nghost; g++) {
-        const double* owner = owners_.data() + 2 * (size_t)(atom->nlocal + g);
-        images_[g] = owner[0] == comm->me ? (int)owner[1] : -1;
-    }
+    exchange([&] {
+        comm->forward_comm(this);
+        borders_.set(atom->nlocal, all_, owners_.data());
+    });
 }
 
 // New ghosts and pairs.
@@ -206,10 +197,10 @@ void PairPainn::follow() {
         counts_[i] = list->numneigh[i];
         rows_[i] = list->firstneigh[i];
     }
-    find_images();
+    find_owners();
     const double* x = all_ ? atom->x[0] : nullptr;
-    const PainnDomainAtoms atoms{atom->nlocal,  atom->nghost, numbers_.data(), counts_.data(), rows_.data(), NEIGHMASK, x,
-                                 images_.data()};
+    const PainnDomainAtoms atoms{
+        atom->nlocal, atom->nghost, numbers_.data(), counts_.data(), rows_.data(), NEIGHMASK, x, borders_.images().data()};
     for (const auto& member : members_) check(*member, painn_domain_set(member->domain, &atoms));
 }
 
@@ -217,16 +208,14 @@ void PairPainn::follow() {
 void PairPainn::evaluate(Member& member) {
     const double* x = all_ ? atom->x[0] : nullptr;
     const int T = member.packed.sizes.interactions;
-    current_ = &member;
-    carried_ = Carried::FEATURES;
     const bool others = comm->nprocs > 1;  // else all ghosts are images
     for (int t = 0; t < T; t++) {
-        if (t && others) exchange([&] { comm->forward_comm(this); });
+        if (t && others) exchange([&] { borders_.to_ghosts(member.domain, member.packed.sizes.features); });
         check(member, painn_domain_forward(member.domain, t, x));
     }
     for (int t = T - 1; t >= 0; t--) {
         check(member, painn_domain_backward(member.domain, t));
-        if (t && others) exchange([&] { comm->reverse_comm(this); });
+        if (t && others) exchange([&] { borders_.to_owners(member.domain, member.packed.sizes.features); });
     }
     member.energies.resize(atom->nlocal);
     member.forces.assign(3 * (size_t)all_, 0.0);
@@ -259,7 +248,6 @@ void PairPainn::add_up() {
 
 // forces_std as of painn_ase's committees: the length of the standard deviation (M - 1) of an atom's force vector.
 void PairPainn::measure_disagreement() {
-    carried_ = Carried::FORCES;
     for (const auto& member : members_) {
         current_ = member.get();
         exchange([&] { comm->reverse_comm(this); });
@@ -298,30 +286,20 @@ void* PairPainn::extract_peratom(const char* name, int& columns) {
 }
 
 int PairPainn::pack_forward_comm(int n, int* list, double* buffer, int, int*) {
-    if (carried_ == Carried::OWNERS) {
-        for (int k = 0; k < n; k++) std::copy_n(owners_.data() + 2 * (size_t)list[k], 2, buffer + 2 * (size_t)k);
-        return 2 * n;
-    }
-    painn_border_get(current_->domain, PAINN_NODES, n, list, 0, (float*)buffer);
-    return n * doubles(current_->packed.sizes.features, PAINN_NODES);
+    for (int k = 0; k < n; k++) std::copy_n(owners_.data() + 2 * (size_t)list[k], 2, buffer + 2 * (size_t)k);
+    return 2 * n;
 }
 
 void PairPainn::unpack_forward_comm(int n, int first, double* buffer) {
-    if (carried_ == Carried::OWNERS) return (void)std::copy_n(buffer, 2 * (size_t)n, owners_.data() + 2 * (size_t)first);
-    painn_border_put(current_->domain, PAINN_NODES, n, nullptr, first, (const float*)buffer);
+    std::copy_n(buffer, 2 * (size_t)n, owners_.data() + 2 * (size_t)first);
 }
 
 int PairPainn::pack_reverse_comm(int n, int first, double* buffer) {
-    if (carried_ == Carried::FORCES) {
-        std::copy_n(current_->forces.data() + 3 * (size_t)first, 3 * (size_t)n, buffer);
-        return 3 * n;
-    }
-    painn_border_get(current_->domain, PAINN_HEARD, n, nullptr, first, (float*)buffer);
-    return n * doubles(current_->packed.sizes.features, PAINN_HEARD);
+    std::copy_n(current_->forces.data() + 3 * (size_t)first, 3 * (size_t)n, buffer);
+    return 3 * n;
 }
 
 void PairPainn::unpack_reverse_comm(int n, int* list, double* buffer) {
-    if (carried_ == Carried::FEATURES) return painn_border_put(current_->domain, PAINN_HEARD, n, list, 0, (const float*)buffer);
     for (int k = 0; k < n; k++)
         for (int d = 0; d < 3; d++) current_->forces[3 * (size_t)list[k] + d] += buffer[3 * (size_t)k + d];
 }
@@ -334,7 +312,7 @@ void PairPainn::finish() {
 }
 
 double PairPainn::memory_usage() {
-    double bytes = Pair::memory_usage();
+    double bytes = Pair::memory_usage() + borders_.memory_usage();
     for (const auto& member : members_)
         bytes += 8.0 * (double)(member->energies.capacity() + member->forces.capacity() + member->virials.capacity());
     return bytes;

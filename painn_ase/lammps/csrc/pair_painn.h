@@ -13,6 +13,7 @@ PairStyle(painn,PairPainn);
 #include <vector>
 
 #include "pair.h"
+#include "painn_borders.h"
 
 namespace LAMMPS_NS {
 
@@ -37,11 +38,10 @@ class PairPainn : public Pair {
 
   private:
     struct Member;  // one model of the committee, or the only one
-    enum class Carried { OWNERS, FEATURES, FORCES };
 
     void load(const std::string& file);
     void allocate();
-    void find_images();
+    void find_owners();
     void follow();
     void evaluate(Member& member);
     void add_up();
@@ -52,15 +52,14 @@ class PairPainn : public Pair {
     bool committee() const;
 
     std::vector<std::unique_ptr<Member>> members_;
-    Member* current_ = nullptr;  // whose data the next exchange carries
-    Carried carried_ = Carried::FEATURES;
+    Member* current_ = nullptr;  // whose forces LAMMPS carries
+    Borders borders_;
     int threads_ = 1, all_ = -1;         // atoms and ghosts of the present lists
     double unit_ = 1.0;                  // LAMMPS' unit of energy in one eV
     std::vector<int> number_of_type_;    // 0: another pair style's
     std::vector<int> numbers_, counts_;  // of atoms and ghosts; of atoms
     std::vector<const int*> rows_;       // neighbours
     std::vector<double> owners_;         // (all, 2) rank and row there
-    std::vector<int> images_;            // of ghosts, as in painn_domain.h
     std::vector<double> spread_;         // forces_std of each atom
     double spent_ = 0, exchanging_ = 0;  // s
 };

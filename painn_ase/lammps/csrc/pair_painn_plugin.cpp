@@ -22,9 +22,9 @@ struct Plugin {
 Pair* create(LAMMPS* lmp) { return new PairPainn(lmp); }
 
 #ifdef OMPI_MAJOR_VERSION
-constexpr bool OPEN_MPI = true;
+constexpr bool COMPILED_FOR_OPEN_MPI = true;
 #else
-constexpr bool OPEN_MPI = false;
+constexpr bool COMPILED_FOR_OPEN_MPI = false;
 #endif
 
 // What differs between the LAMMPS that this file was compiled for and the one that loads it, or null.
@@ -33,7 +33,7 @@ const char* difference(void* lmp) {
     if (lammps_extract_setting(lmp, "tagint") != (int)sizeof(tagint)) return "atom IDs of another size";
     if (lammps_extract_setting(lmp, "bigint") != (int)sizeof(bigint)) return "step numbers of another size";
     if (lammps_extract_setting(lmp, "imageint") != (int)sizeof(imageint)) return "image flags of another size";
-    if ((dlsym(RTLD_DEFAULT, "ompi_mpi_comm_world") != nullptr) != OPEN_MPI) return "another MPI";
+    if ((dlsym(RTLD_DEFAULT, "ompi_mpi_comm_world") != nullptr) != COMPILED_FOR_OPEN_MPI) return "another MPI";
     return nullptr;
 }
 

@@ -10,7 +10,7 @@ namespace painn {
 
 namespace {
 
-// The row of the atom here that atom j is an image of, or -1.
+// The row of the atom here, or of the ghost, that atom j is an image of, or -1.
 int32_t image(const PainnDomainAtoms& given, int64_t j) {
     return j >= given.owned && given.images ? given.images[j - given.owned] : -1;
 }
@@ -20,7 +20,7 @@ int32_t image(const PainnDomainAtoms& given, int64_t j) {
 bool counts_here(const PainnDomainAtoms& given, int64_t i, int64_t j) {
     constexpr double ROUNDING = 1e-6;  // Å
     const int64_t partner = image(given, j);
-    if (partner < 0) return true;
+    if (partner < 0 || partner >= given.owned) return true;
     if (partner != i) return i < partner;
     for (int d = 0; d < 3; d++) {
         const double along = given.positions[3 * j + d] - given.positions[3 * i + d];
@@ -85,7 +85,8 @@ void Domain::order_atoms(const PainnDomainAtoms& given) {
     for (int64_t k = 0; k < places; k++) place_[order_[k]] = k;
     for (int64_t k = 0; k < places; k++) {
         const int64_t atom = image(given, order_[k]);
-        if (atom >= owned_) throw std::runtime_error("images: expected rows of atoms");
+        if (atom >= places || (atom >= owned_ && image(given, atom) >= 0))
+            throw std::runtime_error("images: expected rows of atoms, or of ghosts that are no images");
         node_[k] = (int32_t)(atom < 0 ? k : place_[atom]);
     }
 }

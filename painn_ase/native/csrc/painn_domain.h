@@ -27,7 +27,8 @@ typedef struct {
     int32_t mask;                    /* bits of an entry that are the atom's row */
     const double* positions;         /* (owned + ghosts, 3), used for orders only */
     const int32_t* images;           /* (ghosts) row of the atom here that each is an image of, else -1; null: of none. The
-                                        two rows that such a pair is in are one pair */
+                                        two rows that such a pair is in are one pair. Of several ghosts of the same atom of
+                                        another process, all but one may name that one: they share its features */
 } PainnDomainAtoms;
 
 /* What crosses the border. After a forward step what atoms say, [x_s, x_vs, x_vv, v], 6F floats an atom; after a backward
@@ -54,7 +55,7 @@ PAINN_API int32_t painn_border_width(int32_t features, int32_t border); /* float
    atom's nodes, and has heard nothing. */
 PAINN_API void painn_border_get(const PainnDomain* domain, int32_t border, int64_t count, const int32_t* atoms, int64_t first,
                                 float* buffer);
-/* The other way: PAINN_NODES are written, of images nowhere; PAINN_HEARD are added, of images to their atoms. */
+/* The other way: PAINN_NODES are written, of images nowhere; PAINN_HEARD are added, of images to what they are images of. */
 PAINN_API void painn_border_put(PainnDomain* domain, int32_t border, int64_t count, const int32_t* atoms, int64_t first,
                                 const float* buffer);
 
