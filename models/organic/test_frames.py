@@ -1,11 +1,10 @@
 """Two geometries of each molecule of test_molecules.txt, for the test of models of organic molecules.
 
-    python models/organic/test_frames.py models/organic/data/test_frames.extxyz.gz
+    python models/organic/test_frames.py models/organic/data/test_frames.extxyz
 
 The first is a snapshot of dynamics at 300, 500 or 800 K that began at the conformer of lowest energy, the second a
 quantum-harmonic one (300 K) about another conformer where there is one; both by GFN2-xTB. info["smiles"] names the
-molecule, info["source"] the kind. The order is that of the labels: the smallest molecules first. Needs the extras
-`reference` and `smiles`.
+molecule, info["source"] the kind. Each pair is written when it is made. Needs the extras `reference` and `smiles`.
 """
 
 import sys
@@ -29,18 +28,20 @@ def molecules(path: Path = MOLECULES) -> list[str]:
 
 def frames(smiles: str, index: int) -> list[Atoms]:
     """The two geometries of a molecule; its place in the list is the seed."""
-    plan = Plan(md=1, temperatures=(TEMPERATURES[index % len(TEMPERATURES)],), quantum=1)
-    found = sample(from_smiles(smiles, 2), gfn2_xtb, plan, seed=index)
-    thermal = next(atoms for atoms in found if "_md_" in atoms.info["source"])
-    quantum = next(atoms for atoms in reversed(found) if "_wigner_" in atoms.info["source"])
-    for atoms in (thermal, quantum):
+    conformers = from_smiles(smiles, 2)
+    thermal = Plan(md=1, temperatures=(TEMPERATURES[index % len(TEMPERATURES)],))
+    found = [
+        sample([one], gfn2_xtb, plan, seed=index)[0]
+        for one, plan in zip((conformers[0], conformers[-1]), (thermal, Plan(quantum=1)), strict=True)
+    ]
+    for atoms in found:
         atoms.info["smiles"] = smiles
-    return [thermal, quantum]
+    return found
 
 
 def main() -> None:
-    pairs = [frames(smiles, index) for index, smiles in enumerate(molecules())]
-    write(sys.argv[1], sorted((atoms for pair in pairs for atoms in pair), key=lambda atoms: atoms.numbers.sum()))
+    for index, smiles in enumerate(molecules()):
+        write(sys.argv[1], frames(smiles, index), append=index > 0)
 
 
 if __name__ == "__main__":

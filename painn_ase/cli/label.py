@@ -1,6 +1,7 @@
 """`painn-ase label`: energies, forces, dipoles and polarizabilities by quantum chemistry, or by trained models."""
 
 import argparse
+from collections.abc import Sequence
 
 from painn_ase.cli.arguments import file_to_write, number, say, source, whole, without_effect
 
@@ -14,6 +15,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     by.add_argument("--models", nargs="+", type=source, metavar="MODEL", help="the mean of trained models, as teachers")
     text = "energy forces dipole polarizability (default: energy forces)"
     p.add_argument("--properties", nargs="+", default=["energy", "forces"], metavar="PROPERTY", help=text)
+    text = "others by info['source'], the first that matches: '*_wigner_*=energy,dipole,polarizability'"
+    p.add_argument("--properties-for", nargs="+", default=[], metavar="PATTERN=PROPERTY,...", help=text)
     text = "extended XYZ; if it exists, only what it lacks is computed (default: %(default)s)"
     p.add_argument("--output", type=file_to_write, default="labelled.extxyz", metavar="PATH", help=text)
     p.add_argument("--processes", type=whole(1), default=1, help="structures computed at the same time (%(default)s)")
@@ -32,11 +35,13 @@ def run(options: argparse.Namespace) -> None:
 
     from painn_ase.reference import Level, Models, label
     from painn_ase.reference.settings import settled
+    from painn_ase.reference.wanted import want_by_source
     from painn_ase.training import read_frames
 
     chosen = ("properties", "processes", "threads", "overwrite")
     settings = ["compact_basis", "grid", "scf_tolerance"]
     level, frames = options.level, read_frames(options.frames)
+    want_by_source(frames, by_source(options.properties_for))
     if level is None or "/" not in level:
         without_effect(options, [*settings, "accuracy"], "only levels FUNCTIONAL/BASIS have a grid and a basis set")
     else:
@@ -55,3 +60,16 @@ def run(options: argparse.Namespace) -> None:
         **{name: getattr(options, name) for name in chosen},
     )
     print(outcome)
+
+
+def by_source(words: Sequence[str]) -> dict[str, list[str]]:
+    """Names of labels by pattern, from the words of --properties-for."""
+    from painn_ase.errors import InputError
+
+    found = {}
+    for word in words:
+        pattern, _, names = word.rpartition("=")
+        if not pattern or not names:
+            raise InputError(f"--properties-for: expected '*_wigner_*=energy,forces,polarizability'; got {word!r}")
+        found[pattern] = names.split(",")
+    return found

@@ -20,6 +20,7 @@ from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.reference.labellers import UNITS, check_names
 from painn_ase.reference.level import charge_and_spin
+from painn_ase.reference.wanted import asked, wanted
 
 _OF_THE_STRUCTURE = {"charge", "multiplicity", "mult", "spin", "uhf", "tot_charge", "directory", "label", "prefix"}
 _SAME = 1e-6  # Å, between the positions that were sent and those that came back
@@ -52,8 +53,8 @@ class FromCalculator:
 
     def check(self, frames: Sequence[Atoms]) -> None:
         """Raises `InputError` for labels it does not give, and for charges and spins that it would not see."""
-        self._first = frames[0]
-        if "polarizability" in self.properties:
+        self._first, names = frames[0], asked(frames, self.properties)
+        if "polarizability" in names:
             raise InputError(
                 "polarizability: calculators agree on no unit for it, so a level of theory gives it, as in "
                 "label(frames, 'pbe0/def2-svpd', ...) or --level pbe0/def2-svpd; leave it out of the properties of "
@@ -61,7 +62,7 @@ class FromCalculator:
             )
         calculator = self.calculator(self._first, self.scratch)
         have = calculator.implemented_properties
-        check_names(self.properties, [name for name in UNITS if name in have], type(calculator).__name__)
+        check_names(names, [name for name in UNITS if name in have], type(calculator).__name__)
         if self.reads_info or "atoms" in self._arguments():
             return
         for index, atoms in enumerate(frames):
@@ -81,7 +82,8 @@ class FromCalculator:
             forget(calculator)  # nothing remains of the structure before, whatever the calculator compares
             _work_in(calculator, folder)
             atoms.calc = calculator
-            labels = {name: np.array(calculator.get_property(name, atoms), dtype=float) for name in self.properties}
+            names = wanted(atoms, self.properties)
+            labels = {name: np.array(calculator.get_property(name, atoms), dtype=float) for name in names}
             _check_answer(calculator, atoms, folder)
         return labels
 

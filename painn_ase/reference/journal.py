@@ -14,6 +14,7 @@ from ase import Atoms
 from painn_ase.data.identity import DECIMALS, LASTING, fingerprint
 from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
+from painn_ase.reference.labellers import UNITS
 
 
 def rounded(atoms: Atoms) -> Atoms:
@@ -116,6 +117,12 @@ def _relabelled(atoms: Atoms) -> Atoms:
         atoms.info["polarizability"] = value.reshape(9)
         atoms.calc.results.pop("polarizability", None)
     return atoms
+
+
+def labels_of(atoms: Atoms) -> dict[str, Any]:
+    """All labels that a frame of an output has, by name."""
+    found = {name: stored(atoms, name) for name in UNITS}
+    return {name: value if value.ndim else float(value) for name, value in found.items() if value is not None}
 
 
 def stored(atoms: Atoms, name: str) -> np.ndarray | None:

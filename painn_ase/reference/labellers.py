@@ -11,6 +11,7 @@ from ase import Atoms
 from painn_ase.errors import InputError, closest
 from painn_ase.reference import kohn_sham
 from painn_ase.reference.level import Level
+from painn_ase.reference.wanted import asked, wanted
 
 UNITS = {"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³", "dipole": "e·Å", "polarizability": "Å³"}
 
@@ -28,6 +29,11 @@ class Models:
 class Labeller(Protocol):
     """Labels structures one at a time; travels to worker processes by pickling."""
 
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """Labels of structures that do not name their own."""
+        ...
+
     def recipe(self) -> dict[str, Any]:
         """How the labels are made, JSON-able."""
         ...
@@ -37,7 +43,7 @@ class Labeller(Protocol):
         ...
 
     def __call__(self, atoms: Atoms) -> dict[str, Any]:
-        """The labels of a structure in the units of `UNITS`."""
+        """The labels that are `wanted` of a structure, in the units of `UNITS`."""
         ...
 
 
@@ -53,12 +59,14 @@ class KohnSham:
         return self.level.to_dict()
 
     def check(self, frames: Sequence[Atoms]) -> None:
-        check_names(self.properties, kohn_sham.PROPERTIES, "PySCF")
-        self.level.check(frames, self.properties)
+        names = asked(frames, self.properties)
+        check_names(names, kohn_sham.PROPERTIES, "PySCF")
+        self.level.check(frames, names)
 
     def __call__(self, atoms: Atoms) -> dict[str, Any]:
-        results = kohn_sham.compute(atoms, self.level, self.properties, threads=self.threads)
-        return {name: results[name] for name in self.properties}
+        names = wanted(atoms, self.properties)
+        results = kohn_sham.compute(atoms, self.level, names, threads=self.threads)
+        return {name: results[name] for name in names}
 
 
 def check_names(properties: Sequence[str], have: Sequence[str], who: str) -> None:

@@ -21,11 +21,12 @@ from painn_ase.errors import InputError, SimulationError, whole
 from painn_ase.files import make_way
 from painn_ase.progress import Meter
 from painn_ase.reference.foreign import FromCalculator
-from painn_ase.reference.journal import Journal, rounded
+from painn_ase.reference.journal import Journal, labels_of, rounded
 from painn_ase.reference.labellers import UNITS, KohnSham, Labeller, Models
 from painn_ase.reference.level import Level
 from painn_ase.reference.pool import outcomes
 from painn_ase.reference.tight_binding import METHODS, TightBinding
+from painn_ase.reference.wanted import KEY, wanted
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,15 @@ def label(
         module if `processes` > 1), from nothing, from the structure (`make(atoms)`), or from the structure and a folder
         (`make(atoms, directory)`)
     output: extended XYZ file of the labelled frames
-    properties: what to compute
+    properties: what to compute, of frames that do not name their own in info["labels"], such as "dipole polarizability"
     processes: frames labelled at a time
     threads: of each process
     overwrite: begin anew where `output` exists
 
     Each structure has a folder of its own, the calculator's `directory`, within `<output>.scratch`. Every frame goes to
     the output as soon as it is done, and the output is put into the order of the input at the end. Called again with
-    the same recipe, for instance after a kill or with more frames, it computes only what is missing. A frame whose
+    the same recipe, for instance after a kill or with more frames, it computes only what is missing, of frames that
+    want more labels than they have, too. A frame whose
     calculation fails, in whatever way, is left out and recorded in `<output>.json`, beside the recipe; what it wrote
     stays in its folder.
 
@@ -120,22 +122,37 @@ def _open_journal(output: Path, labeller: Labeller, properties: tuple[str, ...],
 def _fill(journal: Journal, structures: list[Atoms], labeller: Labeller, processes: int, threads: int) -> Labelled:
     """Labels what the journal lacks and finishes it."""
     keys = [fingerprint(atoms) for atoms in structures]
-    missing = {key: index for index, key in reversed(list(enumerate(keys))) if key not in journal.done}
-    todo = sorted(missing.values())
+    have = {key: labels_of(atoms) for key, atoms in journal.done.items()}
+    missing = {}
+    for index, (key, atoms) in reversed(list(enumerate(zip(keys, structures, strict=True)))):
+        names = [name for name in wanted(atoms, labeller.properties) if name not in have.get(key, {})]
+        if names:
+            missing[key] = (index, names)
+    todo = dict(sorted(missing.values()))
+    tasks = [(index, _wanting(structures[index], names)) for index, names in todo.items()]
     failed: dict[int, str] = {}
     with Meter(len(todo), "frame", "label") as shown:
-        for index, outcome in outcomes(labeller, [(i, structures[i]) for i in todo], processes, threads):
+        for index, outcome in outcomes(labeller, tasks, processes, threads):
             if isinstance(outcome, str):
                 failed[index] = outcome
             else:
-                journal.append(_annotated(structures[index], outcome))
+                journal.append(_annotated(structures[index], have.get(keys[index], {}) | outcome))
             shown.update()
     failed = dict(sorted(failed.items()))
     reasons = [{"frame": index, "reason": reason} for index, reason in failed.items()]
-    journal.finish(keys, {"frames": len(journal.done), "failed": reasons, "versions": _versions()})
+    counts = {name: sum(name in labels_of(atoms) for atoms in journal.done.values()) for name in UNITS}
+    facts = {"frames": len(journal.done), "labels": {name: count for name, count in counts.items() if count}}
+    journal.finish(keys, facts | {"failed": reasons, "versions": _versions()})
     if not journal.done:
         raise SimulationError(f"all {len(keys)} frames failed, the first because: {next(iter(failed.values()))}")
     return Labelled(journal.path, len(keys), len(todo) - len(failed), len(keys) - len(todo), failed)
+
+
+def _wanting(atoms: Atoms, names: Sequence[str]) -> Atoms:
+    """The frame as a labeller gets it: of its labels only those that are missing."""
+    copy = atoms.copy()
+    copy.info[KEY] = " ".join(names)
+    return copy
 
 
 def _annotated(atoms: Atoms, labels: dict[str, Any]) -> Atoms:

@@ -93,7 +93,7 @@ def _positions(molecule: Any, spins: int) -> np.ndarray:
 
 def _in_basis(scf: Any, spins: _Spins, grid: int) -> Callable[[np.ndarray], np.ndarray]:
     """x -> v_ai[x], (fields, pairs), through densities in the basis; the kernel on a grid of its own."""
-    response = _with_grid(scf, grid).gen_response(hermi=1)
+    response = with_grid(scf, grid).gen_response(hermi=1)
 
     def induced(x: np.ndarray) -> np.ndarray:
         density = spins.density(x)  # (spins, fields, basis, basis)
@@ -155,7 +155,7 @@ def _kernel(scf: Any, spins: _Spins, grid: int) -> Callable[[np.ndarray], np.nda
     numint, molecule = scf._numint, scf.mol
     if numint._xc_type(scf.xc) == "HF":
         return np.zeros_like
-    other = _with_grid(scf, grid)
+    other = with_grid(scf, grid)
     other.grids.build()
     zero, first, second = numint.cache_xc_kernel(
         molecule, other.grids, scf.xc, scf.mo_coeff, scf.mo_occ, 0 if spins.restricted else 1
@@ -181,7 +181,7 @@ def _fits(scf: Any, spins: _Spins) -> bool:
     return omega == 0 and not numint.libxc.is_nlc(scf.xc) and fitted < _MEMORY
 
 
-def _with_grid(scf: Any, grid: int) -> Any:
+def with_grid(scf: Any, grid: int) -> Any:
     """The mean field with another grid, of the response."""
     from pyscf.dft.gen_grid import Grids
 

@@ -19,6 +19,7 @@ from ase.data import atomic_masses
 from painn_ase.errors import InputError, MissingPackageError
 from painn_ase.reference.foreign import FromCalculator
 from painn_ase.reference.level import charge_and_spin
+from painn_ase.reference.wanted import asked, wanted
 
 METHODS = {"gfn2": "GFN2-xTB", "gfn2-xtb": "GFN2-xTB", "gfn1": "GFN1-xTB", "gfn1-xtb": "GFN1-xTB"}
 """Names of levels, in lower case, and what tblite calls them."""
@@ -52,7 +53,7 @@ class TightBinding(FromCalculator):
 
     def check(self, frames: Sequence[Atoms]) -> None:
         """As `FromCalculator`, and for what the method does not define: dipoles of cells, stress of molecules."""
-        if "polarizability" in self.properties:
+        if "polarizability" in asked(frames, self.properties):
             raise InputError(
                 f"polarizability: {self.method} gives a third of it (water: 0.37 Å³ instead of 1.41); expected a level "
                 "of theory such as pbe0/def2-svpd, or labels without it"
@@ -60,9 +61,10 @@ class TightBinding(FromCalculator):
         super().check(frames)
         for index, atoms in enumerate(frames):
             charge_and_spin(atoms, f"frame {index}")
-            if "dipole" in self.properties and atoms.pbc.any():
+            names = wanted(atoms, self.properties)
+            if "dipole" in names and atoms.pbc.any():
                 raise InputError(f"frame {index}: {self.method} gives no dipole of a periodic cell; leave dipole out")
-            if "stress" in self.properties and not atoms.pbc.all():
+            if "stress" in names and not atoms.pbc.all():
                 raise InputError(f"frame {index}: stress needs a cell that is periodic in three directions")
 
     def __call__(self, atoms: Atoms) -> dict[str, Any]:

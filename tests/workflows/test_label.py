@@ -125,6 +125,46 @@ def test_a_second_call_computes_only_what_is_missing(tmp_path):
     assert path.read_bytes() == (tmp_path / "at_once.extxyz").read_bytes()
 
 
+def test_frames_get_the_labels_that_they_name_and_later_those_that_they_lack(tmp_path):
+    path, given = tmp_path / "out.extxyz", frames(3)
+    given[1].info["labels"] = "energy"
+    given[2].info["labels"] = ["forces"]
+    outcome = label(given, EMT, path)
+    assert outcome.computed == 3
+    assert [set(atoms.calc.results) - {"free_energy"} for atoms in read(path, ":")] == [
+        {"energy", "forces"}, {"energy"}, {"forces"},
+    ]  # fmt: skip
+    assert json.loads((tmp_path / "out.extxyz.json").read_text())["labels"] == {"energy": 2, "forces": 2}
+    given[1].info["labels"] = "forces"
+    assert label(given, EMT, path).computed == 1
+    again = read(path, ":")[1]
+    fresh = frames(2)[1]
+    fresh.calc = EMT()
+    assert again.get_potential_energy() == pytest.approx(fresh.get_potential_energy(), abs=1e-6)
+    assert np.abs(again.get_forces() - fresh.get_forces()).max() < 1e-6
+    assert label(given, EMT, path).computed == 0
+
+
+def test_labels_by_source_on_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write("given.xyz", frames(3), format="extxyz")
+    words = ["label", "given.xyz", "--models", "ethanol", "--output", "out.extxyz", "--properties", "energy"]
+    assert main([*words, "--properties-for", "*_1=energy,dipole", "rattle_[12]=forces"]) == 0
+    found = [set(atoms.calc.results) - {"free_energy"} for atoms in read("out.extxyz", ":")]
+    assert found == [{"energy"}, {"energy", "dipole"}, {"forces"}]
+    for wrong, message in (("rattle_1", "expected '*_wigner_*="), ("wigner*=energy", "there are rattle_0")):
+        assert main([*words, "--properties-for", wrong]) != 0
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("own", "words"), [("", "expected names"), ("force", "EMT labels energy, forces")])
+def test_labels_that_a_frame_cannot_have_are_refused(tmp_path, own, words):
+    given = frames(2)
+    given[1].info["labels"] = own
+    with pytest.raises(InputError, match=words):
+        label(given, EMT, tmp_path / "out.extxyz")
+
+
 def test_labels_of_frames_that_are_not_asked_for_again_are_kept(tmp_path):
     path = tmp_path / "out.extxyz"
     label(frames(), EMT, path)

@@ -12,8 +12,9 @@ from ase.units import Bohr, Hartree
 from painn_ase.cli import main
 from painn_ase.errors import NotConverged
 from painn_ase.reference import KohnShamCalculator, Level, label
+from painn_ase.reference.gradient import gradient
 from painn_ase.reference.journal import stored
-from painn_ase.reference.kohn_sham import compute, self_consistent_field
+from painn_ase.reference.kohn_sham import compute, converge, self_consistent_field
 from painn_ase.reference.response import polarizability
 
 pytest.importorskip("pyscf")
@@ -100,6 +101,35 @@ def test_forces_are_minus_the_energys_gradient():
             slopes.append((energies[0] - energies[1]) / (2 * step))
         fourth_order = (4 * slopes[0] - slopes[1]) / 3
         assert fourth_order == pytest.approx(forces[1, axis], abs=5e-6)  # rounding of 1.5 keV over 0.01 Å
+
+
+@pytest.mark.parametrize(
+    ("charge", "functional"), [(0, "pbe0"), (-1, "pbe0"), (-1, "pbe"), (0, "wb97x"), (-1, "m06-2x")]
+)
+def test_the_gradient_over_orbitals_is_pyscfs_over_matrices(charge, functional):
+    """Open and closed shells; with and without exact exchange; the two kinds of functionals that are PySCF's alone."""
+    level = Level(functional, "6-31g", grid=1)
+    scf = self_consistent_field(amide(charge), level)
+    converge(scf, level)
+    assert np.abs(gradient(scf) - scf.nuc_grad_method().kernel()).max() < 1e-10  # Hartree/Bohr
+
+
+@pytest.mark.parametrize("charge", [0, -1], ids=["open shell", "closed shell"])
+def test_kept_values_and_a_coarse_start_change_no_converged_field(charge, monkeypatch):
+    """Against PySCF's own integration and iteration from the beginning on the fine grid."""
+    from pyscf.dft.numint import NumInt
+
+    from painn_ase.reference import grid_values
+
+    level = Level("pbe0", "6-31g", grid=2, **TIGHT)
+    fields = [self_consistent_field(amide(charge), level) for _ in range(3)]
+    fields[1]._numint = NumInt()
+    energies = [converge(fields[0], level), fields[1].kernel()]
+    monkeypatch.setattr(grid_values, "_MEMORY", 0)  # nothing may be kept
+    energies.append(converge(fields[2], level))
+    assert np.ptp(energies) < 1e-9  # Hartree
+    for other in fields[1:]:
+        assert np.abs(fields[0].make_rdm1() - other.make_rdm1()).max() < 1e-6
 
 
 def test_dipoles_of_molecules_ignore_where_they_are_and_those_of_ions_refer_to_the_centre_of_mass():
