@@ -4,8 +4,9 @@ import logging
 import os
 import re
 import tempfile
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from painn_ase.errors import InputError, StorageError
@@ -92,6 +93,27 @@ def only_writer(path: Path) -> Iterator[None]:
         if lock is not None:
             name.unlink(missing_ok=True)  # while it is still held, so that nobody else's goes
             os.close(lock)
+
+
+class Hold:
+    """Keeps other processes from writing at a path as long as it lives, however this process ends; see `hold`."""
+
+    def __init__(self, path: Path) -> None:
+        stack = ExitStack()
+        stack.enter_context(only_writer(path))
+        weakref.finalize(self, stack.close)
+
+
+_held: weakref.WeakValueDictionary[Path, Hold] = weakref.WeakValueDictionary()
+
+
+def hold(path: Path) -> Hold:
+    """As `only_writer`, for objects that write for as long as they live; those of one process share it."""
+    place = path.absolute()
+    found = _held.get(place)
+    if found is None:
+        found = _held[place] = Hold(path)
+    return found
 
 
 def _lock(name: Path, path: Path) -> int | None:

@@ -19,7 +19,6 @@ from painn_ase.errors import InputError
 from painn_ase.files import write_atomically
 from painn_ase.rigid import check_masses, distance_from_axis, is_linear
 from painn_ase.shown import Shown
-from painn_ase.simulate.run.requests import fixed_atoms
 from painn_ase.spectra.harmonic import (
     NormalModes,
     infrared_intensities,
@@ -27,6 +26,7 @@ from painn_ase.spectra.harmonic import (
     raman_activities,
     rigid_motions,
 )
+from painn_ase.structure_checks import fixed_atoms
 
 _COLUMNS = ("mode", "wavenumber / cm⁻¹", "infrared / km/mol", "Raman activity / Å⁴/amu", "depolarisation ratio")
 

@@ -12,7 +12,6 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -22,37 +21,18 @@ import torch
 
 from painn_ase.build import build
 
+from helpers.forks import ended, forked
 from helpers.small_builds import WATER, calls, exactly, quickly, request
 
 
 def child(folder: Path) -> int:
     """A process that builds in `folder`."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        with open(folder / "output.txt", "a") as log:
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-            try:
-                os.chdir(folder)
-                build(request(), shown=False)
-                code = 0
-            except BaseException:
-                traceback.print_exc(file=log)
-    finally:
-        os._exit(code)
 
+    def run() -> None:
+        os.chdir(folder)
+        build(request(), shown=False)
 
-def ended(pid: int, folder: Path) -> bool:
-    """Waits; true if the build ran to its end, false if it was killed."""
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        return False
-    if os.waitstatus_to_exitcode(status) != 0:
-        raise AssertionError((folder / "output.txt").read_text()[-3000:])
-    return True
+    return forked(run, folder)
 
 
 def history(folder: Path, seconds: float, kills: int, rng: np.random.Generator) -> list[str]:

@@ -25,6 +25,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import ase.io
@@ -42,6 +43,7 @@ from painn_ase.simulate.spectrum import recorded
 from painn_ase.structures import read_structure
 from painn_ase.training import parse_config, train
 
+from helpers.forks import ended, forked
 from helpers.identical import check_same_frames, check_same_run, check_same_state, frames_of, readable
 from helpers.stopped import Forgetful
 
@@ -206,40 +208,11 @@ def write_frames(path: Path) -> None:
 # ---- kills
 
 
-def forked(subject: Subject, folder: Path, resume: bool) -> int:
-    """The process that runs the subject in `folder`."""
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        with open(folder / "log.txt", "a") as log:
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-            try:
-                subject.run(folder, resume)
-                code = 0
-            except BaseException:
-                traceback.print_exc(file=log)
-    finally:
-        os._exit(code)
-
-
-def ended(child: int, folder: Path) -> bool:
-    """Waits for a process; true if it ran to its end, false if it was killed."""
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-        return False
-    if os.waitstatus_to_exitcode(status) != 0:
-        raise AssertionError(f"a run in {folder} failed:\n{(folder / 'log.txt').read_text()}")
-    return True
-
-
 def undisturbed(subject: Subject, folder: Path) -> float:
     """The seconds that a run takes that nobody kills."""
     folder.mkdir(parents=True)
     begin = time.monotonic()
-    ended(forked(subject, folder, resume=False), folder)
+    ended(forked(lambda: subject.run(folder, False), folder), folder)
     return time.monotonic() - begin
 
 
@@ -260,7 +233,7 @@ def history(subject: Subject, reference: Path, folder: Path, kills: int, rng: np
     folder.mkdir(parents=True)
     done = 0
     while True:
-        child = forked(subject, folder, subject.begun(folder))
+        child = forked(partial(subject.run, folder, subject.begun(folder)), folder)
         if done < kills:
             time.sleep(rng.uniform(0, t.seconds))
             os.kill(child, signal.SIGKILL)  # one that has ended meanwhile is not reaped yet, and takes no harm

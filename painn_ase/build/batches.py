@@ -10,13 +10,13 @@ import numpy as np
 from ase import Atoms
 
 from painn_ase.build.reference import Reference
-from painn_ase.data.identity import fingerprint, geometry
+from painn_ase.data.identity import fingerprint
+from painn_ase.data.sides import sides
 from painn_ase.reference import label
 from painn_ase.reference.journal import rounded, stored
 from painn_ase.reference.labelling import Labelled
 from painn_ase.structures import write_frames
 
-HELD = 8  # one geometry in so many validates, for ever
 TORN = 8.0  # times the median of the largest forces
 WHY = "why"  # info: what a frame was asked for
 
@@ -78,21 +78,11 @@ class Batches:
         return frames
 
     def parts(self, numbers: Sequence[int]) -> tuple[list[Atoms], list[Atoms]]:
-        """Training and validation frames of the batches, by the names of their geometries."""
-        frames = gentle([atoms for number in numbers for atoms in self.labelled(number)])
-        held = [atoms for atoms in frames if validates(atoms)]
-        if not held and frames:  # a very small first batch: the same frame every time
-            held = [min(gentle(self.labelled(numbers[0])), key=geometry)]
-        names = {geometry(atoms) for atoms in held}
-        return [atoms for atoms in frames if geometry(atoms) not in names], held
+        """Training and validation frames of the batches, by the names of their geometries; torn ones are left out."""
+        return sides(gentle([atoms for number in numbers for atoms in self.labelled(number)]))
 
     def _output(self, number: int, kind: str = "labelled") -> Path:
         return self.folder / f"{number:02d}.{kind}.extxyz"
-
-
-def validates(atoms: Atoms) -> bool:
-    """Whether a frame is of those that never train."""
-    return int(geometry(atoms), 16) % HELD == 0
 
 
 def gentle(frames: list[Atoms]) -> list[Atoms]:

@@ -24,6 +24,7 @@ from painn_ase.simulate.replicas.motion import Replicas
 from painn_ase.simulate.replicas.thermostat import Thermostat
 
 EVERY = 50.0  # fs between looks
+OUTSIDE = "outside"  # info: true where the training data, for one bead at least, end
 _SETTLE = 250.0  # fs that are not looked at
 _TOO_HOT = 5.0  # times the temperature: a trajectory that heats up so has left physics
 _LOOKS = 20  # that `progress` is called after
@@ -33,7 +34,7 @@ _LOOKS = 20  # that `progress` is called after
 class Exploration:
     """What dynamics with the committee met."""
 
-    frames: list[Atoms]  # looked at, with info "source", "trajectory" and "time_fs"
+    frames: list[Atoms]  # looked at, with info "source", "trajectory", "time_fs", and OUTSIDE if that is where they lie
     outside: list[str]  # of geometries, all beads among them, how they lie outside of the training data
     looked: int  # geometries that were looked at
     ps: float  # of all trajectories together
@@ -104,8 +105,12 @@ def explore(
                 broke = _broken(replicas, atoms, temperature)
                 if broke is None and step * timestep > _SETTLE:
                     positions, forces = _flat(replicas, atoms)
-                    met.outside.extend(outside(positions, forces).values())
-                    met.frames.extend(_frames(replicas, starts, temperature, step * timestep, seed))
+                    strange = outside(positions, forces)
+                    met.outside.extend(strange.values())
+                    frames = _frames(replicas, starts, temperature, step * timestep, seed)
+                    for copy in strange:
+                        frames[copy // beads].info[OUTSIDE] = True
+                    met.frames.extend(frames)
                     met = replace(met, looked=met.looked + len(positions))
                 if step // every % _LOOKS == 0 and not look(step / steps):
                     break

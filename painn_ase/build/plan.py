@@ -52,9 +52,9 @@ class Plan:
         """Seconds that labels of so many frames take."""
         return frames * self.seconds / self.processes
 
-    def training(self, frames: int, labels: tuple[str, ...], anew: bool = True) -> float:
+    def training(self, frames: int, anew: bool = True) -> float:
         """Seconds that a committee takes to train, roughly."""
-        course = Course(frames, self.atoms, labels, anew)
+        course = Course(frames, self.atoms, anew)
         waves = -(-self.request.committee // self.processes)
         return waves * course.steps * course.batch_size * self.atoms * _STEP
 
@@ -69,12 +69,12 @@ class Plan:
         )
         budget = f"{r.hours:g} h" + (f" or {r.frames} labels" if r.frames else "")
         beads = f", ring polymers of {r.beads} beads" if r.beads > 1 else ""
-        round_ = self.labelling(self.next(first, self.training(first, setup.learned)))
+        round_ = self.labelling(self.next(first, self.training(first)))
         return [
             f"a call of {r.reference} takes {self.seconds:.3g} s; {self.processes} at a time",
             yardstick,
             f"first batch: {first} frames, {duration(self.labelling(first))}; then rounds of training "
-            f"({r.committee} networks, some {duration(self.training(first, setup.learned))}), dynamics at "
+            f"({r.committee} networks, some {duration(self.training(first))}), dynamics at "
             f"{r.temperature:g} K{beads}, and labels (some {duration(round_)})",
             f"it ends when frequencies deviate by {r.target:g} cm⁻¹ on average and {3 * r.target:g} at most, forces by "
             f"{r.forces:g} meV/Å, and dynamics stay inside of the data; or after {budget}",

@@ -90,6 +90,9 @@ def _function(text: str, folder: Path) -> Callable[..., Any]:
         if not path.is_file():
             raise InputError(f"reference: {path} does not exist; expected FILE.py:FUNCTION")
         module = path.stem
+        other = getattr(sys.modules.get(module), "__file__", str(path))
+        if other is None or Path(other).resolve() != path:
+            raise InputError(f"reference: {path.name} has the name of a module that is loaded ({other}); rename it")
         if str(path.parent) not in sys.path:  # worker processes take it over, and find the function by its name
             sys.path.insert(0, str(path.parent))
     try:

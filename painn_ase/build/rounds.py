@@ -13,9 +13,9 @@ from ase import Atoms
 
 from painn_ase.build import judge
 from painn_ase.build.batches import WHY, Batches
-from painn_ase.build.explore import Exploration, explore
+from painn_ase.build.explore import OUTSIDE, Exploration, explore
 from painn_ase.build.judge import Criterion
-from painn_ase.build.members import Course, tables, train_committee
+from painn_ase.build.members import Course, train_committee
 from painn_ase.build.plan import AUDITS, Plan
 from painn_ase.build.pulse import Pulse
 from painn_ase.build.setup import Setup, about
@@ -25,8 +25,9 @@ from painn_ase.calculator import PaiNNCalculator
 from painn_ase.data.identity import unlabelled
 from painn_ase.errors import SimulationError
 from painn_ase.reference import select
+from painn_ase.reference.labellers import labels_of
 from painn_ase.simulate import relax
-from painn_ase.structures import write_frames
+from painn_ase.training.parts import Task, write_sides
 
 _COLD = 0.2  # times the temperature: frames near the minima, on which frequencies depend
 _CEILING = 10.0  # eV/Å of disagreement: a broken geometry, and nothing to learn
@@ -109,12 +110,10 @@ class Rounds:
         torn = sum(len(self.batches.labelled(k)) for k in range(number + 1)) - len(train) - len(held)
         if torn:
             self.state.say(f"round {number}: {torn} frames with forces far above the usual ones are left out")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_frames(folder / "train.extxyz", train)
-        write_frames(folder / "validation.extxyz", held)
+        write_sides(folder, train, held)
         before = [r for r in self.state.rounds[: number - 1] if r.get("anew")]
         anew = not before or len(train) >= 2 * before[-1]["frames"]
-        course = Course(len(train), len(train[0]), self.setup.learned, anew)
+        course = Course(len(train), len(train[0]), anew)
         facts |= {"frames": len(train), "held": len(held), "anew": anew}
         self.state.put()
         start = "random weights" if self.setup.request.start is None else self.setup.request.start
@@ -122,9 +121,10 @@ class Rounds:
             f"round {number}: {len(train)} frames train, {len(held)} validate; {course.steps} steps of "
             f"{self.setup.request.committee} networks from {start if anew else 'those of the last round'}"
         )
-        model = architecture(self.setup.request.start, self.setup.learned)
+        labels, model = labels_of(self.setup.learned), architecture(self.setup.request.start, self.setup.learned)
+        task = Task(folder, len(train), labels, course.batch_size, model, about(self.setup))
         members = [
-            tables(folder, course, seed, self._start(number, k, anew, train), model, about(self.setup))
+            task.tables(course.parts(), seed, self._start(number, k, anew, train), folder / f"member-{seed}")
             for k, seed in enumerate(self._seeds())
         ]
         began, what = time.monotonic(), f"round {number}: training"
@@ -215,7 +215,8 @@ class Rounds:
         return count
 
     def _choose(self, number: int, count: int, hot: Exploration, cold: Exploration, models: list[Path]) -> list[Atoms]:
-        """Random frames of the dynamics, frames of disagreement, cold ones, each marked with why."""
+        """Random frames of the dynamics, cold ones, some from outside of the data, frames of disagreement: each marked
+        with why."""
         seed = self.setup.request.seed + number
         train, held = self.batches.parts(range(number + 1))
         known = [*train, *held]
@@ -225,6 +226,8 @@ class Rounds:
         if gentle and cold.frames:
             picked = select(_thinned(cold.frames), gentle, known=[*known, *chosen])
             chosen += _marked(picked, "cold")
+        strange = [atoms for atoms in hot.frames if atoms.info.get(OUTSIDE)]
+        chosen += self._outside(strange, (count - len(chosen)) // 2, [*known, *chosen])
         rest = count - len(chosen)
         candidates = _thinned([*hot.frames, *self.pool])
         if rest > 0 and candidates:
@@ -235,6 +238,13 @@ class Rounds:
             )
             chosen += _marked(picked, "disagreement")
         return chosen
+
+    def _outside(self, frames: list[Atoms], count: int, known: list[Atoms]) -> list[Atoms]:
+        """At most `count` unlike ones of the frames that lie outside of the training data: rare, and among all
+        candidates easily passed over, so that dynamics would leave the data for ever."""
+        if not frames or count < 1:
+            return []
+        return _marked(select(_thinned(frames), min(count, len(frames)), known=known), "outside")
 
     # ---- judge
 
@@ -274,7 +284,7 @@ class Rounds:
 
 def _marked(frames: list[Atoms], why: str) -> list[Atoms]:
     for atoms in frames:
-        for key in ("selected", "forces_std"):
+        for key in ("selected", "forces_std", OUTSIDE):
             atoms.info.pop(key, None)
         atoms.info[WHY] = why
     return frames

@@ -8,19 +8,13 @@ from typing import Any
 
 from ase import Atoms
 
-from painn_ase.data import Label
 from painn_ase.model_files import find_model, load_model, save_model
-from painn_ase.reference.labellers import UNITS
+from painn_ase.reference.labellers import labels_of
 from painn_ase.training.transfer import architecture_of, transferred
 
 FEATURES = 64
 CUTOFF = 5.0  # Å
 START = "start"  # folder of the model that training begins from
-
-
-def labels_of(names: Sequence[str]) -> dict[str, Label]:
-    """Keys and units of labels as `painn_ase.reference.label` writes them."""
-    return {name: Label(name, UNITS[name]) for name in names}
 
 
 def architecture(start: str | None, names: Sequence[str]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError("--learn-start and --learn-folder belong to models that learn; add --learn REFERENCE")
     atoms = _learning_structure(options) if learns else structure_with_calculator(options)
     if not learns:
-        without_effect(options, ["budget", "tolerance"], "models learn with --learn REFERENCE")
+        without_effect(options, ["budget", "tolerance", "background"], "models learn with --learn REFERENCE")
     _choose_velocities(atoms, options)
     nve, npt = options.thermostat == "none", options.pressure is not None
     chosen = ("temperature", "timestep", "steps", "record", "every", "seed", "resume", "overwrite")
@@ -73,6 +73,8 @@ def _add_learning(p: argparse.ArgumentParser) -> None:
     g.add_argument("--budget", type=whole(1), default=300, metavar="N", help="calls of the reference (%(default)s)")
     text = "largest error of a force that goes unasked (default: %(default)s)"
     g.add_argument("--tolerance", type=number(above=0), default=0.2, metavar="eV/Å", help=text)
+    text = "train in a process of its own while the run goes on"
+    g.add_argument("--background", action="store_true", help=text)
 
 
 def _learning_structure(options: argparse.Namespace) -> Atoms:
@@ -91,6 +93,7 @@ def _learning_structure(options: argparse.Namespace) -> Atoms:
         options.learn_start or options.ensemble or options.model,
         budget=options.budget,
         tolerance=options.tolerance,
+        background=options.background,
     )
     return atoms
 

@@ -16,13 +16,13 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from painn_ase.data.identity import fingerprint, unlabelled
 from painn_ase.errors import SimulationError
+from painn_ase.learning.record import LABELS
 from painn_ase.reference.journal import Journal, rounded, stored
 from painn_ase.reference.labellers import Models
 from painn_ase.reference.labelling import labeller_of
 from painn_ase.reference.level import Level
 from painn_ase.reference.pool import attempt
 
-LABELS = "labels.extxyz"
 TRIES = 3
 
 By = str | Level | Models | Callable[..., BaseCalculator]

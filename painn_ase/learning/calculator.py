@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,8 @@ from painn_ase.learning.judge import Judge
 from painn_ase.learning.record import Record
 from painn_ase.learning.report import Report, report_of
 from painn_ase.learning.request import Start, check, started
+from painn_ase.learning.retraining import Answered, Retraining
 from painn_ase.properties import FORCES_SPREAD
-
-_MORE = 0.1  # of the labelled frames, as new ones that call for a training
-
-
-@dataclass
-class _Answered:
-    """The last structure, which models are compared on when they change."""
-
-    atoms: Atoms
-    values: dict[str, Any]  # that were answered
-    energy: float | None  # eV, of the models at that time; None without any
 
 
 class LearningCalculator(Calculator):
@@ -53,6 +43,7 @@ class LearningCalculator(Calculator):
     properties: labels that are asked for and learned
     course: how the committee is trained
     threads: of the reference
+    background: train in a process of its own while the run goes on with the present models
 
     The reference is asked, and answers, where there is no model, where the coverage of the training data is left,
     where the committee disagrees, and in one structure of 200, drawn by its geometry (an audit). An objection of the
@@ -61,6 +52,10 @@ class LearningCalculator(Calculator):
     labels have cost as much time as a training, or are a tenth more; models change between structures only. Every call
     is a row of calls.csv, every change of models one of changes.csv with the step in energy that it makes, and both are
     lines of log.txt.
+
+    With `background` a training takes one thread at a lower priority, and new labels wait for the one after it; its
+    models answer from the first structure after its end, which `changes.csv` names and which depends on how fast the
+    machine was: two such runs differ. One process at a time may use a folder.
 
     Velocities are kept when models change, and `discontinuity` is what has to be taken off energies so that a conserved
     energy goes on: `run_md` does so. A run killed at any moment goes on from the folder with all labels. `freeze()`
@@ -83,6 +78,7 @@ class LearningCalculator(Calculator):
         properties: Sequence[str] = ("energy", "forces"),
         course: Course = Course(),  # noqa: B008  (frozen)
         threads: int = 1,
+        background: bool = False,
     ) -> None:
         """Takes up what `folder` holds; the reference is not asked yet. The parameters are described with the class.
 
@@ -97,6 +93,7 @@ class LearningCalculator(Calculator):
         self._committee = Committee(self.folder, course, tuple(properties), models)
         pairs = [(spread, error) for spread, error in self._record.calls.numbers("disagreement", "error")]
         self._judge = Judge(None if threshold == "auto" else float(threshold), tolerance, pairs)
+        self._retraining = Retraining(self._committee, self._judge, self._record, batch, background)
         self._start, self._batch, self._budget, self._on_failure = frames, batch, budget, on_failure
         self.implemented_properties = sorted({"free_energy", *properties})
         # what makes a run another one: a run that stopped for want of a budget goes on with a larger one
@@ -107,8 +104,7 @@ class LearningCalculator(Calculator):
             "course": asdict(course),
         }
         self.evaluations = max((int(row["evaluation"]) for row in self._record.calls.rows), default=0)
-        self._steps = sum(step for (step,) in self._record.changes.numbers("energy_step"))  # eV, of all changes
-        self._last: _Answered | None = None
+        self._last: Answered | None = None
         self._model_seconds = 0.0
         self._warned = self._begun = False
 
@@ -122,8 +118,8 @@ class LearningCalculator(Calculator):
     @property
     def discontinuity(self) -> float:
         """Energy in eV by which the present answer lies off the surface that the first answers began on."""
-        last = self._last
-        return self._steps + (0.0 if last is None or last.energy is None else last.values["energy"] - last.energy)
+        last, steps = self._last, self._retraining.steps
+        return steps + (0.0 if last is None or last.energy is None else last.values["energy"] - last.energy)
 
     @property
     def report(self) -> Report:
@@ -134,8 +130,10 @@ class LearningCalculator(Calculator):
     def freeze(self) -> PaiNNCalculator:
         """The present models as a calculator that learns no more: of all members, whose mean it is.
 
+        Waits for a training that is under way in the background, and is of its models.
         Raises `InputError` where there are none yet.
         """
+        self._retraining.take(self._last, self.evaluations)
         if not self._committee.folders:
             raise InputError(
                 f"freeze: there is no model yet in {self.folder}; it comes with the first {self._batch} labels"
@@ -269,7 +267,7 @@ class LearningCalculator(Calculator):
 
     def _take(self, atoms: Atoms, values: dict[str, Any], energy: float | None) -> None:
         self.results = dict(values) | {"free_energy": values["energy"]}
-        self._last = _Answered(atoms.copy(), dict(values), energy)
+        self._last = Answered(atoms.copy(), dict(values), energy)
 
     def _energy_of_models(self, atoms: Atoms) -> float | None:
         return float(self._models().get_property("energy", atoms)) if self._committee.knows(atoms) else None
@@ -293,38 +291,5 @@ class LearningCalculator(Calculator):
         self._learn_if_due()
 
     def _learn_if_due(self) -> None:
-        """Trains if it is time; called between structures."""
-        frames = list(self._reference.frames.values())
-        new = len(frames) - self._committee.trained
-        if new < self._batch or len(frames) < 2:
-            return
-        latest = [seconds for (seconds,) in self._record.calls.numbers("seconds")][-new:]
-        worth = sum(latest) >= self._committee.seconds or new >= _MORE * self._committee.trained
-        if self._committee.generation and not worth:
-            return
-        before = self._surface()
-        errors = self._committee.train(frames)
-        after = self._surface()
-        self._judge.forget()
-        step = None if before is None or after is None else after[0] - before[0]
-        self._steps += step or 0.0
-        change = None if before is None or after is None else float(np.sqrt(np.mean((after[1] - before[1]) ** 2)))
-        facts: dict[str, Any] = {"evaluation": self.evaluations, "model": self._committee.generation}
-        facts |= {"frames": len(frames)}
-        facts |= {"seconds": self._committee.seconds, "force_error": errors["forces"], "threshold": self.threshold}
-        self._record.changes.add(facts | {"energy_step": step, "force_step": change})
-        jump = "" if step is None else f"; energies step by {1000 * step:+.1f} meV here, conserved energies begin anew"
-        self._record.say(
-            f"structure {self.evaluations}: models {self._committee.generation} of {len(frames)} frames, trained in "
-            f"{self._committee.seconds:.3g} s, err by {1000 * errors['forces']:.3g} meV/Å on frames held out{jump}"
-        )
-
-    def _surface(self) -> tuple[float, np.ndarray] | None:
-        """Energy (eV) and forces of the last structure: those of the models, or the answer where there are none."""
-        last = self._last
-        if last is None:
-            return None
-        if self._committee.knows(last.atoms):
-            models = self._models()
-            return float(models.get_property("energy", last.atoms)), models.get_property("forces", last.atoms)
-        return float(last.values["energy"]), np.asarray(last.values["forces"])
+        """Trains if it is time, or takes up what was trained in the background; called between structures."""
+        self._retraining.between(list(self._reference.frames.values()), self._last, self.evaluations)

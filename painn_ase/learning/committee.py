@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ase.io
+import numpy as np
 from ase import Atoms
 
 from painn_ase.calculator import PaiNNCalculator
-from painn_ase.data.identity import geometry
+from painn_ase.data.sides import HELD, sides
+from painn_ase.errors import SimulationError
 from painn_ase.files import write_atomically
+from painn_ase.learning.generation import Background, Outcome, member, train_generation
 from painn_ase.model_files import load_model
-from painn_ase.properties import PROPERTIES
-from painn_ase.reference.labellers import UNITS
-from painn_ase.training import parse_config, train
-
-log = logging.getLogger(__name__)
+from painn_ase.reference.labellers import labels_of
+from painn_ase.training.parts import Part, Task, write_sides
 
 STATE = "models.json"
 _KEPT = 2  # generations
@@ -40,13 +37,23 @@ class Course:
     again: int = 1000  # steps from trained weights
     batch_size: int = 6
     learning_rate: float = 2e-3
-    held_out: int = 8  # one frame in so many validates, and never trains
+    held_out: int = HELD  # one frame in so many validates, and never trains
 
-    def parts(self, anew: bool) -> list[tuple[str, str, int]]:
-        """Name, kind of loss and steps of each part."""
+    def parts(self, anew: bool) -> list[Part]:
+        """The parts of a training."""
         if not anew:
-            return [("absolute", "absolute", self.again)]
-        return [("squared", "squared", self.first // 2), ("absolute", "absolute", self.first - self.first // 2)]
+            return [Part("absolute", "absolute", self.learning_rate, self.again)]
+        half = self.first // 2
+        return [
+            Part("squared", "squared", self.learning_rate, half),
+            Part("absolute", "absolute", self.learning_rate, self.first - half),
+        ]
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """The architecture, as in a training configuration."""
+        shape = {"features": self.features, "interactions": self.interactions, "cutoff": self.cutoff}
+        return {"representation": {"kind": "painn"} | shape}
 
 
 class Committee:
@@ -59,6 +66,7 @@ class Committee:
     def __init__(self, folder: Path, course: Course, properties: tuple[str, ...], start: Sequence[str | Path]) -> None:
         self._folder, self._course, self._properties = folder, course, properties
         self._start = list(start)
+        self._background: Background | None = None
         self.calculator: PaiNNCalculator | None = None
         self.generation, self.trained, self.seconds = 0, 0, 0.0
         path = folder / STATE
@@ -71,84 +79,80 @@ class Committee:
     def folders(self) -> list[Path]:
         """Of the models."""
         if self.generation:
-            return [self._place(self.generation) / f"member-{k}" for k in range(self._course.members)]
+            return [member(self._place(self.generation), k) for k in range(self._course.members)]
         return [Path(name) for name in self._start]
 
     def knows(self, atoms: Atoms) -> bool:
         """Whether there are models, and all elements of the structure are theirs."""
         return self.calculator is not None and set(atoms.numbers) <= set(self.calculator.backend.elements)
 
+    def surface(self, atoms: Atoms) -> tuple[float, np.ndarray] | None:
+        """Energy in eV and forces in eV/Å of a structure; None where the models do not know it."""
+        if self.calculator is None or not self.knows(atoms):
+            return None
+        energy = float(self.calculator.get_property("energy", atoms))
+        return energy, np.asarray(self.calculator.get_property("forces", atoms))
+
+    # ---- the next generation
+
     def train(self, frames: Sequence[Atoms]) -> dict[str, float]:
         """Makes the next generation from labelled frames; its mean absolute validation errors in eV, Å and e, means
         over the members."""
-        start, number = time.perf_counter(), self.generation + 1
-        place = self._place(number)
+        place, members = self._prepared(frames)
+        return self._take(train_generation(place, members), len(frames))
+
+    def begin(self, frames: Sequence[Atoms]) -> None:
+        """The same in a process of its own, which `finished` tells the end of; the models stay until `take`."""
+        place, members = self._prepared(frames)
+        self._background = Background(place, members, len(frames))
+
+    @property
+    def training(self) -> bool:
+        """Whether `begin` was called and `take` not yet."""
+        return self._background is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the process that `begin` started has ended."""
+        return self._background is not None and self._background.ended
+
+    def take(self) -> dict[str, float]:
+        """Waits for the training that `begin` started, and changes to its models; errors as of `train`.
+
+        Raises `SimulationError` if its process came to no end of its own; the models then stay.
+        """
+        background, self._background = self._background, None
+        if background is None:
+            raise SimulationError("no training is under way")
+        return self._take(background.outcome(), background.frames)
+
+    def _prepared(self, frames: Sequence[Atoms]) -> tuple[Path, list[list[dict[str, Any]]]]:
+        """The folder of the next generation with its data, and the configurations of its members."""
+        place, course = self._place(self.generation + 1), self._course
         shutil.rmtree(place, ignore_errors=True)  # of a training that a kill ended
-        place.mkdir(parents=True)
-        training, held = split(frames, self._course.held_out)
-        ase.io.write(place / "train.extxyz", training)
-        ase.io.write(place / "validation.extxyz", held)
+        training, held = sides(frames, course.held_out)
+        write_sides(place, training, held)
         weights = self._weights(frames)
-        errors: list[dict[str, float]] = []
-        for member in range(self._course.members):
-            begin = weights[member % len(weights)] if weights else None
-            errors.append(self._train_member(place, member, len(training), begin))
-        self.seconds = time.perf_counter() - start
-        self.generation, self.trained = number, len(frames)
-        state = {"generation": number, "frames": len(frames), "seconds": self.seconds}
+        labels = labels_of(self._properties)
+        task = Task(place, len(training), labels, course.batch_size, course.model, {})
+        members = []
+        for k in range(course.members):
+            start = Path(weights[k % len(weights)]) if weights else None
+            members.append(task.tables(course.parts(start is None), k, start, place / f"training-{k}"))
+        return place, members
+
+    def _take(self, outcome: Outcome, frames: int) -> dict[str, float]:
+        self.seconds, self.trained = outcome.seconds, frames
+        self.generation += 1
+        state = {"generation": self.generation, "frames": frames, "seconds": self.seconds}
         write_atomically(self._folder / STATE, json.dumps(state) + "\n")
         self._load()
         for old in self._folder.glob("models-*"):
-            if int(old.name.rpartition("-")[2]) <= number - _KEPT:
+            if int(old.name.rpartition("-")[2]) <= self.generation - _KEPT:
                 shutil.rmtree(old, ignore_errors=True)
-        return {name: sum(e[name] for e in errors) / len(errors) for name in errors[0]}
+        return outcome.errors
 
-    def _train_member(self, place: Path, member: int, frames: int, start: str | Path | None) -> dict[str, float]:
-        home = place / f"training-{member}"
-        for name, kind, steps in self._course.parts(start is None):
-            table = self._table(place, home / name, kind, steps, frames, member)
-            table["run"] |= {} if start is None else {"start": str(start)}
-            outcome = train(parse_config(table), progress=False)
-            start = outcome.folder
-        shutil.move(outcome.folder, place / f"member-{member}")
-        comparisons = outcome.evaluations["validation"].comparisons
-        return {name: c.error().mae / PROPERTIES[name].report[1] for name, c in comparisons.items()}
-
-    def _table(self, place: Path, output: Path, kind: str, steps: int, frames: int, member: int) -> dict[str, Any]:
-        """The training configuration of a part."""
-        course = self._course
-        batches = -(-frames // course.batch_size)
-        visits = max(1, -(-50 // batches))  # of an epoch, so that validation is a small part
-        return {
-            "data": {
-                "train": [str(place / "train.extxyz")],
-                "validation": [str(place / "validation.extxyz")],
-                "labels": {name: {"key": name, "unit": UNITS[name]} for name in self._properties},
-                "repeat": {"train.extxyz": visits},
-            },
-            "model": {
-                "representation": {
-                    "kind": "painn",
-                    "features": course.features,
-                    "interactions": course.interactions,
-                    "cutoff": course.cutoff,
-                }
-            },
-            "loss": {"kind": kind},
-            "optimizer": {"learning_rate": course.learning_rate, "gradient_norm": 1.0, "ema": 0.99},
-            "schedule": {"warmup": min(100, steps // 4)},
-            "run": {
-                "output": str(output),
-                "epochs": max(1, round(steps / (visits * batches))),
-                "batch_size": course.batch_size,
-                "seed": member,
-                "threads": 1,
-                "checkpoint_seconds": 1e6,
-                "checkpoint_epochs": 1_000_000,
-            },
-        }
-
-    def _weights(self, frames: Sequence[Atoms]) -> list[Path | str]:
+    def _weights(self, frames: Sequence[Atoms]) -> list[Path]:
         """Where the next generation begins: nowhere if frames have elements that the present models lack."""
         if self.calculator is None or not all(self.knows(atoms) for atoms in frames):
             return []
@@ -163,15 +167,3 @@ class Committee:
 
     def _place(self, generation: int) -> Path:
         return self._folder / f"models-{generation}"
-
-
-def split(frames: Sequence[Atoms], every: int) -> tuple[list[Atoms], list[Atoms]]:
-    """Frames that train, and those that validate: one in `every` by its geometry. A frame stays on its side for ever.
-
-    The first frame trains and the second validates, so that no side is empty; one alone does both.
-    """
-    sides: tuple[list[Atoms], list[Atoms]] = ([], [])
-    for number, atoms in enumerate(frames):
-        held = number == 1 if number < 2 else int(geometry(atoms), 16) % every == 0
-        sides[held].append(atoms)
-    return sides[0], sides[1] or sides[0]

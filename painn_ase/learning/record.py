@@ -11,9 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from painn_ase.files import hold
+
 log = logging.getLogger(__name__)
 
-CALLS, CHANGES, LINES = "calls.csv", "changes.csv", "log.txt"
+CALLS, CHANGES, LINES, LABELS = "calls.csv", "changes.csv", "log.txt", "labels.extxyz"
 _CALLS = (
     "evaluation",  # number of the structure among all that were evaluated
     "fingerprint",  # of the structure, as in labels.extxyz
@@ -71,10 +73,11 @@ class Table:
 
 
 class Record:
-    """The files calls.csv, changes.csv and log.txt in the folder of a learning calculator."""
+    """The files calls.csv, changes.csv and log.txt in the folder of a learning calculator, which no other process may
+    write as long as this lives: `InputError` where one does."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        self._hold = hold(folder / LABELS)
         self.calls, self.changes = Table(folder / CALLS, _CALLS), Table(folder / CHANGES, _CHANGES)
         self._lines = folder / LINES
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ase import Atoms
 
+from painn_ase.data import Label
 from painn_ase.errors import InputError, closest
 from painn_ase.reference import kohn_sham
 from painn_ase.reference.level import Level
 from painn_ase.reference.wanted import asked, wanted
 
 UNITS = {"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³", "dipole": "e·Å", "polarizability": "Å³"}
+
+
+def labels_of(names: Iterable[str]) -> dict[str, Label]:
+    """Keys and units of labels as `painn_ase.reference.label` writes them, for a training to read."""
+    return {name: Label(name, UNITS[name]) for name in names}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ ROOT = Path(painn_ase.__file__).parent
 LAYERS = {
     "units": 0, "errors": 0, "shown": 0, "files": 0, "threads": 0, "progress": 0, "plain": 0,
     "properties": 1, "schema": 1, "smiles": 1, "native": 1, "rigid": 1, "isotopes": 1,
+    "structure_checks": 1,
     "graph": 2,
     "neighbors": 3, "nn": 3, "ase_outputs": 3,
     "data": 4, "coverage": 4,
@@ -119,6 +120,9 @@ def test_imports_inside_of_a_group_run_one_way(group):
 
 def test_no_file_imports_itself_by_way_of_others():
     graph = {path: {file_of(name) for name in imported_modules(path)} - {None} for path in modules()}
+    for path in modules():  # importing a module runs the packages that it is in first
+        packages = {package / "__init__.py" for found in graph[path] for package in found.parents}
+        graph[path] |= {p for p in packages if p.is_file() and p.parent not in path.parents and p != path}
     TopologicalSorter(graph).prepare()  # raises CycleError with the files of the cycle
 
 

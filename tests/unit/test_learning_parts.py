@@ -1,10 +1,8 @@
 """The parts of a learning calculator: threshold, tables, sides of the split."""
 
-import numpy as np
 import pytest
 from ase.build import molecule
 
-from painn_ase.learning.committee import split
 from painn_ase.learning.judge import FIRST, Judge
 from painn_ase.learning.record import Table
 
@@ -35,24 +33,3 @@ def test_a_row_that_a_kill_left_half_written_is_cut_off(tmp_path):
     assert again.numbers("one", "two") == [(1.0, 0.5)]
     again.add({"one": 3, "two": 1.0})
     assert path.read_text() == "one,two\n1,0.5\n2,\n3,1\n"
-
-
-def test_frames_stay_on_their_side_of_the_split():
-    frames = [molecule("H2O") for _ in range(60)]
-    for seed, atoms in enumerate(frames):
-        atoms.rattle(0.05, seed=seed)
-    before: tuple[set, set] = (set(), set())
-    for count in range(2, 61):
-        now = tuple({id(atoms) for atoms in side} for side in split(frames[:count], 8))
-        assert all(old <= new for old, new in zip(before, now, strict=True))
-        assert now[0]
-        assert now[1]
-        assert not now[0] & now[1]
-        before = now
-    assert 3 <= len(before[1]) <= 14  # one in eight of 58, and one
-
-
-def test_positions_decide_the_side():
-    atoms = [molecule("H2O") for _ in range(4)]
-    assert [len(side) for side in split([*atoms[:1]], 8)] == [1, 1]
-    assert np.sum([len(side) for side in split(atoms, 8)]) == 4

@@ -16,8 +16,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
 from painn_ase.build import Request, build, dry_run, pool, read_request
-from painn_ase.build.batches import Batches, validates
-from painn_ase.build.judge import Criterion, believed, dynamics, forces
+from painn_ase.build.batches import Batches
+from painn_ase.build.judge import Criterion, bands, believed, dynamics, forces
 from painn_ase.build.plan import make_plan
 from painn_ase.build.reference import Reference, parse_reference
 from painn_ase.build.setup import set_up
@@ -25,6 +25,7 @@ from painn_ase.build.state import State
 from painn_ase.build.structures import in_words, starting_structures
 from painn_ase.data import Label
 from painn_ase.data.identity import geometry
+from painn_ase.data.sides import validates
 from painn_ase.errors import InputError
 from painn_ase.model_files import load_model
 from painn_ase.reference import Models
@@ -91,6 +92,7 @@ def test_names_files_and_conformers_are_structures_and_nonsense_is_not(tmp_path)
 
 def test_references_are_levels_models_and_functions(tmp_path):
     (tmp_path / "refs.py").write_text("from ase.calculators.emt import EMT\ndef make():\n    return EMT()\nthing = 3\n")
+    (tmp_path / "json.py").write_text("")
     assert parse_reference("GFN2").by == "gfn2"
     assert parse_reference("ethanol").by == Models("ethanol")
     assert parse_reference("pbe0/def2-svpd").by.basis == "def2-svpd"
@@ -99,6 +101,7 @@ def test_references_are_levels_models_and_functions(tmp_path):
     for text, message in (
         ("refs.py:thing", "expected a function"),
         ("none.py:make", "does not exist"),
+        ("json.py:loads", "has the name of a module that is loaded"),
         ("dft", "expected gfn2"),
     ):
         with pytest.raises(InputError, match=message):
@@ -137,6 +140,17 @@ def test_forces_hold_when_small_or_when_more_frames_no_longer_help():
     assert not forces(30.0, 20.0, (40.0, 100), 200).holds  # falls
     assert forces(38.0, 20.0, (40.0, 100), 200).holds  # no longer does
     assert not forces(38.0, 20.0, (40.0, 100), 110).holds  # too few new frames to tell
+
+
+def test_bands_are_judged_with_the_neighbours_that_they_mix_with():
+    at = np.array([282.0, 308.0, 444.0, 3523.0])
+    reference, mixed = np.array([109.0, 39.5, 203.0, 23.0]), np.array([124.0, 22.5, 209.0, 23.5])
+    assert bands(at, reference, mixed, 30.0).holds
+    alone = bands(at, reference, mixed, 20.0)
+    assert not alone.holds
+    assert alone.text.startswith("2 of 4 strong bands deviate by more than 10 % and 2 km/mol, at most 43 %, at 308 cm")
+    assert bands(at, reference, reference + np.array([0, 0, 0, 1.9]), 30.0).value == 0  # too faint to matter
+    assert not bands(at, reference, 1.2 * reference, 30.0).holds
 
 
 def test_what_could_not_be_judged_stops_nothing_and_what_fails_does():

@@ -1,18 +1,10 @@
 """A calculator that learns while it runs: whom it asks, what it keeps, what a kill costs, what others see of it."""
 
-import csv
-import os
-import signal
-import sys
-import time
-import traceback
-from io import StringIO
 from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.mep import NEB
@@ -22,54 +14,14 @@ from painn_ase import LearningCalculator, PaiNNCalculator, run_md, simulate_spec
 from painn_ase.cli import main
 from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.learning import Course, judge
+from painn_ase.learning import judge
 from painn_ase.reference import Models
 from painn_ase.simulate import MTK, relax
 from painn_ase.structures import read_structure
 
+from helpers.small_learning import Reference, cluster, forces_of, forget, learning, rows  # noqa: F401  (a fixture)
+
 pytestmark = pytest.mark.filterwarnings("ignore::painn_ase.coverage.CoverageWarning")  # of frozen ones
-
-SMALL = Course(features=16, interactions=2, first=60, again=30, batch_size=4)
-
-
-def cluster(seed=0, amplitude=0.05):
-    atoms = Atoms("Cu4", 2.4 / np.sqrt(8) * np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]))
-    atoms.rattle(amplitude, seed=seed)
-    return atoms
-
-
-class Reference(EMT):
-    """EMT that writes down what it was asked, fails where told to, and takes its time."""
-
-    asked: list = []  # noqa: RUF012
-    failures = 0
-    pause = 0.0
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
-        Reference.asked.append(fingerprint(atoms))
-        time.sleep(Reference.pause)
-        if Reference.failures:
-            Reference.failures -= 1
-            raise RuntimeError("no convergence")
-        super().calculate(atoms, properties, system_changes)
-
-
-@pytest.fixture(autouse=True)
-def _anew():
-    Reference.asked, Reference.failures, Reference.pause = [], 0, 0.0
-
-
-def learning(folder, by=None, **keywords):
-    return LearningCalculator(by or Reference, folder, **{"course": SMALL, "batch": 6} | keywords)
-
-
-def rows(folder, name="calls.csv"):
-    with open(folder / name) as file:
-        return list(csv.DictReader(file))
-
-
-def forces_of(calc, frames):
-    return [calc.get_property("forces", atoms) for atoms in frames]
 
 
 def test_the_reference_answers_until_there_is_a_model(tmp_path):
@@ -325,9 +277,9 @@ def test_impossible_requests_are_refused(tmp_path):
 
 def test_command_line_runs_dynamics_that_learns(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    Path("refs.py").write_text("from ase.calculators.emt import EMT\n\ndef make(atoms):\n    return EMT()\n")
+    Path("taught.py").write_text("from ase.calculators.emt import EMT\n\ndef make(atoms):\n    return EMT()\n")
     ase.io.write("cluster.xyz", cluster())
-    words = ["md", "cluster.xyz", "--steps", "3", "--learn", "refs.py:make", "--output", "copper"]
+    words = ["md", "cluster.xyz", "--steps", "3", "--learn", "taught.py:make", "--output", "copper"]
     assert main(words) == 0
     assert "reference    4 calls for 4 structures (100 %): 4 no model" in capsys.readouterr().out
     assert len(ase.io.read("copper.learning/labels.extxyz", ":")) == 4
@@ -338,80 +290,3 @@ def test_command_line_runs_dynamics_that_learns(tmp_path, monkeypatch, capsys):
     assert "reference    6 calls for 6 structures (100 %): 6 no model" in capsys.readouterr().out
     assert main(["md", "ethanol", "--steps", "1", "--tolerance", "0.1", "--output", "plain"]) == 0
     assert "--tolerance has no effect" in capsys.readouterr().err
-
-
-# ---- kills
-
-
-def simulate(folder: Path, steps: int) -> None:
-    """Dynamics that goes on where an earlier one was killed."""
-    atoms = cluster()
-    atoms.calc = learning(folder, threshold=0.05, tolerance=0.05, budget=5000)
-    begun = (folder / "run.restart.npz").exists()
-    run_md(
-        atoms, steps=steps, path=folder / "run", temperature=600, resume=begun, overwrite=True, checkpoint=0.0,
-        progress=False,
-    )  # fmt: skip
-
-
-class Logged(Reference):
-    """Writes down outside of the process what was asked."""
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
-        with open("asked.txt", "a") as file:
-            file.write(fingerprint(atoms) + "\n")
-        super().calculate(atoms, properties, system_changes)
-
-
-def child(folder: Path, steps: int) -> int:
-    """The process that simulates in `folder`."""
-    number = os.fork()
-    if number:
-        return number
-    code = 1
-    try:
-        os.chdir(folder)
-        simulate(folder, steps)
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(code)
-
-
-def names_in(text: str) -> set[str]:
-    return {fingerprint(atoms) for atoms in ase.io.read(StringIO(text), ":", format="extxyz")}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kills", [30])
-def test_killed_at_random_moments_it_resumes_with_no_label_lost_or_made_twice(tmp_path, kills, monkeypatch):
-    monkeypatch.setattr(sys.modules[__name__], "Reference", Logged)
-    rng, done, steps = np.random.default_rng(kills), 0, 20 * kills
-    labelled: set[str] = set()
-    while done < kills:
-        number = child(tmp_path, steps)
-        time.sleep(rng.uniform(0.2, 2.0))
-        os.kill(number, signal.SIGKILL)
-        _, status = os.waitpid(number, 0)
-        done += 1
-        if os.path.exists(tmp_path / "labels.extxyz"):
-            text = (tmp_path / "labels.extxyz").read_text()
-            now = names_in(text) if text.endswith("\n") else labelled
-            assert labelled <= now  # nothing is lost
-            labelled = now
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
-            break
-    number = child(tmp_path, steps)
-    assert os.waitpid(number, 0)[1] == 0
-    frames = ase.io.read(tmp_path / "labels.extxyz", ":")
-    names = [fingerprint(atoms) for atoms in frames]
-    asked = (tmp_path / "asked.txt").read_text().split()
-    assert len(set(names)) == len(names)  # no label twice
-    assert sorted(names) == sorted(row["fingerprint"] for row in rows(tmp_path))  # and each in the record
-    assert set(names) <= set(asked)
-    assert len(asked) - len(names) <= done  # a kill costs the call that was under way
-    for atoms in frames[:: max(1, len(frames) // 5)]:
-        forces = EMT().get_property("forces", Atoms(atoms.numbers, atoms.positions))
-        np.testing.assert_allclose(atoms.get_forces(), forces, atol=1e-6)

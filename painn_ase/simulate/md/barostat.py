@@ -13,7 +13,7 @@ from ase.units import fs
 
 from painn_ase.errors import InputError, positive, whole
 from painn_ase.simulate.md.coupling import CHAIN, Conditions, Coupling, chain, extended_energy
-from painn_ase.simulate.run.requests import check_stress
+from painn_ase.structure_checks import check_stress
 from painn_ase.units import GIGAPASCAL
 
 _RIGHT = 1e-5  # largest cosine of a right angle

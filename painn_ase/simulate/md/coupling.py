@@ -22,7 +22,7 @@ from ase.md.md import MolecularDynamics
 from ase.md.nose_hoover_chain import NoseHooverChainThermostat
 from numpy.random import Generator
 
-from painn_ase.simulate.run.requests import check_constraints
+from painn_ase.structure_checks import check_constraints
 
 # What holds atoms in places or directions: zero velocity means no motion, whoever moves the positions.
 PLACES = (FixAtoms, FixCartesian, FixCom, FixedLine, FixedPlane, Hookean)

@@ -19,9 +19,9 @@ from painn_ase.simulate.md.state import structure_identity
 from painn_ase.simulate.run.guards import Guards
 from painn_ase.simulate.run.loop import RecordedRun
 from painn_ase.simulate.run.recorder import Output, Recorder
-from painn_ase.simulate.run.requests import check_stress, check_structure
 from painn_ase.simulate.run.restart import Checkpoint
 from painn_ase.simulate.run.watch import Watch
+from painn_ase.structure_checks import check_stress, check_structure
 
 
 @dataclass(frozen=True)

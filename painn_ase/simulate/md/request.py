@@ -29,9 +29,9 @@ from painn_ase.simulate.run.observables import choose, intervals
 from painn_ase.simulate.run.provenance import provenance
 from painn_ase.simulate.run.reading import Run
 from painn_ase.simulate.run.recorder import Output, Recorder
-from painn_ase.simulate.run.requests import check_structure
 from painn_ase.simulate.run.restart import Checkpoint, Restart
 from painn_ase.simulate.run.watch import Watch
+from painn_ase.structure_checks import check_structure
 
 _LONG = 10.0  # fs
 _LARGEST_SCATTER = 0.3  # of the conserved energy, in that of the kinetic energy

@@ -27,9 +27,9 @@ from painn_ase.simulate.run.loop import RecordedRun
 from painn_ase.simulate.run.observables import Plan, choose, intervals
 from painn_ase.simulate.run.provenance import identity_of, provenance
 from painn_ase.simulate.run.recorder import Output, Recorder
-from painn_ase.simulate.run.requests import check_structure, fixed_atoms
 from painn_ase.simulate.run.restart import Checkpoint
 from painn_ase.simulate.run.watch import Watch
+from painn_ase.structure_checks import check_structure, fixed_atoms
 
 
 def run_rpmd(

@@ -27,7 +27,6 @@ from painn_ase.simulate.run.observables import ALWAYS, CONSERVED, Plan, choose
 from painn_ase.simulate.run.provenance import identity_of, provenance
 from painn_ase.simulate.run.reading import Run
 from painn_ase.simulate.run.recorder import Output, Recorder
-from painn_ase.simulate.run.requests import check_structure
 from painn_ase.simulate.run.restart import Checkpoint
 from painn_ase.simulate.run.watch import Watch
 from painn_ase.simulate.spectrum.analysis import Analysis, series_by_calculator
@@ -35,6 +34,7 @@ from painn_ase.simulate.spectrum.protocol import Protocol
 from painn_ase.simulate.spectrum.recorded import report_of
 from painn_ase.simulate.spectrum.report import Report
 from painn_ase.simulate.spectrum.report_files import FILES, check_plotting
+from painn_ase.structure_checks import check_structure
 
 NAME = "run"  # of the recorded run in the folder of a report
 
