@@ -22,7 +22,6 @@ from painn_ase.files import only_writer
 from helpers.forks import ended, forked
 from helpers.small_learning import Reference, cluster, forces_of, forget, learning, rows  # noqa: F401  (a fixture)
 
-
 pytestmark = pytest.mark.filterwarnings("ignore::painn_ase.coverage.CoverageWarning")  # of frozen ones
 
 
