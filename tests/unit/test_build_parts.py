@@ -7,11 +7,13 @@ import pytest
 from ase.build import molecule
 
 from painn_ase import PaiNNCalculator
-from painn_ase.build import finish
+from painn_ase.build import explore, finish
 from painn_ase.build.pulse import Pulse
+from painn_ase.build.rounds import Rounds
 from painn_ase.build.transfer import architecture, place_start
 from painn_ase.errors import SimulationError
 from painn_ase.model_files import load_model
+from painn_ase.structures import read_structure
 
 
 class Said:
@@ -79,6 +81,21 @@ def test_training_starts_from_the_weights_of_a_model_with_the_references_of_the_
         assert (tensor == old.representation.state_dict()[name]).all(), name
     assert architecture("ethanol-small", ("energy", "forces"))["representation"] == old.config["representation"]
     assert architecture(None, ("energy", "forces"))["representation"]["kind"] == "painn"
+
+
+@pytest.mark.parametrize("beads", [1, 2])
+def test_frames_outside_of_the_data_are_marked_and_unlike_ones_are_chosen(monkeypatch, beads):
+    monkeypatch.setattr(explore, "CopiesMonitor", lambda _atoms: lambda _positions, _forces: {beads: "far"})
+    start = read_structure("ethanol-small")
+    met = explore.explore(["ethanol-small"], [start], temperature=100.0, beads=beads, trajectories=3, ps=0.4)
+    strange = [atoms for atoms in met.frames if atoms.info.get(explore.OUTSIDE)]
+    assert {atoms.info["trajectory"] for atoms in strange} == {1}  # whose first bead is copy number `beads`
+    assert 3 * len(strange) == len(met.frames)
+    assert len(strange) == len(met.outside) == 3  # looks, at 300, 350 and 400 fs
+    chosen = Rounds._outside(SimpleNamespace(), strange, 2, [start])
+    assert len(chosen) == 2
+    assert all(atoms.info["why"] == "outside" for atoms in chosen)
+    assert Rounds._outside(SimpleNamespace(), [], 2, [start]) == []
 
 
 @pytest.mark.parametrize(("beads", "timestep", "every"), [(1, 0.5, 4), (8, 0.25, 8)])
