@@ -111,10 +111,10 @@ def guard(model: str) -> None:
     }
     for name, atoms in cases.items():
         calculator = PaiNNCalculator(model)
-        atoms.calc = calculator
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
+                atoms.calc = calculator
                 atoms.get_forces()
                 said = calculator.outside or "nothing"
             except Exception as error:

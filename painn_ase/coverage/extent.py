@@ -30,6 +30,9 @@ class Coverage:
     environments: dict[int, Environments]  # by atomic number
     structures: int  # that were looked at
     charges: tuple[float, ...] | None = None  # e, total charges seen, ascending; None where nobody wrote them down
+    radicals: bool | None = (
+        None  # whether some molecule had an odd number of electrons; None: no molecules, or as above
+    )
 
     @classmethod
     def of(cls, graphs: Sequence[AtomicGraph], forces: Iterable[np.ndarray], cutoff: float) -> Coverage:
@@ -55,7 +58,9 @@ class Coverage:
         closest = {pair: float(rounded(d)) for pair, d in sorted(closest.items())}
         force = None if largest is None else float(rounded(largest))
         charges = tuple(sorted({float(q) for graph in graphs for q in graph.charges}))
-        return cls(float(cutoff), closest, force, environments, len(graphs), charges)
+        molecules = [graph for graph in graphs if not graph.pbc.any()]
+        odd = any((int(g.numbers.sum()) - round(float(g.charges.sum()))) % 2 for g in molecules) if molecules else None
+        return cls(float(cutoff), closest, force, environments, len(graphs), charges, odd)
 
     def geometry(self, numbers: np.ndarray, centers: np.ndarray, neighbors: np.ndarray, distances: Array) -> str | None:
         """A sentence about what of a geometry the training data did not cover, or None.
@@ -89,10 +94,12 @@ class Coverage:
             f"the force on atom {worst} is {sizes[worst]:.3g} eV/Å; the largest in the training data {self.force:.3g}"
         )
 
-    def state(self, charge: float, spin: float | None) -> str | None:
+    def state(self, charge: float, spin: float | None, radical: bool = False) -> str | None:
         """A sentence about a total charge in e or a spin that the training data did not hold, or None.
 
-        `spin` is what the structure says its multiplicity exceeds the lowest of its electrons by; no data hold any.
+        charge: in e
+        spin: what the structure says its multiplicity exceeds the lowest of its electrons by; no data hold any
+        radical: whether it is a molecule with an odd number of electrons
         """
         if self.charges is None and charge != 0.0:
             return f"the total charge is {charge:+g} e; the model does not say which charges its training data had"
@@ -101,6 +108,8 @@ class Coverage:
             return f"the total charge is {charge:+g} e; structures in the training data have {known}"
         if spin:
             return f"the multiplicity is {spin:g} above the lowest; no term of the model depends on it"
+        if radical and self.radicals is False:
+            return "the number of electrons is odd; no molecule in the training data has an odd number"
         return None
 
     def score(self, graph: AtomicGraph) -> Array:
@@ -168,6 +177,7 @@ class Coverage:
             "closest": {f"{chemical_symbols[a]}-{chemical_symbols[b]}": d for (a, b), d in self.closest.items()},
             "force": self.force,
             "charges": None if self.charges is None else list(self.charges),
+            "radicals": self.radicals,
             "environments": {chemical_symbols[z]: e.to_dict() for z, e in self.environments.items()},
         }
 
@@ -186,9 +196,10 @@ class Coverage:
                 atomic_numbers[symbol]: Environments.from_dict(e, count) for symbol, e in table["environments"].items()
             }
             force = None if table["force"] is None else float(table["force"])
-            given = table.get("charges")  # absent from the files of older versions
+            given, odd = table.get("charges"), table.get("radicals")  # absent from the files of older versions
             charges = None if given is None else tuple(sorted(float(q) for q in given))
-            return cls(float(cutoff), closest, force, environments, int(table["structures"]), charges)
+            odd = None if odd is None else bool(odd)
+            return cls(float(cutoff), closest, force, environments, int(table["structures"]), charges, odd)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(f"the model's record of its training data's coverage is damaged: {error!r}") from None
 

@@ -80,11 +80,12 @@ class CoverageMonitor:
 
     def new_structure(self, atoms: Atoms, charge: float) -> None:
         """Takes the total charge in e and the multiplicity, if `atoms` state one, of what is evaluated next."""
-        stated = charge, atoms.info.get("multiplicity"), atoms.info.get("spin")
+        radical = (int(atoms.numbers.sum()) - round(charge)) % 2 == 1 and not atoms.pbc.any()
+        stated = charge, atoms.info.get("multiplicity"), atoms.info.get("spin"), radical
         if stated == self._stated:
             return
         spin = excess_multiplicity(atoms, charge)
-        found = (coverage.state(charge, spin) for coverage in self.coverages)
+        found = (coverage.state(charge, spin, radical) for coverage in self.coverages)
         self._state, self._stated = next((sentence for sentence in found if sentence), None), stated
         self._warn(self._state)
 

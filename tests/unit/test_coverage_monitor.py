@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 
 from painn_ase import PaiNNCalculator, load_model, save_model
 from painn_ase.cards.render import render_card
@@ -195,6 +195,21 @@ def test_a_charge_of_the_data_is_inside_and_their_absence_is_not():
     assert again.charges == coverage.charges
     old = {name: value for name, value in coverage.to_dict().items() if name != "charges"}
     assert "does not say which charges" in Coverage.from_dict(old, 4.0).state(1.0, None)
+
+
+def test_an_odd_number_of_electrons_is_outside_of_data_with_even_numbers():
+    """Radicals, unless the data hold one; a cell of a crystal may hold any number of electrons."""
+    closed = Coverage.of([graph_of(molecule("CH3OH"), 4.0)], [], 4.0)
+    assert closed.radicals is False
+    assert "odd" in closed.state(0.0, None, radical=True)
+    assert Coverage.from_dict(json.loads(json.dumps(closed.to_dict())), 4.0).radicals is False
+    assert Coverage.of([graph_of(molecule("CH3"), 4.0)], [], 4.0).state(0.0, None, radical=True) is None
+    assert Coverage.of([graph_of(bulk("Al"), 4.0)], [], 4.0).radicals is None
+    calculator = PaiNNCalculator(covered_model())
+    radical = molecule("CH3CH2OH")
+    del radical[8]
+    with pytest.warns(CoverageWarning, match="odd"):
+        energy(radical, calculator)
 
 
 @pytest.mark.parametrize("key", ["multiplicity", "spin"])
