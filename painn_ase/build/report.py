@@ -15,35 +15,44 @@ _STYLE = (
     "img{max-width:100%}td,th{padding:.2em .8em .2em 0;text-align:left;vertical-align:top}"
     ".yes{color:#00734d}.no{color:#b0342d}pre{background:#f3f3f3;padding:.8em;overflow-x:auto}"
 )
+_LABELS = {
+    "forces": "honest force error / meV Å$^{-1}$",
+    "frequencies": "mean deviation of frequencies / cm$^{-1}$",
+}
 _MARKS = {True: '<span class="yes">holds</span>', False: '<span class="no">fails</span>', None: "not judged"}
 
 
 def learning_curve(rounds: Sequence[Mapping[str, Any]], goals: Mapping[str, float], path: Path) -> Path | None:
-    """Draws the honest force error and the deviation of frequencies against the frames; None without matplotlib."""
+    """Draws the honest force error and the deviation of frequencies, as far as they were judged, against the frames;
+    None without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         return None
-    done = [r for r in rounds if r.get("done")]
-    panels = (("forces", "force error / meV Å$^{-1}$"), ("frequencies", "frequencies / cm$^{-1}$"))
-    figure = Figure(figsize=(6.3, 2.8), dpi=200, layout="constrained")
+    points = {name: _points(rounds, name) for name in ("forces", "frequencies")}
+    shown = [name for name, found in points.items() if found]
+    figure = Figure(figsize=(0.3 + 3.0 * max(1, len(shown)), 2.8), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (name, label) in zip(figure.subplots(1, 2), panels, strict=True):
-        points = [(r["frames"], c["value"]) for r in done for c in r["criteria"] if c["name"] == name and c["value"]]
-        if points:
-            axes.plot(*zip(*points, strict=True), "o-", color="#0072B2", markersize=4)
-            axes.set_ylim(0, 1.15 * max(goals[name], *(value for _, value in points)))
-            axes.set_xlim(0, 1.1 * points[-1][0])
+    for axes, name in zip(figure.subplots(1, max(1, len(shown)), squeeze=False)[0], shown, strict=False):
+        axes.plot(*zip(*points[name], strict=True), "o-", color="#0072B2", markersize=4)
+        axes.set_ylim(0, 1.15 * max(goals[name], *(value for _, value in points[name])))
+        axes.set_xlim(0, 1.1 * points[name][-1][0])
         axes.axhline(goals[name], color="#D55E00", linewidth=1, linestyle="--", label="asked")
         axes.set_xlabel("training frames", fontsize=8)
-        axes.set_ylabel(f"mean deviation of {label}" if name == "frequencies" else f"honest {label}", fontsize=8)
+        axes.set_ylabel(_LABELS[name], fontsize=8)
         axes.tick_params(labelsize=7)
         axes.legend(frameon=False, fontsize=7)
     temporary = path.with_name("." + path.name)
     figure.savefig(temporary, format="png")
     temporary.replace(path)
     return path
+
+
+def _points(rounds: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
+    """Frames and value of a criterion in the rounds that are done."""
+    done = [r for r in rounds if r.get("done")]
+    return [(r["frames"], c["value"]) for r in done for c in r["criteria"] if c["name"] == name and c["value"]]
 
 
 def write_page(
