@@ -36,7 +36,6 @@ ARCHITECTURES = {
         "tensor_channels": 1,
         "radial": {"kind": "gaussian", "count": 12},
     },
-    "painn-in-frames": {"kind": "tensor_frames", "network": "painn", "vector_channels": 2, "tensor_channels": 1},
 }
 """Options of networks by name, PaiNN's by default; a new one is one more line here, and every physics test applies."""
 

@@ -109,7 +109,7 @@ def test_distances_alone_give_neither_vectors_nor_tensors():
 
 
 @pytest.mark.parametrize(
-    "architecture", ["cross-product-and-tensors", "schnet", "tensornet", "eninet", "painn-in-frames"]
+    "architecture", ["cross-product-and-tensors", "schnet", "tensornet", "eninet", "schnet-in-frames"]
 )
 def test_gradients_stay_finite_where_vectors_vanish(architecture):
     model = random_model(architecture)

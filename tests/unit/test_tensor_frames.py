@@ -9,12 +9,13 @@ from ase import Atoms
 from ase.build import molecule as named_molecule
 from scipy.stats import ortho_group
 
-from painn_ase import neighbors
+from painn_ase import Model, PaiNNCalculator, neighbors
 from painn_ase.nn.frames import Ranks, gram_schmidt, mirrored
 from painn_ase.representations import TensorFrames
+from painn_ase.representations.tensor_frames import NETWORKS
 
 from helpers.random_models import random_model
-from helpers.systems import molecule
+from helpers.systems import molecule, triclinic
 
 EPSILON = 0.05
 graph_of = partial(neighbors.graph_of, cutoff=4.0)
@@ -96,10 +97,14 @@ def test_scalars_alone_are_carried_unchanged():
     torch.testing.assert_close(Ranks(5, 0, 0).turned(features, torch.randn(4, 3, 3)), features)
 
 
-@pytest.mark.parametrize("architecture", ["schnet-in-frames", "painn-in-frames"])
-def test_energies_need_both_hands(architecture):
+def in_frames(network: str) -> Model:
+    return random_model("schnet-in-frames", network=network)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_energies_need_both_hands(network):
     """In frames of one hand a chiral molecule and its mirror image would have different energies."""
-    model, atoms = random_model(architecture), molecule()
+    model, atoms = in_frames(network), molecule()
     atoms.rattle(0.2, seed=1)
     mirror = atoms.copy()
     mirror.positions[:, 0] *= -1
@@ -116,3 +121,26 @@ def test_energies_need_both_hands(architecture):
     (both, right), (both_mirrored, right_mirrored) = found
     torch.testing.assert_close(both, both_mirrored, rtol=0, atol=1e-11)
     assert float((right - right_mirrored).detach().abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("build", [molecule, triclinic])
+def test_painn_in_frames_turns_with_the_structure_too(build):
+    """SchNet in frames takes all physics tests; these are the main ones, in short, for PaiNN."""
+    calculator, q = PaiNNCalculator(in_frames("painn"), dtype="float64"), orthogonal(-1).numpy()
+    atoms = build()
+    image = atoms.copy()
+    image.set_positions(atoms.positions @ q.T)
+    image.set_cell(atoms.cell.array @ q.T)
+    forces, alpha = (calculator.get_property(name, atoms) for name in ("forces", "polarizability"))
+    scale = max(1.0, np.abs(forces).max(), np.abs(alpha).max())
+    np.testing.assert_allclose(calculator.get_property("forces", image), forces @ q.T, atol=1e-11 * scale)
+    np.testing.assert_allclose(calculator.get_property("polarizability", image), q @ alpha @ q.T, atol=1e-11 * scale)
+    order = np.random.default_rng(0).permutation(len(atoms))
+    np.testing.assert_allclose(calculator.get_property("forces", atoms[order]), forces[order], atol=1e-11 * scale)
+
+    energies, step = [], 1e-4
+    for sign in (1, -1):
+        moved = atoms.copy()
+        moved.positions[1, 2] += sign * step
+        energies.append(calculator.get_property("energy", moved))
+    assert forces[1, 2] == pytest.approx(-(energies[0] - energies[1]) / (2 * step), rel=1e-5, abs=1e-5 * scale)
