@@ -90,7 +90,8 @@ class Rounds:
 
     def _goals(self) -> dict[str, Any]:
         request = self.setup.request
-        return {"target": request.target, "forces": request.forces, "infrared": request.wants_infrared}
+        goals = {"target": request.target, "forces": request.forces, "infrared": request.wants_infrared}
+        return goals | {"temperature": request.temperature}
 
     def _facts(self, number: int) -> dict[str, Any]:
         while len(self.state.rounds) < number:
@@ -255,7 +256,7 @@ class Rounds:
         self.pulse.doing(f"round {number}: frequencies")
         request = self.setup.request
         infrared = request.wants_infrared and "dipole" in self.setup.learned
-        return judge.frequencies(models, self.yardstick, request.target, infrared)
+        return judge.frequencies(models, self.yardstick, request.target, infrared, request.temperature)
 
     def _judge(self, number: int, models: list[Path], facts: dict[str, Any]) -> list[Criterion]:
         self.pulse.doing(f"round {number}: judging")

@@ -15,6 +15,7 @@ from painn_ase.rigid import arms, check_masses, rotation_axes
 from painn_ase.units import (
     ATOMIC_MASS,
     AVOGADRO,
+    BOLTZMANN,
     COULOMB_CONSTANT,
     ELEMENTARY_CHARGE,
     PLANCK,
@@ -59,6 +60,17 @@ class NormalModes:
     def reduced_masses(self) -> Array:
         """1/Σ_i |u_i|² of each mode in amu: the mass that moves when the displacements are scaled to unit length."""
         return 1 / np.einsum("kia,kia->k", self.displacements, self.displacements)
+
+    def amplitudes(self, temperature: float) -> Array:
+        """(modes,) Å, the largest RMS displacement of an atom in each mode at a temperature in K, √(kT) |u|/|ω|.
+
+        Of classical oscillators; of imaginary modes as if their curvature had the other sign. Where it exceeds a bond
+        length, the harmonic frequency describes nothing: a methyl group that turns freely, say.
+        """
+        heat = BOLTZMANN * temperature / ELEMENTARY_CHARGE  # eV
+        with np.errstate(divide="ignore"):
+            root = np.sqrt(heat) * _WAVENUMBER / np.abs(self.wavenumbers)
+        return root * np.linalg.norm(self.displacements, axis=2).max(axis=1)
 
 
 def normal_modes(hessian: ArrayLike, masses: ArrayLike, rigid: ArrayLike | None = None) -> NormalModes:

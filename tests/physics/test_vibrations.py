@@ -6,7 +6,7 @@ from time import process_time
 import ase.io
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms, FixBondLength
@@ -127,6 +127,17 @@ def test_a_diatomic_on_a_spring():
     born = np.array([charge * np.eye(3), -charge * np.eye(3)])
     strength = (charge / DEBYE) ** 2 / mu
     assert infrared_intensities(modes, born)[0] == pytest.approx(42.2561 * strength, rel=1e-5)
+
+
+def test_thermal_amplitudes_are_those_of_equipartition():
+    """Two masses on a spring k: <x²> = kT/k of their distance, of which each has the other's share of the mass."""
+    masses, k = np.array([1.0, 3.0]), 0.5
+    hessian = np.zeros((6, 6))
+    hessian[np.ix_([0, 3], [0, 3])] = k * np.array([[1, -1], [-1, 1]])
+    for sign in (1, -1):  # a saddle is taken for the minimum that it mirrors
+        modes = normal_modes(sign * hessian, masses, rigid_motions([[0, 0, 0], [1, 0, 0]], masses))
+        expected = np.sqrt(units.kB * 300 / k) * 0.75
+        np.testing.assert_allclose(modes.amplitudes(300.0), [expected], rtol=1e-8)
 
 
 def test_depolarization_is_zero_for_a_breathing_mode_and_three_quarters_for_a_traceless_one():

@@ -3,16 +3,18 @@
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from ase.build import molecule
 
 from painn_ase import PaiNNCalculator
-from painn_ase.build import explore, finish
+from painn_ase.build import explore, finish, judge
 from painn_ase.build.pulse import Pulse
 from painn_ase.build.rounds import Rounds
 from painn_ase.build.transfer import architecture, place_start
 from painn_ase.errors import SimulationError
 from painn_ase.model_files import load_model
+from painn_ase.spectra import NormalModes
 from painn_ase.structures import read_structure
 
 
@@ -96,6 +98,20 @@ def test_frames_outside_of_the_data_are_marked_and_unlike_ones_are_chosen(monkey
     assert len(chosen) == 2
     assert all(atoms.info["why"] == "outside" for atoms in chosen)
     assert Rounds._outside(SimpleNamespace(), [], 2, [start]) == []
+
+
+def test_a_group_that_turns_freely_is_left_out_of_the_frequencies_and_named(monkeypatch):
+    displacements = np.tile(0.4, (3, 2, 3))
+    reference = SimpleNamespace(
+        frequencies=np.array([-18.0, 400.0, 900.0]), modes=NormalModes(np.array([-18.0, 400.0, 900.0]), displacements)
+    )
+    check = SimpleNamespace(reference=reference, shifts=np.array([38.0, 2.0, -6.0]), strengths=lambda _kind: None)
+    monkeypatch.setattr(judge, "harmonic_check", lambda _models, _frames: check)
+    (found,) = judge.frequencies([], [], 5.0, True, 300.0)
+    assert found.holds
+    assert found.value == pytest.approx(4.0)
+    assert found.text.endswith("at 900 cm⁻¹; left out, for it turns freely at 300 K: 18i cm⁻¹")
+    assert not judge.frequencies([], [], 5.0, True, 0.3)[0].holds  # at 0.3 K it does not turn
 
 
 @pytest.mark.parametrize(("beads", "timestep", "every"), [(1, 0.5, 4), (8, 0.25, 8)])
