@@ -19,6 +19,8 @@ from painn_ase.native.recipe import FLAGS, UNITS, instruction_sets
 
 HERE = Path(__file__).resolve().parent / "csrc"
 KERNEL = Path(__file__).resolve().parent.parent / "native" / "csrc"
+# No classes of MPI's former C++ interface, as in LAMMPS' own build: they would need their library.
+_MPI = ("-DOMPI_SKIP_MPICXX", "-DMPICH_SKIP_MPICXX")
 _SIZES = ("SMALLBIG", "BIGBIG", "SMALLSMALL")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -49,7 +51,8 @@ def build_plugin(
     headers = _headers(lammps)
     version = version or _version(headers)
     target = Path(output) if output else PLUGIN
-    macros = [f"-DLAMMPS_{sizes}", f"-DPAINN_LAMMPS_VERSION={version}", f"-I{headers}", *_abi(version, headers)]
+    macros = [*_MPI, f"-DLAMMPS_{sizes}", f"-DPAINN_LAMMPS_VERSION={version}", f"-I{headers}"]
+    macros += _abi(version, headers)
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:

@@ -8,6 +8,13 @@
 
 #include "painn_domain.h"
 
+#ifdef OMPI_MAJOR_VERSION  // weak, so that a LAMMPS with another MPI can load the plugin and be told what is wrong
+#pragma weak ompi_mpi_int
+#pragma weak ompi_mpi_float
+#pragma weak ompi_mpi_double_int
+#pragma weak ompi_mpi_op_maxloc
+#endif
+
 namespace LAMMPS_NS {
 
 class Borders {
