@@ -1,7 +1,7 @@
 """Labels of what a model's dynamics visits: python visit.py TRAJECTORIES SEED SOURCE OUTPUT MODEL
 
-Langevin dynamics of MODEL at 300 to 700 K for 0.5 ps from boxes of SOURCE, stopped where a force exceeds 25 eV/Å;
-labelled are the middle one and the last. Labels as in label.py. A run that was killed goes on.
+Langevin dynamics of MODEL at 300 to 700 K for 2 ps in steps of 1 fs from boxes of SOURCE, stopped where a force exceeds
+25 eV/Å; labelled are the middle one and the last. Labels as in label.py. A run that was killed goes on.
 """
 
 import sys
@@ -17,7 +17,7 @@ from label import labelled
 
 from painn_ase import PaiNNCalculator
 
-STEPS, EVERY, STOP = 1000, 20, 25.0  # of 0.5 fs; eV/Å
+STEPS, EVERY, STOP = 2000, 20, 25.0  # of 1 fs; eV/Å
 
 
 def main(trajectories: int, seed: int, source: str, output: str, model: str) -> None:
@@ -42,7 +42,7 @@ def main(trajectories: int, seed: int, source: str, output: str, model: str) -> 
 
 def visited(moving: Atoms, temperature: float, random: np.random.Generator) -> tuple[list[np.ndarray], bool]:
     frames = [moving.get_positions()]
-    motion = Langevin(moving, 0.5 * units.fs, temperature_K=temperature, friction=0.02 / units.fs, rng=random)
+    motion = Langevin(moving, units.fs, temperature_K=temperature, friction=0.02 / units.fs, rng=random)
     for _ in range(STEPS // EVERY):
         motion.run(EVERY)
         largest = np.abs(moving.get_forces()).max()
