@@ -79,11 +79,16 @@ class Rounds:
 
     def judged(self, number: int) -> list[Criterion]:
         """What each criterion says of a round that is done, by what is asked now."""
-        facts = self._facts(number)
-        if facts.get("goals") == self._goals():
-            return [Criterion(**c) for c in facts["criteria"]]
+        facts, changed = self._facts(number), False
         models = [self.state.folder / name for name in facts["members"]]
-        facts["yardstick"] = [c.to_dict() for c in self._frequencies(number, models)]
+        if facts.get("goals") != self._goals():
+            facts["yardstick"] = [c.to_dict() for c in self._frequencies(number, models)]
+            changed = True
+        if self._sure(facts) and not facts.get("long", False) and not facts["exploration"]["broke"]:
+            facts["exploration"] = self._hot(number, models, facts).to_dict()  # was short, for want of frequencies
+            changed = True
+        if not changed:
+            return [Criterion(**c) for c in facts["criteria"]]
         criteria = self._judge(number, models, facts)
         self.state.put()
         return criteria
@@ -156,31 +161,15 @@ class Rounds:
 
     def _explore(self, number: int, models: list[Path], facts: dict[str, Any]) -> None:
         """Runs the intended dynamics and chooses the next batch from what it met."""
-        request, seed = self.setup.request, 1000 * self.setup.request.seed + number
-        starts = self._minima(models)
-        what = f"round {number}: dynamics at {request.temperature:g} K"
-        sure = all(c["holds"] is not False for c in facts["yardstick"])
-        until = time.monotonic() + max(
-            _DYNAMICS_LEAST, 1.5 * facts["training_seconds"], _DYNAMICS_SHARE * 3600 * request.hours
-        )
-        hot = explore(
-            models,
-            starts,
-            temperature=request.temperature,
-            beads=request.beads,
-            trajectories=_TRAJECTORIES,
-            ps=_LENGTH if sure else _SHORT,
-            seed=seed,
-            look=lambda share: self._going(what, share, until),
-        )
-        self.state.say(f"{what}: {hot.sentence()}")
+        hot = self._hot(number, models, facts)
+        request = self.setup.request
         cold = explore(
             models,
-            starts,
+            self._minima(models),
             temperature=_COLD * request.temperature,
             trajectories=_TRAJECTORIES,
             ps=_COLD_LENGTH,
-            seed=seed,
+            seed=self._seed(number),
         )
         count = self._count(number, facts)
         self.pulse.doing(f"round {number}: choosing frames")
@@ -188,6 +177,33 @@ class Rounds:
         facts["exploration"] = hot.to_dict()
         self.state.put()
         self.batches.choose(number + 1, chosen, taken=self.yardstick)
+
+    def _hot(self, number: int, models: list[Path], facts: dict[str, Any]) -> Exploration:
+        """The intended dynamics: short where frequencies say already that the round is not the last one."""
+        request, what = self.setup.request, f"round {number}: dynamics at {self.setup.request.temperature:g} K"
+        facts["long"] = self._sure(facts)
+        until = time.monotonic() + max(
+            _DYNAMICS_LEAST, 1.5 * facts["training_seconds"], _DYNAMICS_SHARE * 3600 * request.hours
+        )
+        found = explore(
+            models,
+            self._minima(models),
+            temperature=request.temperature,
+            beads=request.beads,
+            trajectories=_TRAJECTORIES,
+            ps=_LENGTH if facts["long"] else _SHORT,
+            seed=self._seed(number),
+            look=lambda share: self._going(what, share, until),
+        )
+        self.state.say(f"{what}: {found.sentence()}")
+        return found
+
+    def _sure(self, facts: dict[str, Any]) -> bool:
+        """Whether the yardstick has nothing against the round."""
+        return all(c["holds"] is not False for c in facts["yardstick"])
+
+    def _seed(self, number: int) -> int:
+        return 1000 * self.setup.request.seed + number
 
     def _minima(self, models: list[Path]) -> list[Atoms]:
         """The starting structures, relaxed by the committee as a user would."""

@@ -190,6 +190,10 @@ def built(tiny):
     return build(request(), shown=False)
 
 
+def rounds_of(folder):
+    return json.loads((folder / "state.json").read_text())["rounds"]
+
+
 def test_a_build_ends_with_models_a_report_and_reasons_and_labels_nothing_twice(tiny, built):
     folder = tiny / "water"
     assert not built.believed  # after sixty steps
@@ -215,7 +219,9 @@ def test_a_build_ends_with_models_a_report_and_reasons_and_labels_nothing_twice(
     assert again.criteria == built.criteria
     assert len(calls(tiny)) == before  # a finished build asks nothing
     assert counts == {1}
+    assert not rounds_of(folder)[-1]["long"]  # its frequencies were wrong, so its dynamics was short
     easy = build(request(target=1e5, forces=1e6), shown=False)  # what has ended is judged by what is asked now
+    assert rounds_of(folder)[-1]["long"]
     held = {c.name: c.holds for c in easy.criteria}
     assert held["forces"]
     assert len(calls(tiny)) == before
@@ -283,7 +289,7 @@ def test_formamide_with_gfn2_is_believed_and_its_frequencies_are_those_of_gfn2(t
 @pytest.mark.slow
 def test_ring_polymers_explore_and_every_bead_is_looked_at(tiny):
     build(request("ring", beads=4), shown=False)
-    found = json.loads((tiny / "ring/state.json").read_text())["rounds"][0]["exploration"]
+    found = rounds_of(tiny / "ring")[0]["exploration"]
     assert found["ps"] > 0
     assert "of 48 geometries" in found["sentence"]  # three looks at four trajectories of four beads
 
