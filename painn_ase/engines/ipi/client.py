@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,6 @@ from painn_ase.errors import InputError
 
 _HEADER = 12
 UNIX_PREFIX = "/tmp/ipi_"  # where i-PI makes the sockets of mode='unix'
-
-
-class _Gone(Exception):
-    """The server has closed the connection."""
 
 
 def serve(
@@ -53,11 +50,9 @@ def serve(
     with _connected(unix is not None, where, host, port, patience) as connection:
         report(f"connected to i-PI at {where}")
         session = _Session(connection, potential)
-        try:
+        with suppress(EOFError, ConnectionError):  # the server has closed the connection
             while session.answer():
                 pass
-        except _Gone:
-            pass
     report(f"i-PI has finished; {session.count} structures evaluated")
     return session.count
 
@@ -85,7 +80,7 @@ class _Session:
     """One connection: what the server was told, and what it is still to get."""
 
     def __init__(self, connection: socket.socket, potential: Potential) -> None:
-        self._connection, self._potential = connection, potential
+        self._connection, self._stream, self._potential = connection, connection.makefile("rb"), potential
         self._batch = 0  # structures per message; 0 until INIT
         self._answers: list[Answer] = []
         self.count = 0
@@ -152,13 +147,7 @@ class _Session:
         return np.frombuffer(self._receive(8 * count), np.float64)
 
     def _receive(self, size: int) -> bytes:
-        parts = bytearray()
-        while len(parts) < size:
-            try:
-                part = self._connection.recv(size - len(parts))
-            except ConnectionError:
-                part = b""
-            if not part:
-                raise _Gone
-            parts += part
-        return bytes(parts)
+        found = self._stream.read(size)
+        if len(found) < size:
+            raise EOFError
+        return found

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from painn_ase.errors import InputError, SimulationError, closest
+from painn_ase.errors import InputError, SimulationError, choice
 from painn_ase.simulate.replicas import batch
 from painn_ase.units import BOHR, HARTREE, POLARIZABILITY
 
@@ -38,10 +38,7 @@ class Potential:
         self._atoms = atoms
         self._extras = tuple(extras)
         for name in self._extras:
-            if name not in EXTRAS:
-                raise InputError(
-                    f"extras: expected some of {', '.join(EXTRAS)}; got {name!r}{closest(str(name), EXTRAS)}"
-                )
+            choice("extras", name, EXTRAS)
         for name in ("forces", *self._extras):
             if name not in atoms.calc.implemented_properties:
                 have = ", ".join(atoms.calc.implemented_properties)
