@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from painn_ase.calculator import PaiNNCalculator
+from painn_ase.calculator.changes import changed_geometry
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.simulate.replicas.batch import BatchedEvaluator
 
@@ -79,13 +80,7 @@ class ImageCalculator(Calculator):
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
         """What changed since the last evaluation, compared exactly."""
-        old = self.atoms
-        if old is None:
-            return list(all_changes)
-        return [
-            name for name in ("positions", "numbers", "cell", "pbc")
-            if not np.array_equal(getattr(old, name), getattr(atoms, name))
-        ]  # fmt: skip
+        return list(all_changes) if self.atoms is None else changed_geometry(self.atoms, atoms)
 
     def calculate(
         self, atoms: Atoms | None = None, properties: Any = ("energy",), system_changes: Any = tuple(all_changes)

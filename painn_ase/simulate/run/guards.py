@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 from ase import Atoms
 
 from painn_ase.capabilities import knows_its_training_data
@@ -70,28 +69,3 @@ class Guards:
                 f"max_disagreement: needs a calculator with {FORCES_SPREAD}, which several models together provide: "
                 "PaiNNCalculator([...]), or --ensemble"
             )
-
-
-# ---- what the guards say
-
-
-def too_hot(temperature: float, limit: float, whose: str = "") -> str:
-    """Of a temperature in K above its limit."""
-    return f"temperature {whose}{temperature:.4g} K above the limit of {limit:.4g} K"
-
-
-def too_strong(forces: np.ndarray, limit: float) -> str:
-    """Of forces (atoms, 3) in eV/Å, one above the limit."""
-    sizes = np.linalg.norm(forces, axis=1)
-    return f"force {sizes.max():.4g} eV/Å on atom {sizes.argmax()} above the limit of {limit:.4g} eV/Å"
-
-
-def at_odds(spread: np.ndarray, limit: float) -> str:
-    """Of a committee's disagreements (atoms,) in eV/Å, one above the limit."""
-    worst = f"the models disagree by {spread.max():.4g} eV/Å on the force on atom {spread.argmax()}"
-    return f"{worst}, above the limit of {limit:.4g} eV/Å"
-
-
-def too_close(i: int, j: int, distance: float, limit: float) -> str:
-    """Of two atoms closer than the limit, in Å."""
-    return f"atoms {i} and {j} are {distance:.3g} Å apart, closer than the limit of {limit:.4g} Å"

@@ -19,7 +19,7 @@ from painn_ase.capabilities import bad
 from painn_ase.errors import PainnError, SimulationError
 from painn_ase.properties import FORCES_SPREAD
 from painn_ase.simulate.run.close_pairs import ClosePairs
-from painn_ase.simulate.run.guards import Guards, GuardWarning, at_odds, too_hot, too_strong
+from painn_ase.simulate.run.guards import Guards, GuardWarning
 from painn_ase.simulate.run.motion import Motion, Snapshot
 from painn_ase.simulate.run.restart import Restart
 
@@ -113,12 +113,16 @@ class Watch:
         if not (fine if isinstance(fine, bool) else fine.all()):
             temperatures = np.atleast_1d(temperatures)
             beads = len(forces) // len(temperatures)
+            whose = "temperature of the ring" if beads > 1 else "temperature"
             for k in _where(~(temperatures <= self._hottest)):
-                yield "temperature", k * beads, too_hot(temperatures[k], self._hottest, "of the ring " * (beads > 1))
+                sentence = f"{whose} {temperatures[k]:.4g} K above the limit of {self._hottest:.4g} K"
+                yield "temperature", k * beads, sentence
         if guards.max_force is not None:
             squares = np.einsum("cai,cai->ca", forces, forces).max(axis=1)
             for k in _where(squares > guards.max_force**2):
-                yield "force", k, too_strong(forces[k], guards.max_force)
+                sizes = np.linalg.norm(forces[k], axis=1)
+                worst = f"force {sizes.max():.4g} eV/Å on atom {sizes.argmax()}"
+                yield "force", k, f"{worst} above the limit of {guards.max_force:.4g} eV/Å"
         if guards.min_distance is not None:
             if self._close is None:
                 self._close = ClosePairs(guards.min_distance, snapshot.atoms)
@@ -127,7 +131,9 @@ class Watch:
         if guards.max_disagreement is not None:
             spread = snapshot.of_copies(FORCES_SPREAD)
             for k in _where(~(spread.max(axis=1) <= guards.max_disagreement)):
-                yield "disagreement", k, at_odds(spread[k], guards.max_disagreement)
+                worst = f"{spread[k].max():.4g} eV/Å on the force on atom {spread[k].argmax()}"
+                limit = f"above the limit of {guards.max_disagreement:.4g} eV/Å"
+                yield "disagreement", k, f"the models disagree by {worst}, {limit}"
         if guards.stop_outside:
             for k, sentence in snapshot.outside().items():
                 yield "outside", k, f"outside of what the model was trained on: {sentence}"
