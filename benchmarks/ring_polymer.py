@@ -25,8 +25,11 @@ from ase import Atoms
 from painn_ase import PaiNNCalculator, __version__
 from painn_ase.bench.systems import aspirin as molecule
 from painn_ase.model import Model
+from painn_ase.simulate import run_rpmd
 from painn_ase.simulate.replicas import batch
-from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring, run_rpmd
+from painn_ase.simulate.replicas.modes import Ring
+from painn_ase.simulate.replicas.motion import Replicas
+from painn_ase.simulate.replicas.thermostat import THERMOSTATS
 
 
 def main() -> None:

@@ -34,10 +34,12 @@ from ase.units import kB
 
 from painn_ase import PaiNNCalculator, __version__
 from painn_ase.simulate.replicas import batch
-from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring
+from painn_ase.simulate.replicas.modes import Ring
+from painn_ase.simulate.replicas.motion import Replicas
+from painn_ase.simulate.replicas.thermostat import THERMOSTATS
 from painn_ase.simulate.ring_polymer.beads import ipi_frame
 from painn_ase.simulate.ring_polymer.estimators import primitive_kinetic_energy, virial_kinetic_energies
-from painn_ase.simulate.run.averages import mean_and_error
+from painn_ase.simulate.run.averages import estimate
 from painn_ase.structures import read_structure
 
 INPUT = """
@@ -238,7 +240,7 @@ def report(options: argparse.Namespace, seconds: dict, samples: dict) -> dict:
     averages = {}
     print(f"{'':14s}" + "".join(f"{name:>26s}" for name in ("V / eV", "K virial / eV", "K primitive / eV", "T / K")))
     for name, rows in samples.items():
-        values = [mean_and_error(column) for column in np.array(rows).T]
+        values = [estimate(column)[:2] for column in np.array(rows).T]
         averages[name] = values
         print(f"{name:14s}" + "".join(f"{mean:16.4f} ± {error:<7.4f}" for mean, error in values))
     return {"ms per step": median, "least": least, "averages": averages, "settings": vars(options)}

@@ -11,7 +11,17 @@ from ase.units import kB
 from painn_ase.simulate.replicas.modes import Ring
 from painn_ase.simulate.ring_polymer.estimators import heat_capacity
 from painn_ase.simulate.run.averages import LONGEST_MEMORY, Mean, estimate
-from painn_ase.simulate.run.reading import Run
+from painn_ase.simulate.run.reading import UNSURE, Run
+
+_LABELS = {
+    "temperature": ("temperature", "K"),
+    "potential_energy": ("potential", "eV"),
+    "kinetic_energy": ("kinetic", "eV (centroid virial)"),
+    "kinetic_energy_primitive": ("", "eV (primitive)"),
+    "total_energy": ("total", "eV"),
+    "pressure": ("pressure", "GPa"),
+    "heat_capacity": ("heat cap.", "kB"),
+}
 
 
 class RingPolymerRun(Run):
@@ -53,43 +63,25 @@ class RingPolymerRun(Run):
     @cached_property
     def _means(self) -> dict[str, Mean]:
         """Of the observables that are one number."""
-        names = ["potential_energy", "kinetic_energy", "kinetic_energy_primitive", "total_energy", "temperature"]
-        names += ["pressure"] * ("pressure" in self.names)
+        names = [name for name in _LABELS if name in self.names and name != "heat_capacity"]
         return {name: estimate(self.observables(name)[1]) for name in names}
 
     def __str__(self) -> str:
-        about, figures = self.metadata, self.summary
-        state = "" if figures["complete"] else f" of {about['steps']} (stopped early)"
+        about = self.metadata
         lines = [
             f"Ring polymer of {about['beads']} beads, {about['formula']}, {len(about['symbols'])} atoms, "
             f"{about['temperature_K']:g} K: {about['coupling']}",
-            f"steps        {figures['steps']}{state} of {about['timestep_fs']:g} fs = {figures['time_ps']:g} ps, "
-            f"after {about['equilibration_ps']:g} ps of equilibration; seed {about['seed']}",
+            f"{self._length()}, after {about['equilibration_ps']:g} ps of equilibration; seed {about['seed']}",
         ]
-        labels = {
-            "temperature": ("temperature", "K"),
-            "potential_energy": ("potential", "eV"),
-            "kinetic_energy": ("kinetic", "eV (centroid virial)"),
-            "kinetic_energy_primitive": ("", "eV (primitive)"),
-            "total_energy": ("total", "eV"),
-            "pressure": ("pressure", "GPa"),
-            "heat_capacity": ("heat cap.", "kB"),
-        }
-        for name, (label, unit) in labels.items():
+        for name, (label, unit) in _LABELS.items():
             if name in self.averages:
                 mean, error = self.averages[name]
-                short = name in self._means and self._means[name].memory > LONGEST_MEMORY
-                unsure = " (a short run: the error is uncertain)" if short else ""
+                unsure = UNSURE if name in self._means and self._means[name].memory > LONGEST_MEMORY else ""
                 lines.append(f"{label:<13}{_with_error(mean, error)} {unit}{unsure}")
-        lines.append(f"kinetic energy and radius of gyration by element ({_classical(self):.4f} eV if classical)")
+        classical = 1.5 * about["temperature_K"] * kB
+        lines.append(f"kinetic energy and radius of gyration by element ({classical:.4f} eV if classical)")
         lines += [f"  {row}" for row in self._by_element()]
-        lines += [
-            f"drift        {figures['energy_drift']:.3g} meV/atom/ps in the conserved energy",
-            f"speed        {figures['steps_per_second']:.1f} steps/s, {figures['wall_seconds']:.1f} s",
-            f"observables  {self.file} ({', '.join(self.names)})",
-            f"trajectory   {self.trajectory} (centroid)",
-        ]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._rest(" (centroid)")])
 
     def _by_element(self) -> list[str]:
         symbols = np.asarray(self.metadata["symbols"])
@@ -109,10 +101,6 @@ class RingPolymerRun(Run):
 def _by_atom(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     pairs = np.array([estimate(column)[:2] for column in values.T])
     return pairs[:, 0], pairs[:, 1]
-
-
-def _classical(run: RingPolymerRun) -> float:
-    return float(1.5 * run.metadata["temperature_K"] * kB)
 
 
 def _with_error(mean: float, error: float) -> str:

@@ -1,6 +1,5 @@
 """Averages of correlated series."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -12,21 +11,12 @@ _LARGEST_ORDER = 8
 LONGEST_MEMORY = 1 / 50  # of the series
 
 
-class CorrelationWarning(UserWarning):
-    """A series is hardly longer than its memory, and the error of its mean is uncertain."""
-
-
 class Mean(NamedTuple):
     """The mean of a series; `memory` is its integrated correlation time ½ + Σ_k ρ_k as a share of its length."""
 
     value: float
     error: float  # one standard deviation; NaN for fewer than 32 values
     memory: float
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether the series is long enough, 50 times its memory, for the error to be relied on."""
-        return bool(self.memory <= LONGEST_MEMORY)
 
 
 def estimate(series: ArrayLike) -> Mean:
@@ -52,23 +42,6 @@ def estimate(series: ArrayLike) -> Mean:
     return Mean(mean, float(np.sqrt(density / len(x))), float(density / variance / 2 / len(x)))
 
 
-def mean_and_error(series: ArrayLike) -> tuple[float, float]:
-    """Mean and its standard error (see `estimate`), with a `CorrelationWarning` where that is uncertain.
-
-    The error is NaN for fewer than 32 values. It is uncertain where the memory exceeds 1/50 of the series: it may be
-    of either sign then, and a memory that outlasts the whole series is not seen at all.
-    """
-    found = estimate(series)
-    if found.memory > LONGEST_MEMORY:
-        warnings.warn(
-            f"the series is only {1 / found.memory:.0f} times as long as its memory, so the error of its mean is "
-            f"uncertain; expected a series at least {1 / LONGEST_MEMORY:.0f} times as long",
-            CorrelationWarning,
-            stacklevel=2,
-        )
-    return found.value, found.error
-
-
 def _density_at_zero(x: NDArray[np.float64]) -> float:
     """Σ over all lags of the autocovariance of a series without mean, by autoregression (Levinson's recursion)."""
     n = len(x)
@@ -92,16 +65,11 @@ def _density_at_zero(x: NDArray[np.float64]) -> float:
     return noise * n / (n - order - 1) / (1 - total) ** 2
 
 
-def slope(times: ArrayLike, values: ArrayLike) -> float:
-    """Slope of the least-squares line; NaN for fewer than 3 points."""
+def line(times: ArrayLike, values: ArrayLike) -> tuple[float, float]:
+    """Slope of the least-squares line, and the standard deviation about it; NaN for fewer than 3 points."""
     t, y = np.asarray(times, dtype=float), np.asarray(values, dtype=float)
     if len(t) < 3:
-        return float("nan")
-    t = t - t.mean()
-    return float(t @ (y - y.mean()) / (t @ t))
-
-
-def scatter(times: ArrayLike, values: ArrayLike) -> float:
-    """Standard deviation about the least-squares line; NaN for fewer than 3 points."""
-    t, y = np.asarray(times, dtype=float), np.asarray(values, dtype=float)
-    return float(np.std(y - y.mean() - slope(t, y) * (t - t.mean()))) if len(t) > 2 else float("nan")
+        return float("nan"), float("nan")
+    t, y = t - t.mean(), y - y.mean()
+    slope = t @ y / (t @ t)
+    return float(slope), float(np.std(y - slope * t))

@@ -14,9 +14,11 @@ import numpy as np
 
 from painn_ase.errors import InputError, closest
 from painn_ase.shown import Shown
-from painn_ase.simulate.run.averages import LONGEST_MEMORY, estimate, scatter, slope
+from painn_ase.simulate.run.averages import LONGEST_MEMORY, estimate, line
 from painn_ase.simulate.run.restart import file
-from painn_ase.simulate.run.rows import FORMAT, VERSION, complete_syncs
+from painn_ase.simulate.run.rows import FORMAT, VERSION, last_sync
+
+UNSURE = " (a short run: the error is uncertain)"
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,7 +83,7 @@ class Run(Shown):
         with _open(self.file) as data:
             dataset = self._dataset(data, name)
             interval = int(dataset.attrs["interval"])
-            last = _last_sync(data)[0]
+            last = last_sync(data)[0]
             values = dataset[: last // interval + 1] if last >= 0 else dataset[:0]
         return np.arange(len(values)) * interval * self.metadata["timestep_fs"], values
 
@@ -105,7 +107,7 @@ class Run(Shown):
         goes on), wall_seconds, steps_per_second, files.
         """
         with _open(self.file) as data:
-            last, seconds = _last_sync(data)
+            last, seconds = last_sync(data)
         if last < 0:
             raise InputError(f"{self.file} holds no complete rows yet: the run was stopped before its first sync")
         temperature = estimate(self._mean("temperature"))
@@ -117,9 +119,8 @@ class Run(Shown):
             "total_energy": float(np.mean(self._mean("total_energy"))),
         }
         if "conserved_energy" in self.names:
-            drift = slope(self.observables("conserved_energy")[0], self._mean("conserved_energy"))
-            figures["energy_drift"] = drift * 1e6 / len(self.metadata["symbols"])
-            figures["energy_scatter"] = scatter(self.observables("conserved_energy")[0], self._mean("conserved_energy"))
+            drift, scatter = line(self.observables("conserved_energy")[0], self._mean("conserved_energy"))
+            figures |= {"energy_drift": drift * 1e6 / len(self.metadata["symbols"]), "energy_scatter": scatter}
         if "pressure" in self.names:
             figures["pressure"] = float(np.mean(self.observables("pressure")[1]))
         return figures | {
@@ -139,30 +140,39 @@ class Run(Shown):
     def __str__(self) -> str:
         about, figures = self.metadata, self.summary
         pressure = f", pressure {figures['pressure']:.3f} GPa" if "pressure" in figures else ""
-        state = "" if figures["complete"] else f" of {about['steps']} (stopped early)"
-        unsure = " (a short run: the error is uncertain)" if figures["temperature_memory"] > LONGEST_MEMORY else ""
+        unsure = UNSURE if figures["temperature_memory"] > LONGEST_MEMORY else ""
         # at constant energy a temperature says only what the momenta were drawn at
         kelvin = f", {about['temperature_K']:g} K" if about["ensemble"] != "nve" or "drawn" in about["momenta"] else ""
         lines = [
             f"{about['ensemble'].upper()} of {about['formula']}, {len(about['symbols'])} atoms{kelvin}: "
             f"{about['coupling']}",
-            f"steps        {figures['steps']}{state} of {about['timestep_fs']:g} fs = {figures['time_ps']:g} ps",
+            self._length(),
             f"momenta      {about['momenta']}; {about['degrees_of_freedom']} degrees of freedom; seed {about['seed']}",
             f"temperature  {figures['temperature']:.1f} ± {figures['temperature_error']:.1f} K{unsure}{pressure}",
             f"energies     potential {figures['potential_energy']:.4f}, total {figures['total_energy']:.4f} eV (means)",
         ]
+        return "\n".join([*lines, *self._rest()])
+
+    def _length(self) -> str:
+        about, figures = self.metadata, self.summary
+        state = "" if figures["complete"] else f" of {about['steps']} (stopped early)"
+        return f"steps        {figures['steps']}{state} of {about['timestep_fs']:g} fs = {figures['time_ps']:g} ps"
+
+    def _rest(self, of_frames: str = "") -> list[str]:
+        """The last lines of the text: conserved energy, speed and files."""
+        figures, lines = self.summary, []
         if "energy_drift" in figures:
             lines.append(
                 f"drift        {figures['energy_drift']:.3g} meV/atom/ps in the conserved energy, which scatters by "
                 f"{1000 * figures['energy_scatter']:.3g} meV about it"
             )
         lines += [
-            f"speed        {figures['steps_per_second']:.0f} steps/s, {figures['wall_seconds']:.1f} s",
+            f"speed        {figures['steps_per_second']:.4g} steps/s, {figures['wall_seconds']:.1f} s",
             f"observables  {self.file} ({', '.join(self.names)})",
         ]
         if self.trajectory.exists():
-            lines.append(f"trajectory   {self.trajectory}")
-        return "\n".join(lines)
+            lines.append(f"trajectory   {self.trajectory}{of_frames}")
+        return lines
 
 
 def _open(name: Path) -> h5py.File:
@@ -177,9 +187,3 @@ def _open(name: Path) -> h5py.File:
         data.close()
         raise InputError(f"{name}: expected format {FORMAT!r}; got {found!r}")
     return data
-
-
-def _last_sync(data: h5py.File) -> tuple[int, float]:
-    """Step and seconds of the last sync; (-1, 0) if there is none."""
-    rows = complete_syncs(data)
-    return (int(data["sync/step"][rows[-1]]), float(data["sync/seconds"][rows[-1]])) if rows else (-1, 0.0)
