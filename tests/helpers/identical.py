@@ -78,7 +78,7 @@ def readable(path: Path) -> int:
     if file(path, ".h5").exists():
         with h5py.File(file(path, ".h5"), "r", libver=("v110", "v110"), swmr=True) as data:
             json.loads(data.attrs["metadata"])
-            if len(data["sync/step"]):
+            if len(data["sync"]):
                 last = Run.load(path).summary["steps"]
         for name in Run.load(path).names:
             assert np.isfinite(Run.load(path).observables(name)[1]).all()

@@ -325,7 +325,6 @@ class NoDipole(Calculator):
         ({"record": "volume"}, "'volume' is not defined for this structure"),
         ({"record": {"dipole": 0}}, "whole number, 1 or more; got 0"),
         ({"every": 0}, "every: expected a whole number"),
-        ({"output": Output(trajectory_every=0)}, "trajectory_every >= 1"),
     ],
 )
 def test_impossible_requests_are_refused_before_a_file_exists(tmp_path, options, message):
@@ -335,6 +334,12 @@ def test_impossible_requests_are_refused_before_a_file_exists(tmp_path, options,
         run_md(atoms, **({"steps": 2, "path": tmp_path / "a"} | options))
     assert list(tmp_path.iterdir()) == []
     assert (atoms.positions == before).all()
+
+
+@pytest.mark.parametrize(("intervals", "message"), [((0,), "trajectory_every .*1 or more"), ((1, -1.0), "sync .*zero")])
+def test_impossible_intervals_of_output_are_refused(intervals, message):
+    with pytest.raises(InputError, match=message):
+        Output(*intervals)
 
 
 @pytest.mark.parametrize(("kind", "value"), [(Langevin, -1), (Langevin, float("nan")), (MTK, float("inf"))])

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.io.extxyz import write_extxyz
 
-from painn_ase.errors import InputError, closest, whole
+from painn_ase.errors import InputError, choice, whole
 from painn_ase.plain import plainly
 from painn_ase.simulate.run.motion import Snapshot
 from painn_ase.simulate.run.restart import Restart, file
@@ -38,11 +38,7 @@ class Beads:
         whole("every of Beads", self.every, 1)
         if self.count is not None and whole("count of Beads", self.count, 1) > beads:
             raise InputError(f"count of Beads: expected at most the {beads} beads there are; got {self.count}")
-        if self.format not in FORMATS:
-            raise InputError(
-                f"format of Beads: expected one of {', '.join(FORMATS)}; got {self.format!r}"
-                f"{closest(str(self.format), FORMATS)}"
-            )
+        choice("format of Beads", self.format, FORMATS)
         if self.format == "i-pi" and self.count is not None:
             raise InputError("Beads: i-PI's files hold every bead of every frame; leave count out")
 
@@ -102,9 +98,6 @@ class BeadFiles:
                 write_extxyz(self._files[0], [image])
             else:
                 self._files[k].write(ipi_frame(self._atoms, positions[k], step, int(k)))
-
-    def finish(self, snapshot: Snapshot) -> None:
-        """The last beads are those that were due."""
 
     def sync(self) -> None:
         """Puts everything on the disk."""

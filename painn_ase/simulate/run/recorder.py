@@ -5,15 +5,14 @@ When the disk is full, nothing more is written: the files stay as they were at t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
-import numpy as np
-
-from painn_ase.errors import InputError, StorageError
+from painn_ase.errors import StorageError, positive, whole
 from painn_ase.files import make_way
 from painn_ase.plain import plain
 from painn_ase.simulate.run.frames import Frames, cut_frames
@@ -30,11 +29,10 @@ class Output:
     trajectory_every: int | None = 100
     sync: float = 5.0
 
-    def check(self) -> None:
-        """Raises `InputError` for intervals at which nothing could be written."""
-        every = self.trajectory_every
-        if (every is not None and not (isinstance(every, (int, np.integer)) and every >= 1)) or not self.sync >= 0:
-            raise InputError(f"output: expected trajectory_every >= 1 steps and sync >= 0 s; got {self}")
+    def __post_init__(self) -> None:
+        if self.trajectory_every is not None:
+            whole("trajectory_every of Output", self.trajectory_every, 1)
+        positive("sync of Output", self.sync, "s", zero=True)
 
 
 class Part(Protocol):
@@ -51,9 +49,6 @@ class Part(Protocol):
 
     def take(self, snapshot: Snapshot) -> None:
         """What is due at a step."""
-
-    def finish(self, snapshot: Snapshot) -> None:
-        """What is written of the last step even if it is not due."""
 
     def sync(self) -> None:
         """Puts everything on the disk."""
@@ -88,8 +83,8 @@ class Recorder:
         self.path, self.plan, self.saved, self._interval = path, plan, saved, output.sync
         every = output.trajectory_every
         rows = Rows(file(path, ".h5"), plan, plain(about)) if plan else None
-        frames = None if every is None else Frames(file(path, ".traj"), every)
-        self._parts: list[Part] = [part for part in (rows, frames, beads) if part is not None]
+        self._frames = None if every is None else Frames(file(path, ".traj"), every)
+        self._parts: list[Part] = [part for part in (rows, self._frames, beads) if part is not None]
         self._growing = [] if beads is None else beads.paths
         self._flagged = file(path, ".flagged.traj")
         self._opened: list[Part] = []
@@ -127,35 +122,35 @@ class Recorder:
         if not self._opened:
             self._begin(snapshot)
         self._fresh = True
-        try:
+        with self._all_or_none():
             for part in self._parts:
                 part.take(snapshot)
-        except StorageError:
-            self._abandon()
-            raise
         if monotonic() - self._synced > self._interval:
             self.sync()
 
     def finish(self, snapshot: Snapshot) -> None:
-        """The last step of the run."""
+        """The last step of the run, of which there is a frame even if none is due."""
         self._fresh = True
-        for part in self._opened:
-            part.finish(snapshot)
+        if self._frames in self._opened:
+            self._frames.finish(snapshot)
 
     def sync(self) -> None:
         """Puts everything on the disk: rows first, for where they cannot go, frames must not."""
-        try:
+        with self._all_or_none():
             for part in self._opened:
                 part.sync()
-        except StorageError:
-            self._abandon()
-            raise
         self._synced, self._fresh = monotonic(), False
 
-    def _abandon(self) -> None:
-        for part in self._opened:
-            if not part.failed:
-                part.abandon()
+    @contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        """Where one file cannot be written, none is any more."""
+        try:
+            yield
+        except StorageError:
+            for part in self._opened:
+                if not part.failed:
+                    part.abandon()
+            raise
 
     def save(self, step: int, state: State) -> None:
         """What is recorded so far to the disk, then, in one step, the state that vouches for it."""

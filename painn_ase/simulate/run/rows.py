@@ -1,8 +1,9 @@
 """The HDF5 file of a run: observables in rows. It stays readable after a kill.
 
 Layout: attribute `metadata` (JSON); one extensible dataset per observable in `observables/`, with attributes `unit` and
-`interval` (steps between rows; row k belongs to step k * interval); `sync/step` and `sync/seconds`, one row per sync.
-Rows up to the last `sync/step` are complete; later ones may be torn by a kill and readers leave them out. The file is
+`interval` (steps between rows; row k belongs to step k * interval); `sync`, a row per sync: its step and the seconds
+since the run began. Observables up to the last such step are complete; later rows may be torn by a kill and readers
+leave them out. The file is
 written in HDF5's single-writer-multiple-reader mode, which orders its writes so that a reader always finds a whole
 file: while a run lasts, or after it was killed, open it with `h5py.File(name, "r", swmr=True)`. It gets its name only
 once it can be read.
@@ -29,7 +30,7 @@ from painn_ase.simulate.run.motion import Snapshot
 from painn_ase.simulate.run.observables import Observable, Plan
 from painn_ase.simulate.run.restart import Restart
 
-FORMAT = "painn_ase observables 1"
+FORMAT = "painn_ase observables 2"
 VERSION = ("v110", "v110")  # of HDF5's format: the first with single writer and multiple readers
 _BUFFER = 4 * 1024**2  # bytes held in memory at most
 _OBJECT = 128  # bytes that a row takes beside its numbers
@@ -69,9 +70,9 @@ class Rows:
                 new.attrs.update(old.attrs)
                 new.attrs["metadata"] = json.dumps(self._about)
                 new.create_group("observables", track_order=True)
-                kept = [row for row in complete_syncs(old) if old["sync/step"][row] <= restart.step]
-                for name in ("sync/step", "sync/seconds"):
-                    _like(old[name], new, len(kept))[:] = old[name][:][kept]
+                kept = complete_syncs(old)
+                kept = kept[kept[:, 0] <= restart.step]
+                _like(old["sync"], new, len(kept))[:] = kept
                 for source in old["observables"].values():
                     _copy_rows(source, new, restart.step // int(source.attrs["interval"]) + 1)
 
@@ -85,11 +86,10 @@ class Rows:
         with self._writing():
             if first is not None:
                 self._create(first)
-            elif len(self._file["sync/step"]):
-                self._last = int(self._file["sync/step"][-1])
-                self._begin -= float(self._file["sync/seconds"][-1])
+            else:
+                self._last, seconds = last_sync(self._file)
+                self._begin -= seconds
             self._data = {observable.name: self._file["observables"][observable.name] for observable, _ in self._plan}
-            self._sync_step, self._sync_seconds = self._file["sync/step"], self._file["sync/seconds"]
             self._file.swmr_mode = True  # from here on no new datasets or attributes
             self._file.flush()
             fsync(name)
@@ -100,10 +100,9 @@ class Rows:
         self._file.create_group("observables", track_order=True)
         for observable, interval in self._plan:
             self._dataset(observable, interval, np.shape(observable.read(first)))
-        rows = {"shape": (0,), "maxshape": (None,), "chunks": (256,), "fillvalue": -1}
-        meaning = "observables up to this step are complete"
-        self._file.create_dataset("sync/step", dtype="i8", **rows).attrs["meaning"] = meaning
-        self._file.create_dataset("sync/seconds", dtype="f8", **rows).attrs["unit"] = "s"
+        shapes = {"shape": (0, 2), "maxshape": (None, 2), "chunks": (256, 2)}
+        sync = self._file.create_dataset("sync", dtype="f8", fillvalue=-1, **shapes)
+        sync.attrs["meaning"] = "step up to which observables are complete, seconds since the run began"
 
     def _dataset(self, observable: Observable, interval: int, shape: tuple[int, ...]) -> None:
         rows = int(np.clip(2**16 // (8 * max(int(np.prod(shape)), 1)), 16, 1024))
@@ -127,9 +126,6 @@ class Rows:
         if self._bytes > _BUFFER:
             self._write(to_disk=False)
 
-    def finish(self, snapshot: Snapshot) -> None:
-        """The last rows are those that were due."""
-
     def sync(self) -> None:
         """Puts the buffered rows on the disk, then the record that declares them complete."""
         self._write(to_disk=True)
@@ -144,8 +140,7 @@ class Rows:
             self._file.flush()
             if to_disk:  # the rows must be on the disk before the record that vouches for them
                 fsync(self._path)
-            _append(self._sync_seconds, np.array([monotonic() - self._begin]))
-            _append(self._sync_step, np.array([self._last]))
+            _append(self._file["sync"], np.array([[self._last, monotonic() - self._begin]]))
             self._file.flush()
             if to_disk:
                 fsync(self._path)
@@ -173,11 +168,16 @@ class Rows:
         self._file.close()
 
 
-def complete_syncs(data: h5py.File) -> list[int]:
-    """The rows of the syncs in a file; a torn one still holds the fill value, -1."""
-    steps, seconds = data["sync/step"][:], data["sync/seconds"][:]
-    n = min(len(steps), len(seconds))
-    return [int(row) for row in np.flatnonzero((steps[:n] >= 0) & (seconds[:n] >= 0))]
+def complete_syncs(data: h5py.File) -> np.ndarray:
+    """Step and seconds of the syncs in a file, (syncs, 2); a torn one still holds the fill value, -1."""
+    rows = data["sync"][:]
+    return np.asarray(rows[(rows >= 0).all(axis=1)])
+
+
+def last_sync(data: h5py.File) -> tuple[int, float]:
+    """Step and seconds of the last sync; (-1, 0) if there is none."""
+    rows = complete_syncs(data)
+    return (int(rows[-1, 0]), float(rows[-1, 1])) if len(rows) else (-1, 0.0)
 
 
 def _append(data: h5py.Dataset, rows: np.ndarray) -> None:
