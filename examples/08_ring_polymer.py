@@ -13,7 +13,7 @@ from ase.io import read
 from ase.units import kB
 
 from painn_ase import PaiNNCalculator
-from painn_ase.simulate.ring_polymer import Beads, run_rpmd
+from painn_ase.simulate import Beads, run_rpmd
 from painn_ase.structures import read_structure
 
 atoms = read_structure("ethanol")

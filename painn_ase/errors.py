@@ -71,11 +71,15 @@ def whole(name: str, value: Any, least: int = 0, most: int | None = None) -> int
     return number
 
 
-def choice(name: str, value: Any, known: Iterable[str]) -> str:
-    """`value`; `InputError` that lists the `known` words, and the nearest of them, unless it is one of these."""
+def choice(name: str, value: Any, known: Iterable[str], other: str = "") -> str:
+    """`value`; `InputError` that lists the `known` words, and the nearest of them, unless it is one of these.
+
+    `other` says, in the list of words, what else may be given.
+    """
     words = list(known)
     if value not in words:
-        raise InputError(f"{name}: expected one of {', '.join(words)}; got {value!r}{closest(str(value), words)}")
+        expected = ", ".join(words) + other
+        raise InputError(f"{name}: expected one of {expected}; got {value!r}{closest(str(value), words)}")
     return value
 
 

@@ -98,12 +98,11 @@ class Vibrations(Shown):
         """Writes the table as CSV with units in its header."""
         text = StringIO()
         rows = csv.writer(text, lineterminator="\n")
-        columns = [range(len(self.frequencies)), self.frequencies]
-        given = [x for x in (self.infrared, self.raman, self.depolarization) if x is not None]
-        names = [n for n, x in zip(_COLUMNS[2:], (self.infrared, self.raman, self.depolarization), strict=True)
-                 if x is not None]  # fmt: skip
-        rows.writerow([*_COLUMNS[:2], *names])
-        rows.writerows(zip(*columns, *given, strict=True))
+        modes = self.frequencies
+        columns = range(len(modes)), modes, self.infrared, self.raman, self.depolarization
+        known = {name: values for name, values in zip(_COLUMNS, columns, strict=True) if values is not None}
+        rows.writerow(known)
+        rows.writerows(zip(*known.values(), strict=True))
         write_atomically(Path(path), text.getvalue())
         return Path(path)
 

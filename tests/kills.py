@@ -36,8 +36,7 @@ from ase.calculators.morse import MorsePotential
 from safetensors.numpy import load_file
 
 from painn_ase import PaiNNCalculator, load_model
-from painn_ase.simulate import MTK, Analysis, Output, Protocol, relax, run_md, simulate_spectra
-from painn_ase.simulate.ring_polymer import Beads, run_rpmd
+from painn_ase.simulate import MTK, Analysis, Beads, Output, Protocol, relax, run_md, run_rpmd, simulate_spectra
 from painn_ase.simulate.run.restart import Restart
 from painn_ase.simulate.spectrum import recorded
 from painn_ase.structures import read_structure

@@ -32,8 +32,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from painn_ase.simulate import Output
-    from painn_ase.simulate.ring_polymer import Beads, run_rpmd
+    from painn_ase.simulate import Beads, Output, run_rpmd
 
     beads = None
     if options.beads_every is None:

@@ -5,7 +5,10 @@ from painn_ase.simulate.md.barostat import MTK
 from painn_ase.simulate.md.ensembles import Bussi, Langevin, NoseHooverChain
 from painn_ase.simulate.md.relax import Relaxation, relax
 from painn_ase.simulate.md.request import run_md
-from painn_ase.simulate.ring_polymer import Beads, RingPolymerRun, Thermostat, run_rpmd
+from painn_ase.simulate.replicas.thermostat import Thermostat
+from painn_ase.simulate.ring_polymer.beads import Beads
+from painn_ase.simulate.ring_polymer.reading import RingPolymerRun
+from painn_ase.simulate.ring_polymer.request import run_rpmd
 from painn_ase.simulate.run.guards import Guards, GuardWarning
 from painn_ase.simulate.run.reading import Run
 from painn_ase.simulate.run.recorder import Output

@@ -6,8 +6,10 @@ from ase.units import fs, kB
 from scipy.linalg import eigh, expm
 from scipy.stats import chi2, gamma
 
-from painn_ase.simulate.replicas.modes import HBAR, to_beads, to_modes
-from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring, Thermostat
+from painn_ase.simulate import Thermostat
+from painn_ase.simulate.replicas.modes import HBAR, Ring, to_beads, to_modes
+from painn_ase.simulate.replicas.motion import Replicas
+from painn_ase.simulate.replicas.thermostat import THERMOSTATS
 from painn_ase.simulate.ring_polymer.estimators import (
     energy_slope,
     heat_capacity,

@@ -11,8 +11,7 @@ from ase.io import read
 from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.simulate import Guards, GuardWarning, Output
-from painn_ase.simulate.ring_polymer import RingPolymerRun, run_rpmd
+from painn_ase.simulate import Guards, GuardWarning, Output, RingPolymerRun, run_rpmd
 from painn_ase.simulate.run.close_pairs import ClosePairs
 from painn_ase.structures import read_structure
 

@@ -20,8 +20,11 @@ from painn_ase import PaiNNCalculator
 from painn_ase.cli import main
 from painn_ase.engines.ipi import Potential, direct, serve
 from painn_ase.errors import InputError
+from painn_ase.simulate import run_rpmd
 from painn_ase.simulate.replicas import batch
-from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring, run_rpmd
+from painn_ase.simulate.replicas.modes import Ring
+from painn_ase.simulate.replicas.motion import Replicas
+from painn_ase.simulate.replicas.thermostat import THERMOSTATS
 from painn_ase.simulate.ring_polymer.beads import ipi_frame
 from painn_ase.simulate.ring_polymer.estimators import primitive_kinetic_energy, virial_kinetic_energies
 from painn_ase.simulate.run.averages import estimate

@@ -22,7 +22,9 @@ from painn_ase.errors import InputError, SimulationError, StorageError
 from painn_ase.simulate import Analysis, Protocol, Run, simulate_spectra, spectra_of_run
 from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.replicas.batch import BatchedEvaluator, SerialEvaluator
-from painn_ase.simulate.ring_polymer import THERMOSTATS, Replicas, Ring
+from painn_ase.simulate.replicas.modes import Ring
+from painn_ase.simulate.replicas.motion import Replicas
+from painn_ase.simulate.replicas.thermostat import THERMOSTATS
 from painn_ase.simulate.run import rows
 from painn_ase.spectra import Spectrum, infrared
 from painn_ase.units import DEBYE

@@ -17,8 +17,8 @@ from painn_ase.cards.measure.subject import Subject, calculator_of, rounded, sta
 from painn_ase.coverage import CoverageWarning
 from painn_ase.errors import SimulationError
 from painn_ase.neighbors import VerletList, neighbor_list
+from painn_ase.simulate import RingPolymerRun, run_rpmd
 from painn_ase.simulate.md.request import run_md
-from painn_ase.simulate.ring_polymer import RingPolymerRun, run_rpmd
 from painn_ase.simulate.run.reading import Run
 from painn_ase.simulate.run.recorder import Output
 

@@ -66,6 +66,8 @@ class DriverMotion(OneStructure):
     conditions: target temperature, time step, degrees of freedom, random numbers
     freedom: degrees of freedom
     hottest: the higher one of the target and the first temperature, in K; a restart keeps it
+
+    `snapshot` is the state at the last step.
     """
 
     label = "MD"
@@ -77,7 +79,7 @@ class DriverMotion(OneStructure):
         self._driver = bath.driver(atoms, conditions)
         self._moves = self._driver.irun(steps=np.iinfo(np.int64).max)
         self._requests: JointRequests = atoms.calc
-        self._snapshot = self._at(0)
+        self.snapshot = self._at(0)
 
     def _at(self, step: int) -> AtomsSnapshot:
         count, time = self._conditions.freedom, step * self._conditions.timestep
@@ -86,16 +88,12 @@ class DriverMotion(OneStructure):
     def _conserved(self, total: float) -> float | None:
         return self._bath.conserved_energy(self._driver, total - discontinuity(self.atoms.calc))
 
-    def has_conserved_energy(self) -> bool:
-        """Whether there is one."""
-        return self._snapshot.conserved is not None
-
     def advance(self, step: int, due: Collection[str]) -> AtomsSnapshot:
         """The state at `step` (see `Motion`)."""
         self._requests.due = due
         next(self._moves)
-        self._snapshot = self._at(step)
-        return self._snapshot
+        self.snapshot = self._at(step)
+        return self.snapshot
 
     def state(self) -> State:
         """What `restore` continues from."""
@@ -114,4 +112,4 @@ class DriverMotion(OneStructure):
 
     def note(self) -> str:
         """The temperature."""
-        return f"{self._snapshot.temperature:.0f} K"
+        return f"{self.snapshot.temperature:.0f} K"

@@ -17,7 +17,7 @@ from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
 from ase.units import fs, kB
 
-from painn_ase.errors import InputError, choice, closest, positive, whole
+from painn_ase.errors import InputError, choice, positive, whole
 from painn_ase.simulate.md.barostat import MTK
 from painn_ase.simulate.md.coupling import CHAIN, PLACES, VERLET, Conditions, Coupling, chain, extended_energy
 
@@ -139,9 +139,5 @@ def coupling(ensemble: str, thermostat: str | Coupling | None, barostat: MTK | N
     if isinstance(thermostat, (Langevin, Bussi, NoseHooverChain)):
         return thermostat
     name = "langevin" if thermostat is None else str(thermostat)
-    if name not in THERMOSTATS:
-        raise InputError(
-            f"thermostat: expected one of {', '.join(THERMOSTATS)}, or Langevin, Bussi, NoseHooverChain from "
-            f"painn_ase.simulate; got {thermostat!r}{closest(name, THERMOSTATS)}"
-        )
-    return THERMOSTATS[name]()
+    other = ", or Langevin, Bussi, NoseHooverChain from painn_ase.simulate"
+    return THERMOSTATS[choice("thermostat", name, THERMOSTATS, other)]()

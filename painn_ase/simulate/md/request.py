@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.units import kB
 
 from painn_ase.capabilities import finite_forces
 from painn_ase.errors import positive, whole
@@ -21,7 +22,6 @@ from painn_ase.simulate.md.barostat import MTK
 from painn_ase.simulate.md.coupling import Conditions, Coupling
 from painn_ase.simulate.md.driver import DriverMotion, driven
 from painn_ase.simulate.md.ensembles import coupling
-from painn_ase.simulate.md.snapshot import AtomsSnapshot
 from painn_ase.simulate.md.state import place, structure_identity
 from painn_ase.simulate.run.guards import Guards, GuardWarning
 from painn_ase.simulate.run.loop import RecordedRun
@@ -101,7 +101,6 @@ def run_md(
     steps, every, wanted = whole("steps", steps, 1), whole("every", every, 1), intervals(record, every)
     temperature = positive(f"temperature of ensemble {ensemble!r}", temperature, "K", zero=ensemble == "nve")
     timestep = _timestep(timestep)
-    output.check()
     check_structure(atoms, "molecular dynamics")
     check_masses(atoms.get_masses())
     bath.check(atoms)
@@ -121,11 +120,11 @@ def run_md(
     about = settings | {"parameters": asdict(bath), "steps": steps} | _facts(atoms, before, freedom)  # type: ignore[call-overload]
     with driven(atoms, freedom.hold_centre):
         atoms.calc.get_property("forces", atoms)  # what comes with them is recorded
-        hottest = before.values["first_temperature"] if before else max(temperature, _temperature(atoms, freedom.count))
+        first = 2 * atoms.get_kinetic_energy() / (freedom.count * kB)  # in K, by what carries heat
+        hottest = before.values["first_temperature"] if before else max(temperature, first)
         conditions = Conditions(temperature, timestep, freedom.count, bath_rng)
         motion = DriverMotion(atoms, bath, conditions, freedom, hottest)
-        provided = atoms.calc.implemented_properties
-        plan = choose(atoms, wanted, every, conserved=motion.has_conserved_energy(), provided=provided)
+        plan = choose(atoms, wanted, every, conserved=motion.snapshot.conserved is not None)
         watch = Watch(guards, guards.limit(hottest, freedom.count), motion, path)
         files = Recorder(Path(path), plan, about, output, saved)
         RecordedRun(motion, watch, files).run(steps, before, overwrite or resume, progress)
@@ -140,11 +139,6 @@ def _timestep(value: float) -> float:
     if timestep > _LONG:
         warnings.warn(f"a timestep of {timestep:g} fs is too long for atoms; is it meant in fs?", stacklevel=3)
     return timestep
-
-
-def _temperature(atoms: Atoms, freedom: int) -> float:
-    """In K, by the degrees of freedom that carry heat."""
-    return AtomsSnapshot(0, 0.0, atoms, atoms.get_masses()[:, None], freedom).temperature
 
 
 def _set_in_motion(

@@ -24,12 +24,10 @@ _SAME_MODEL = 1e-3
 
 def structure_identity(atoms: Atoms) -> dict[str, Any]:
     """What a run began with: structure, motion and calculator, setting by setting."""
-    identity = identity_of(atoms)
-    parameters = identity.pop("calculator")
-    identity |= {"calculator": atoms.calc.name} | {f"calculator's {key}": value for key, value in parameters.items()}
-    identity["momenta"] = atoms.get_momenta().tolist() if atoms.has("momenta") else None
-    identity["constraints"] = [c.todict() if hasattr(c, "todict") else type(c).__name__ for c in atoms.constraints]
-    return identity
+    return identity_of(atoms) | {
+        "momenta": atoms.get_momenta().tolist() if atoms.has("momenta") else None,
+        "constraints": [c.todict() if hasattr(c, "todict") else type(c).__name__ for c in atoms.constraints],
+    }
 
 
 def structure_state(atoms: Atoms) -> State:

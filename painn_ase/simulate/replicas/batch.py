@@ -52,16 +52,13 @@ class SerialEvaluator:
     def __call__(
         self, positions: np.ndarray, names: Collection[str], cells: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
-        found: dict[str, list[Any]] = {name: [] for name in ("energy", *names)}
+        found: dict[str, list[Any]] = {name: [] for name in (*names, "energy")}
         for k, one in enumerate(positions):
             self._atoms.positions = one
             if cells is not None:
                 self._atoms.cell = cells[k]
-            for name in (*names, "energy"):
-                if len(found[name]) > k:
-                    continue
-                value = self._calc.get_property(name, self._atoms)
-                found[name].append(np.array(value, dtype=float))
+            for name, values in found.items():
+                values.append(np.array(self._calc.get_property(name, self._atoms), dtype=float))
         return {name: np.stack(values) for name, values in found.items()}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ase.units import fs
 from numpy.random import Generator
 
-from painn_ase.errors import InputError, choice, closest, positive
+from painn_ase.errors import choice, positive
 from painn_ase.simulate.replicas.modes import Ring, wavenumber
 
 
@@ -58,12 +58,7 @@ def thermostat(wanted: str | Thermostat) -> Thermostat:
     """The thermostat that a name stands for; `InputError` for an unknown one."""
     if isinstance(wanted, Thermostat):
         return wanted
-    if wanted not in THERMOSTATS:
-        raise InputError(
-            f"thermostat: expected one of {', '.join(THERMOSTATS)}, or a Thermostat of "
-            f"painn_ase.simulate.ring_polymer; got {wanted!r}{closest(str(wanted), THERMOSTATS)}"
-        )
-    return THERMOSTATS[wanted]
+    return THERMOSTATS[choice("thermostat", wanted, THERMOSTATS, ", or a Thermostat of painn_ase.simulate")]
 
 
 def rescaling_factor(kinetic: float, target: float, freedom: int, decay: float, rng: Generator) -> float:

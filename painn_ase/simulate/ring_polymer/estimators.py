@@ -44,15 +44,6 @@ def squared_gyration_radii(positions: np.ndarray) -> np.ndarray:
     return np.einsum("...kai,...kai->...a", u, u) / positions.shape[-3]
 
 
-def pressure(ring: Ring, kinetic: np.ndarray, stress: np.ndarray, volume: np.ndarray) -> np.ndarray:
-    """(2 K - V tr σ)/3V in eV/Å³, with the kinetic energy K of an estimator and σ (..., beads, 6) of the beads.
-
-    With the centroid virial K it is the derivative of the free energy by the volume when centroids follow the cell
-    and the rings keep their size.
-    """
-    return 2 * kinetic / (3 * volume) - stress[..., :3].mean(axis=(-1, -2))
-
-
 def energy_slope(
     ring: Ring,
     positions: np.ndarray,

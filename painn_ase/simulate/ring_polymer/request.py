@@ -92,7 +92,6 @@ def run_rpmd(
     bath = plainly(named(thermostat))
     steps, every, wanted = whole("steps", steps, 1), whole("every", every, 1), intervals(record, every)
     equilibration = positive("equilibration", equilibration, "ps", zero=True)
-    output.check()
     ring = _ring(atoms, whole("beads", beads, 1), float(temperature), float(timestep), propagator)
     guards.check(atoms.calc)
     _warn_of_ring_modes(ring, bath)
@@ -142,12 +141,11 @@ def _settings(ring: Ring, bath: Thermostat, equilibration: float, seed: int) -> 
 
 
 def _plan(atoms: Atoms, wanted: Mapping[str, int], every: int) -> Plan:
-    provided = [name for name in atoms.calc.implemented_properties if name != "free_energy"]
     if wanted.get("heat_capacity", every) % every:
         raise InputError(
             f"record: heat_capacity every {wanted['heat_capacity']} steps: expected a multiple of every={every}"
         )
-    return choose(atoms, wanted, every, conserved=True, rings=True, provided=provided)
+    return choose(atoms, wanted, every, conserved=True, rings=True)
 
 
 def _warn_of_ring_modes(ring: Ring, bath: Thermostat) -> None:

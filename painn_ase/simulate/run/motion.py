@@ -44,9 +44,8 @@ class Snapshot(ABC):
 
     @property
     def pressure(self) -> Any:
-        """-tr(σ)/3 + 2K/(3V) in GPa: the virial and the share of the motion."""
-        virial = -np.mean(self.result("stress")[..., :3], axis=-1)
-        return (virial + 2 * self.kinetic / (3 * self.atoms.get_volume())) / GIGAPASCAL
+        """In GPa; see `pressure`."""
+        return pressure(self.kinetic, self.result("stress"), self.atoms.get_volume()) / GIGAPASCAL
 
     @abstractmethod
     def of_copies(self, name: str) -> np.ndarray:
@@ -59,6 +58,15 @@ class Snapshot(ABC):
     @abstractmethod
     def image(self) -> Atoms:
         """A frame: the system with its results, `info["step"]` and `info["time_fs"]`."""
+
+
+def pressure(kinetic: Any, stress: np.ndarray, volume: Any) -> Any:
+    """2K/(3V) - tr(σ)/3 in eV/Å³: the share of the motion and the virial, of a stress (..., 6).
+
+    With the centroid virial K of rings it is the derivative of the free energy by the volume when centroids follow the
+    cell and the rings keep their size.
+    """
+    return 2 * kinetic / (3 * volume) - np.mean(stress[..., :3], axis=-1)
 
 
 class Motion(Protocol):

@@ -80,15 +80,7 @@ def needs(plan: Plan, step: int) -> set[str]:
     return {o.needs for o, interval in plan if o.needs and step >= 0 and step % interval == 0}
 
 
-def choose(
-    atoms: Atoms,
-    wanted: Mapping[str, int],
-    every: int,
-    *,
-    conserved: bool,
-    rings: bool = False,
-    provided: Collection[str] = (),
-) -> Plan:
+def choose(atoms: Atoms, wanted: Mapping[str, int], every: int, *, conserved: bool, rings: bool = False) -> Plan:
     """The observables of a run with their intervals, the standing ones first.
 
     Cell and volume join unasked where the cell is periodic along all three vectors, stress and pressure too if the
@@ -100,7 +92,6 @@ def choose(
     every: interval of what was not asked for, in steps
     conserved: whether the dynamics has a conserved energy
     rings: whether the run has the estimators of ring polymers
-    provided: the calculator's properties that can be recorded
     """
     standing = ALWAYS | (CONSERVED if conserved else {}) | (OF_RINGS if rings else {})
     full = atoms.cell.rank == 3
@@ -108,6 +99,8 @@ def choose(
         standing |= OF_THE_CELL | (OF_THE_STRESS if "stress" in results_of(atoms.calc) else {})
     table = standing | ON_REQUEST | (OF_RINGS_ON_REQUEST if rings else {})
     table |= OF_THE_CELL | OF_THE_STRESS if full else {}
+    # the energy of copies is evaluated, and no other name of it
+    provided = [name for name in atoms.calc.implemented_properties if name != "free_energy" or not rings]
     plan = dict.fromkeys(standing.values(), every)
     for name, interval in wanted.items():
         observable = _find(name, atoms, table, provided)

@@ -11,10 +11,12 @@ from painn_ase.capabilities import settings_of, weights_of
 
 
 def identity_of(atoms: Atoms) -> dict[str, Any]:
-    """The part of a run's identity that is its structure and its calculator."""
+    """The part of a run's identity that is its structure and its calculator, setting by setting."""
+    calc = atoms.calc
     return {
-        "calculator": settings_of(atoms.calc),
-        "weights": weights_of(atoms.calc),
+        "calculator": calc.name,
+        **{f"calculator's {name}": value for name, value in settings_of(calc).items()},
+        "weights": weights_of(calc),
         "symbols": atoms.get_chemical_symbols(),
         "positions": atoms.positions.tolist(),
         "masses": atoms.get_masses().tolist(),

@@ -138,9 +138,9 @@ def _about(atoms: Atoms, protocol: Protocol, freedom: int) -> dict[str, Any]:
 
 def _observables(atoms: Atoms, plan: Mapping[str, str], protocol: Protocol) -> Plan:
     """Energies, and the series of the spectra; velocities, the largest, in single precision."""
-    wanted, provided = dict.fromkeys(plan.values(), protocol.every), atoms.calc.implemented_properties
+    wanted = dict.fromkeys(plan.values(), protocol.every)
     names = ALWAYS.keys() | CONSERVED.keys() | wanted.keys()
-    found = choose(atoms, wanted, protocol.every, conserved=True, provided=provided)
+    found = choose(atoms, wanted, protocol.every, conserved=True)
     return [(replace(o, dtype="f4") if o.name == "velocities" else o, n) for o, n in found if o.name in names]
 
 
