@@ -16,17 +16,30 @@ logger = logging.getLogger(__name__)
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Replaces `path` by `content` in one step: temporary file, fsync, rename."""
-    data = content.encode() if isinstance(content, str) else content
+    with replacement(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """The name of a file that, once the block has written it, takes the place of `path` in one step."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with storage_errors(path):
-            with open(temporary, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            yield temporary
+            fsync(temporary)
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def fsync(name: str | os.PathLike) -> None:
+    """Has what was written to a file reach the disk."""
+    descriptor = os.open(name, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

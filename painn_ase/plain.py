@@ -8,8 +8,6 @@ from dataclasses import asdict, is_dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from painn_ase.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ def plainly(setting: T) -> T:
 
 
 def _convert(value: Any, name: str) -> Any:
-    if isinstance(value, (np.ndarray, np.generic)):
+    if callable(getattr(value, "tolist", None)):  # of NumPy and torch
         return value.tolist()
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
@@ -46,8 +44,6 @@ def _convert(value: Any, name: str) -> Any:
     if isinstance(value, PurePath):
         return str(value)
     kind = f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
-    if kind in ("torch.Tensor", "torch.Parameter"):
-        return value.tolist()
     if kind in ("torch.device", "torch.dtype"):
         return str(value)
     if callable(getattr(value, "todict", None)):  # ASE's way

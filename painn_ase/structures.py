@@ -1,7 +1,6 @@
 """Structures named on the command line: a file that ASE reads, or a bundled model's example structure."""
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from ase.io import read, write
 
 from painn_ase.data.labels import DIALECTS
 from painn_ase.errors import InputError, closest, in_short
-from painn_ase.files import split_index, storage_errors
+from painn_ase.files import replacement, split_index, storage_errors
 from painn_ase.model_files import bundled_models
 from painn_ase.smiles import from_smiles, is_smiles
 
@@ -65,14 +64,10 @@ def without_labels(atoms: Atoms) -> Atoms:
 
 def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
     """Writes extended XYZ in one step: what was there before stays until all frames are on the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(temporary, list(frames), format="extxyz")
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacement(path) as temporary:
+        write(temporary, list(frames), format="extxyz")
 
 
 def constraints_lost(path: Path, atoms: Atoms) -> list[str]:

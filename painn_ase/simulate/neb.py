@@ -57,12 +57,12 @@ class Band:
 
     def _check_same_system(self, number: int, atoms: Atoms) -> None:
         like = self._like
-        for name in ("numbers", "pbc", "cell"):
-            if not np.array_equal(getattr(atoms, name), getattr(like, name)):
-                raise InputError(
-                    f"moving image {number} of the band: its {name} are not those of the first; expected images that "
-                    "differ in positions alone"
-                )
+        changes = [name for name in changed_geometry(like, atoms) if name != "positions"]
+        if changes:
+            raise InputError(
+                f"moving image {number} of the band: its {changes[0]} are not those of the first; expected images that "
+                "differ in positions alone"
+            )
         if like.calc.charge is None and atoms.info.get("charge", 0.0) != like.info.get("charge", 0.0):
             raise InputError(f"moving image {number} of the band: expected the charge of the first image")
 

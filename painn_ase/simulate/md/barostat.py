@@ -12,7 +12,7 @@ from ase.md.nose_hoover_chain import MTKNPT, IsotropicMTKNPT, MaskedMTKNPT
 from ase.units import fs
 
 from painn_ase.errors import InputError, positive, whole
-from painn_ase.simulate.md.coupling import CHAIN, Conditions, Coupling, chain, extended_energy
+from painn_ase.simulate.md.coupling import CHAIN, Conditions, ExtendedSystem, chain
 from painn_ase.structure_checks import check_stress
 from painn_ase.units import GIGAPASCAL
 
@@ -20,7 +20,7 @@ _RIGHT = 1e-5  # largest cosine of a right angle
 
 
 @dataclass(frozen=True)
-class MTK(Coupling):
+class MTK(ExtendedSystem):
     """Constant pressure and temperature (Martyna, Tobias and Klein 1994, doi:10.1063/1.467468).
 
     pressure: GPa
@@ -94,6 +94,3 @@ class MTK(Coupling):
             barostat._R[0] *= 6 / barostat._cell_dof
             barostat._cell_dof = 6
         return driver
-
-    def conserved_energy(self, driver: MolecularDynamics, total: float) -> float | None:
-        return extended_energy(driver)

@@ -73,6 +73,15 @@ class Coupling(ABC):
         return total
 
 
+class ExtendedSystem(Coupling):
+    """Coupled by variables of its own, such as Nosé-Hoover chains, whose energy ASE counts."""
+
+    def conserved_energy(self, driver: MolecularDynamics, total: float) -> float | None:
+        # ASE adds its thermostat's energy to the free energy, which not every calculator has.
+        has = "free_energy" in driver.atoms.calc.implemented_properties
+        return driver.get_conserved_energy() if has else None  # type: ignore[attr-defined]
+
+
 def _way_out(constraint: type) -> str:
     """What to do about a constraint that a driver does not follow."""
     if constraint in VERLET:
@@ -93,9 +102,3 @@ def chain(driver: MolecularDynamics, conditions: Conditions, tdamp: float, lengt
         tdamp=tdamp,
         tchain=length,
     )
-
-
-def extended_energy(driver: MolecularDynamics) -> float | None:
-    # ASE adds its thermostat's energy to the free energy, which not every calculator has.
-    has = "free_energy" in driver.atoms.calc.implemented_properties
-    return driver.get_conserved_energy() if has else None  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from painn_ase.capabilities import discontinuity
 from painn_ase.simulate.md.coupling import Conditions, Coupling
 from painn_ase.simulate.md.momenta import Freedom
 from painn_ase.simulate.md.snapshot import AtomsSnapshot, HeldCentre, OneStructure
-from painn_ase.simulate.md.state import memory_of, recall_calculator, remind, structure_state
+from painn_ase.simulate.md.state import recall_calculator, remind, state_of
 from painn_ase.simulate.run.restart import Restart, State, generator_state
 
 
@@ -97,16 +97,14 @@ class DriverMotion(OneStructure):
 
     def state(self) -> State:
         """What `restore` continues from."""
-        state = structure_state(self.atoms)
-        memory = {f"driver {name}": array for name, array in memory_of(self._driver, self._bath.memory).items()}
         generators = {"generators": {"bath": generator_state(self._conditions.rng)}}
-        return State({**state.arrays, **memory}, {**state.values, **self._notes, **generators})
+        return state_of(self.atoms, self._driver, self._bath.memory, self._notes | generators)
 
     def restore(self, restart: Restart, due: Collection[str]) -> None:
         """Takes up a saved state; the atoms are there (`place`)."""
         self._requests.due = due
         recall_calculator(self.atoms, restart, due)
-        remind(self._driver, restart.part("driver"))
+        remind(self._driver, restart)
         self._conditions.rng.bit_generator.state = restart.values["generators"]["bath"]
         next(self._moves)  # the first one moves nothing
 

@@ -19,7 +19,7 @@ from ase.units import fs, kB
 
 from painn_ase.errors import InputError, choice, positive, whole
 from painn_ase.simulate.md.barostat import MTK
-from painn_ase.simulate.md.coupling import CHAIN, PLACES, VERLET, Conditions, Coupling, chain, extended_energy
+from painn_ase.simulate.md.coupling import CHAIN, PLACES, VERLET, Conditions, Coupling, ExtendedSystem, chain
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Bussi(Coupling):
 
 
 @dataclass(frozen=True)
-class NoseHooverChain(Coupling):
+class NoseHooverChain(ExtendedSystem):
     """Nosé-Hoover chain (Martyna, Klein and Tuckerman 1992, doi:10.1063/1.463940).
 
     `time` τ (fs) sets the masses of the `length` links: f kT τ² of the first, f degrees of freedom, and kT τ² of the
@@ -113,9 +113,6 @@ class NoseHooverChain(Coupling):
         )
         driver._thermostat = chain(driver, conditions, tdamp, self.length)
         return driver
-
-    def conserved_energy(self, driver: MolecularDynamics, total: float) -> float | None:
-        return extended_energy(driver)
 
 
 THERMOSTATS = {"langevin": Langevin, "bussi": Bussi, "nose-hoover": NoseHooverChain}

@@ -12,7 +12,7 @@ from ase.optimize.optimize import Optimizer
 
 from painn_ase.errors import SimulationError
 from painn_ase.simulate.md.snapshot import AtomsSnapshot, OneStructure
-from painn_ase.simulate.md.state import memory_of, place, recall_calculator, remind, structure_state
+from painn_ase.simulate.md.state import place, recall_calculator, remind, state_of
 from painn_ase.simulate.run.restart import Restart, State
 
 OPTIMIZERS = {"FIRE": FIRE, "BFGS": BFGS, "LBFGS": LBFGS}
@@ -52,22 +52,18 @@ class OptimizerMotion(OneStructure):
 
     def state(self) -> State:
         """What `restore` continues from."""
-        state = structure_state(self.atoms)
-        memory = {f"driver {name}": array for name, array in memory_of(self._driver, _MEMORY[self.label]).items()}
-        if isinstance(self._target, FrechetCellFilter):
-            memory["original_cell"] = np.array(self._target.orig_cell)
-        return State({**state.arrays, **memory}, state.values)
+        cell = {"original_cell": self._target.orig_cell} if isinstance(self._target, FrechetCellFilter) else {}
+        return state_of(self.atoms, self._driver, _MEMORY[self.label], cell)
 
     def restore(self, restart: Restart, due: Collection[str]) -> None:
         """Takes up a saved state."""
         place(self.atoms, restart)
         if isinstance(self._target, FrechetCellFilter):
-            self._target.orig_cell = restart.arrays["original_cell"]
+            self._target.orig_cell = np.array(restart.values["original_cell"])
         recall_calculator(self.atoms, restart)
-        memory = restart.part("driver")
-        if isinstance(self._driver, BFGS) and memory:
+        if isinstance(self._driver, BFGS) and restart.part("driver"):
             self._driver.update(None, None, None, None)  # makes its state
-        remind(self._driver, memory)
+        remind(self._driver, restart)
         self._driver.nsteps = restart.step
         self.converged = bool(next(self._moves))  # the first one moves nothing
 

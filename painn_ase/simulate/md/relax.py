@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -79,8 +78,11 @@ def relax(
     guards.check(atoms.calc)
     if resume and path is None:
         raise InputError("resume: expected the path of the relaxation to continue; got None")
-    files = _files(atoms, path, {"optimizer": optimizer, "cell": cell}, checkpoint)
-    before = files.saved.load(atoms, steps) if files and resume else None
+    files = before = None
+    if path is not None:
+        identity = {"optimizer": optimizer, "cell": cell} | structure_identity(atoms)
+        files = Recorder(Path(path), [], {}, Output(1), Checkpoint(path, identity, checkpoint))
+        before = files.saved.load(atoms, steps) if resume else None
     with OPTIMIZERS[optimizer](target, logfile=None) as driver:
         motion = OptimizerMotion(driver, target, positive("fmax", fmax, "eV/Å"))
         watch = Watch(guards, np.inf, motion, path, " of the relaxation", _hint)
@@ -88,16 +90,6 @@ def relax(
             RecordedRun(motion, watch, files).run(steps, before, overwrite or resume, progress)
     frames, energy = files.paths[0] if files else None, float(atoms.get_potential_energy())
     return Relaxation(motion.converged, driver.nsteps, energy, motion.largest_force(), frames)
-
-
-def _files(
-    atoms: Atoms, path: str | os.PathLike | None, identity: dict[str, Any], checkpoint: float
-) -> Recorder | None:
-    """A trajectory of all steps and a saved state, where there is a path."""
-    if path is None:
-        return None
-    saved = Checkpoint(path, identity | structure_identity(atoms), checkpoint)
-    return Recorder(Path(path), [], {}, Output(1), saved)
 
 
 def _target(atoms: Atoms, optimizer: str, cell: bool) -> Atoms | FrechetCellFilter:

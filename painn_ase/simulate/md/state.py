@@ -30,27 +30,27 @@ def structure_identity(atoms: Atoms) -> dict[str, Any]:
     }
 
 
-def structure_state(atoms: Atoms) -> State:
-    """What brings structure, motion and calculator back (`place`, `recall_calculator`)."""
+def state_of(atoms: Atoms, driver: Any, names: Iterable[str], values: Mapping[str, Any]) -> State:
+    """What brings structure, calculator and driver back (`place`, `recall_calculator`, `remind`), and more `values`.
+
+    A driver of ASE remembers attributes by `names` ("state.hessian": of an attribute), those that are set.
+    """
+    found = {name: reduce(lambda one, part: getattr(one, part, None), name.split("."), driver) for name in names}
     remembers = remembering(atoms.calc)
     memory = remembers.memory if remembers else {}
     arrays = {f"calculator {name}": value for name, value in memory.items() if isinstance(value, np.ndarray)}
     arrays |= {"positions": atoms.get_positions(), "momenta": atoms.get_momenta(), "cell": atoms.cell.array.copy()}
     arrays["forces"] = np.array(atoms.calc.get_property("forces", atoms))
-    return State(arrays, {"calculator": {n: value for n, value in memory.items() if f"calculator {n}" not in arrays}})
+    arrays |= {f"driver {name}": np.array(value) for name, value in found.items() if value is not None}
+    rest = {name: value for name, value in memory.items() if f"calculator {name}" not in arrays}
+    return State(arrays, {"calculator": rest, **values})
 
 
-def memory_of(owner: Any, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """What an object of ASE remembers: attributes by name ("state.hessian": of an attribute), if set."""
-    found = {name: reduce(lambda one, part: getattr(one, part, None), name.split("."), owner) for name in names}
-    return {name: np.array(value) for name, value in found.items() if value is not None}
-
-
-def remind(owner: Any, memory: Mapping[str, np.ndarray]) -> None:
-    """Gives a new object the memory of an earlier one."""
-    for name, array in memory.items():
+def remind(driver: Any, restart: Restart) -> None:
+    """Gives a new driver the memory of an earlier one."""
+    for name, array in restart.part("driver").items():
         path, _, attribute = name.rpartition(".")
-        holder = attrgetter(path)(owner) if path else owner
+        holder = attrgetter(path)(driver) if path else driver
         # numbers as NumPy's scalars, as ASE holds them: x**2 of a Python float may round differently
         value: Any = array.copy() if array.ndim else array[()]
         if isinstance(getattr(holder, attribute), list):

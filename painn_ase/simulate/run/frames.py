@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.io.trajectory import Trajectory
 
 from painn_ase.errors import StorageError
-from painn_ase.files import storage_error, storage_errors
+from painn_ase.files import fsync, replacement, storage_error, storage_errors
 from painn_ase.simulate.run.motion import Snapshot
 from painn_ase.simulate.run.restart import Restart
 
@@ -86,19 +86,8 @@ class Frames:
 
 def cut_frames(path: Path, step: int, every: int = 1) -> None:
     """Rewrites an ASE trajectory in one step without the frames after `step`, and those at no multiple of `every`."""
-    temporary = path.with_name(f".{path.name}.cut")
-    try:
-        with storage_errors(path):
-            _copy_frames(path, temporary, step, every)
-            fsync(temporary)
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _copy_frames(path: Path, target: Path, step: int, every: int) -> None:
-    with Trajectory(path, "r") as old:
-        new = Trajectory(target, "w")
+    with replacement(path) as temporary, Trajectory(path, "r") as old:
+        new = Trajectory(temporary, "w")
         try:
             for image in old:
                 if image.info["step"] > step:
@@ -124,12 +113,3 @@ def redirect_to_void(descriptor: int) -> None:
 def unfinished_name(path: Path) -> Path:
     """The name of a file until it can be read."""
     return path.with_name(f".{path.name}.new")
-
-
-def fsync(name: str | os.PathLike) -> None:
-    """Has what was written to a file reach the disk."""
-    descriptor = os.open(name, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

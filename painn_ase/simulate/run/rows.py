@@ -24,8 +24,8 @@ import h5py
 import numpy as np
 
 from painn_ase.errors import InputError, PainnError, StorageError
-from painn_ase.files import storage_error, storage_errors
-from painn_ase.simulate.run.frames import fsync, redirect_to_void, unfinished_name
+from painn_ase.files import fsync, storage_error, storage_errors
+from painn_ase.simulate.run.frames import redirect_to_void, unfinished_name
 from painn_ase.simulate.run.motion import Snapshot
 from painn_ase.simulate.run.observables import Observable, Plan
 from painn_ase.simulate.run.restart import Restart
@@ -35,7 +35,6 @@ VERSION = ("v110", "v110")  # of HDF5's format: the first with single writer and
 _BUFFER = 4 * 1024**2  # bytes held in memory at most
 _OBJECT = 128  # bytes that a row takes beside its numbers
 _CACHE = 2**17  # bytes of each dataset that HDF5 keeps, two chunks: its own 8 MB are all of a million numbers
-_ROWS_AT_ONCE = 1 << 14
 _MARGIN = 1 << 16  # bytes that a rewritten file may need more
 
 
@@ -70,11 +69,18 @@ class Rows:
                 new.attrs.update(old.attrs)
                 new.attrs["metadata"] = json.dumps(self._about)
                 new.create_group("observables", track_order=True)
-                kept = complete_syncs(old)
-                kept = kept[kept[:, 0] <= restart.step]
-                _like(old["sync"], new, len(kept))[:] = kept
-                for source in old["observables"].values():
-                    _copy_rows(source, new, restart.step // int(source.attrs["interval"]) + 1)
+                syncs = complete_syncs(old)
+                syncs = syncs[syncs[:, 0] <= restart.step]
+                old.copy("sync", new)
+                new["sync"].resize(len(syncs), axis=0)
+                new["sync"][:] = syncs
+                for name, source in old["observables"].items():
+                    count = restart.step // int(source.attrs["interval"]) + 1
+                    if len(source) < count:
+                        have = f"{self._path}: {name} holds {len(source)}"
+                        raise InputError(f"{have} of the {count} rows the restart vouches for")
+                    old.copy(source, new["observables"])
+                    new["observables"][name].resize(count, axis=0)
 
     def open(self, first: Snapshot | None) -> None:
         """Begins the file with rows shaped as those of a `first` snapshot; without one, goes on after `cut`."""
@@ -184,24 +190,6 @@ def _append(data: h5py.Dataset, rows: np.ndarray) -> None:
     n = len(data)
     data.resize(n + len(rows), axis=0)
     data[n:] = rows
-
-
-def _copy_rows(source: h5py.Dataset, new: h5py.File, count: int) -> None:
-    """The first `count` rows of a dataset."""
-    if len(source) < count:
-        where, name = source.file.filename, source.name.rpartition("/")[2]
-        raise InputError(f"{where}: {name} holds {len(source)} of the {count} rows the restart vouches for")
-    data = _like(source, new, count)
-    for begin in range(0, count, _ROWS_AT_ONCE):
-        end = min(begin + _ROWS_AT_ONCE, count)
-        data[begin:end] = source[begin:end]
-
-
-def _like(source: h5py.Dataset, new: h5py.File, count: int) -> h5py.Dataset:
-    """A dataset of the same name and kind in another file, with `count` rows."""
-    data = new.create_dataset_like(source.name, source, shape=(count, *source.shape[1:]))
-    data.attrs.update(source.attrs)
-    return data
 
 
 def _make_sure_of_room(folder: Path, size: int) -> None:

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.io import iread
 
 from painn_ase import rigid
-from painn_ase.errors import InputError
+from painn_ase.files import make_way
 from painn_ase.simulate.run.reading import Run
 from painn_ase.simulate.spectrum.analysis import Analysis, series_of_run
 from painn_ase.simulate.spectrum.protocol import Protocol
@@ -46,10 +46,7 @@ def spectra_of_run(
     """
     run = run if isinstance(run, Run) else Run.load(run)
     plan, folder = series_of_run(run, spectra), Path(path)
-    taken = [name for name in FILES if (folder / name).exists()]
-    if taken and not overwrite:
-        raise InputError(f"{folder / taken[0]} exists; choose another path or pass overwrite=True (--overwrite)")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_way([folder / name for name in FILES], overwrite)
     return report_of(run, plan, analysis, folder)
 
 
