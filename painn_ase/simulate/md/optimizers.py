@@ -52,7 +52,9 @@ class OptimizerMotion(OneStructure):
 
     def state(self) -> State:
         """What `restore` continues from."""
-        cell = {"original_cell": self._target.orig_cell} if isinstance(self._target, FrechetCellFilter) else {}
+        cell = {}
+        if isinstance(self._target, FrechetCellFilter):
+            cell["original_cell"] = np.array(self._target.orig_cell)
         return state_of(self.atoms, self._driver, _MEMORY[self.label], cell)
 
     def restore(self, restart: Restart, due: Collection[str]) -> None:
