@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from painn_ase.reference.level import Level
 from painn_ase.reference.pool import outcomes
 from painn_ase.reference.tight_binding import METHODS, TightBinding
 from painn_ase.reference.wanted import KEY, wanted
+from painn_ase.versions import versions
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,8 @@ def _fill(journal: Journal, structures: list[Atoms], labeller: Labeller, process
     reasons = [{"frame": index, "reason": reason} for index, reason in failed.items()]
     counts = {name: sum(name in labels_of(atoms) for atoms in journal.done.values()) for name in UNITS}
     facts = {"frames": len(journal.done), "labels": {name: count for name, count in counts.items() if count}}
-    journal.finish(keys, facts | {"failed": reasons, "versions": _versions()})
+    packages = versions("painn-ase", "ase", "pyscf", "tblite")
+    journal.finish(keys, facts | {"failed": reasons, "versions": packages})
     if not journal.done:
         raise SimulationError(f"all {len(keys)} frames failed, the first because: {next(iter(failed.values()))}")
     return Labelled(journal.path, len(keys), len(todo) - len(failed), len(keys) - len(todo), failed)
@@ -181,14 +181,3 @@ def labeller_of(
             f"label: expected a level of theory, `Models`, or a function that makes a calculator; got {by!r}"
         )
     return FromCalculator(by, properties, scratch)
-
-
-def _versions() -> dict[str, str]:
-    """Packages that decide about the last digits."""
-    found = {"python": platform.python_version()}
-    for package in ("painn-ase", "ase", "pyscf", "tblite"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -15,7 +15,7 @@ ROOT = Path(painn_ase.__file__).parent
 # A module may import from groups of lower or equal number; `cli` may be imported by nobody else. A dotted name is a
 # part of a group with a place of its own.
 LAYERS = {
-    "units": 0, "errors": 0, "shown": 0, "files": 0, "threads": 0, "progress": 0, "plain": 0,
+    "units": 0, "errors": 0, "shown": 0, "files": 0, "threads": 0, "progress": 0, "plain": 0, "versions": 0,
     "properties": 1, "schema": 1, "smiles": 1, "native": 1, "rigid": 1, "isotopes": 1,
     "structure_checks": 1,
     "graph": 2,

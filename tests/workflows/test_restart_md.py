@@ -220,7 +220,7 @@ def test_a_restart_holds_every_state_it_names(tmp_path):
     names = {n.removeprefix("driver ") for n in saved.arrays if n.startswith("driver ")}
     assert names == set(MTK().memory)
     assert np.any(saved.arrays["driver _barostat._p_xi"])
-    assert saved.values["generators"]["bath"]["bit_generator"] == "PCG64"
+    assert saved.values["generator"]["bit_generator"] == "PCG64"
     assert {"calculator positions", "calculator cell", "forces"} <= saved.arrays.keys()
 
 

@@ -124,18 +124,15 @@ class _Session:
     def _deliver(self) -> None:
         answers, self._answers = self._answers, []
         texts = [answer.extras.encode() for answer in answers]
-        self._connection.sendall(
-            b"".join(
-                [
-                    b"FORCEREADY".ljust(_HEADER),
-                    np.array([answer.energy for answer in answers]).tobytes(),
-                    np.int32(self._potential.size).tobytes(),
-                    np.array([answer.forces for answer in answers]).tobytes(),
-                    np.array([answer.virial.T for answer in answers]).tobytes(),
-                    *(np.int32(len(text)).tobytes() + text for text in texts),
-                ]
-            )
-        )
+        numbers: list[Any] = [
+            [answer.energy for answer in answers],
+            np.int32(self._potential.size),
+            [answer.forces for answer in answers],
+            [answer.virial.T for answer in answers],
+        ]
+        message = b"".join(np.asarray(one).tobytes() for one in numbers)
+        message += b"".join(np.int32(len(text)).tobytes() + text for text in texts)
+        self._connection.sendall(b"FORCEREADY".ljust(_HEADER) + message)
 
     def _send(self, message: str) -> None:
         self._connection.sendall(message.encode("ascii").ljust(_HEADER))

@@ -17,7 +17,7 @@ from painn_ase.simulate.md.coupling import Conditions, Coupling
 from painn_ase.simulate.md.momenta import Freedom
 from painn_ase.simulate.md.snapshot import AtomsSnapshot, HeldCentre, OneStructure
 from painn_ase.simulate.md.state import recall_calculator, remind, state_of
-from painn_ase.simulate.run.restart import Restart, State, generator_state
+from painn_ase.simulate.run.restart import Restart, State
 
 
 class JointRequests(GetPropertiesMixin):
@@ -97,15 +97,15 @@ class DriverMotion(OneStructure):
 
     def state(self) -> State:
         """What `restore` continues from."""
-        generators = {"generators": {"bath": generator_state(self._conditions.rng)}}
-        return state_of(self.atoms, self._driver, self._bath.memory, self._notes | generators)
+        values = self._notes | {"generator": self._conditions.rng.bit_generator.state}
+        return state_of(self.atoms, self._driver, self._bath.memory, values)
 
     def restore(self, restart: Restart, due: Collection[str]) -> None:
         """Takes up a saved state; the atoms are there (`place`)."""
         self._requests.due = due
         recall_calculator(self.atoms, restart, due)
         remind(self._driver, restart)
-        self._conditions.rng.bit_generator.state = restart.values["generators"]["bath"]
+        self._conditions.rng.bit_generator.state = restart.values["generator"]
         next(self._moves)  # the first one moves nothing
 
     def note(self) -> str:

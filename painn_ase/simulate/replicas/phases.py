@@ -17,7 +17,7 @@ from painn_ase.simulate.replicas.modes import to_beads
 from painn_ase.simulate.replicas.motion import Replicas
 from painn_ase.simulate.replicas.thermostat import Thermostat
 from painn_ase.simulate.run.motion import Snapshot
-from painn_ase.simulate.run.restart import Restart, State, generator_state
+from painn_ase.simulate.run.restart import Restart, State
 from painn_ase.simulate.run.watch import bare
 from painn_ase.spectra import dipole_rates
 
@@ -171,7 +171,7 @@ class ReplicaMotion:
             memory["outside looked"] = self.outside.looked.copy()
         values = {
             "outside": sorted(self.outside.found.items()),
-            "generators": [generator_state(generator) for generator in self.replicas.generators],
+            "generators": [generator.bit_generator.state for generator in self.replicas.generators],
         }
         return State(self.replicas.state() | memory, values)
 

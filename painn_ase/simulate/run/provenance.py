@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ase import Atoms
 
 from painn_ase.capabilities import settings_of, weights_of
+from painn_ase.versions import versions
 
 
 def identity_of(atoms: Atoms) -> dict[str, Any]:
@@ -37,12 +37,5 @@ def provenance(atoms: Atoms) -> dict[str, Any]:
         "initial_cell_A": atoms.cell.array.tolist(),
         "calculator": calc.name,
         "calculator_parameters": settings_of(calc),
-        "versions": {name: _version(name) for name in ("painn-ase", "ase", "numpy", "torch", "h5py")},
+        "versions": versions("painn-ase", "ase", "numpy", "torch", "h5py"),
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed as a package"

@@ -111,18 +111,12 @@ class Run(Shown):
         if last < 0:
             raise InputError(f"{self.file} holds no complete rows yet: the run was stopped before its first sync")
         temperature = estimate(self._mean("temperature"))
-        figures = {
-            "temperature": temperature.value,
-            "temperature_error": temperature.error,
-            "temperature_memory": temperature.memory,
-            "potential_energy": float(np.mean(self._mean("potential_energy"))),
-            "total_energy": float(np.mean(self._mean("total_energy"))),
-        }
+        means = [name for name in ("temperature", "potential_energy", "total_energy", "pressure") if name in self.names]
+        figures: dict[str, Any] = {name: float(np.mean(self.observables(name)[1])) for name in means}
+        figures |= {"temperature_error": temperature.error, "temperature_memory": temperature.memory}
         if "conserved_energy" in self.names:
             drift, scatter = line(self.observables("conserved_energy")[0], self._mean("conserved_energy"))
             figures |= {"energy_drift": drift * 1e6 / len(self.metadata["symbols"]), "energy_scatter": scatter}
-        if "pressure" in self.names:
-            figures["pressure"] = float(np.mean(self.observables("pressure")[1]))
         return figures | {
             "steps": last,
             "time_ps": last * self.metadata["timestep_fs"] / 1000,

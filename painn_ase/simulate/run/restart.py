@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.random import Generator
 
 from painn_ase.errors import InputError, positive
 from painn_ase.files import write_atomically
@@ -78,31 +77,12 @@ class Restart(State):
             raise InputError(f"{path}: expected format {FORMAT!r}; got {found!r}")
         return cls(arrays, **rest)
 
-    def check(self, identity: Mapping[str, Any], path: Path) -> None:
-        """`InputError` that names what differs unless `identity` is that of the saved run."""
-        now = plain(identity)
-        changed = [
-            _difference(key, self.identity.get(key), now.get(key))
-            for key in dict.fromkeys([*now, *self.identity])
-            if key not in now or self.identity.get(key) != now[key]
-        ]
-        if changed:
-            raise InputError(
-                f"resume: the run of {path} was begun with other settings ({', '.join(changed)}); repeat the command "
-                "it was begun with, or start anew with overwrite=True (--overwrite)"
-            )
-
 
 def _difference(name: str, then: Any, now: Any) -> str:
     """What is said of a setting that changed: both values where they are short."""
     if isinstance(then, (list, dict)) or isinstance(now, (list, dict)):
         return name
     return f"{name} was {then!r}, now {now!r}"
-
-
-def generator_state(generator: Generator) -> Any:
-    """The state of a generator, JSON-able; `generator.bit_generator.state` takes it up again."""
-    return plain(generator.bit_generator.state)
 
 
 class Checkpoint:
@@ -129,12 +109,26 @@ class Checkpoint:
         saved = restart.arrays
         if all(name in saved and np.array_equal(saved[name], value) for name, value in now.items()):
             self._identity |= {name: restart.identity[name] for name in now if name in restart.identity}
-        restart.check(self._identity, self.path)
+        self._check(restart.identity)
         if restart.step > steps:
             raise InputError(
                 f"resume: the run has {restart.step} steps already; expected at least as many, got {steps}"
             )
         return restart if restart.arrays else None
+
+    def _check(self, before: Mapping[str, Any]) -> None:
+        """`InputError` that names what differs unless the identity `before` is that of this run."""
+        now = self._identity
+        changed = [
+            _difference(key, before.get(key), now.get(key))
+            for key in dict.fromkeys([*now, *before])
+            if key not in now or before.get(key) != now[key]
+        ]
+        if changed:
+            raise InputError(
+                f"resume: the run of {self.path} was begun with other settings ({', '.join(changed)}); repeat the "
+                "command it was begun with, or start anew with overwrite=True (--overwrite)"
+            )
 
     @property
     def due(self) -> bool:

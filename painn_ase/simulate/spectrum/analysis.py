@@ -27,7 +27,6 @@ from painn_ase.units import SPEED_OF_LIGHT
 SERIES = {"infrared": ("dipole", "dipole_rate"), "raman": ("polarizability",), "power": ("velocities",)}
 """Spectrum -> the series it can be made from, the better one first."""
 _READ_FROM = {"dipole_rate": "born_effective_charges", "velocities": "forces"}  # others from properties of their name
-_UNITS = {"dipole": "e·Å", "polarizability": "e²Å²/eV", "velocities": "Å/fs", "dipole_rate": "e·Å/fs"}
 _LONGEST_INTERVAL = 4.0  # fs
 
 
@@ -108,6 +107,7 @@ def _first_without(obstacle: Callable[[str], str], wanted: Iterable[str], senten
 def spectra_from(run: Run, plan: Mapping[str, str], analysis: Analysis) -> dict[str, Spectrum | RamanSpectra]:
     """The spectra that are made from the series of a run; `plan` names the series of each."""
     series = {name: _read(run, name) for name in dict.fromkeys(plan.values())}
+    units = {name: run.unit(name) if name in run.names else "e·Å/fs" for name in series}
     intervals = {interval for interval, _ in series.values()}
     if len(intervals) > 1:
         raise InputError(
@@ -126,7 +126,7 @@ def spectra_from(run: Run, plan: Mapping[str, str], analysis: Analysis) -> dict[
         "polarizability": lambda values, **known: raman(values, laser=analysis.laser, **known),
         "velocities": lambda values, **known: power_spectrum(values, run.metadata["masses_u"], **known),
     }
-    return {kind: transforms[name](series[name][1], unit=_UNITS[name], **common) for kind, name in plan.items()}
+    return {kind: transforms[name](series[name][1], unit=units[name], **common) for kind, name in plan.items()}
 
 
 def _read(run: Run, name: str) -> tuple[int, np.ndarray]:
