@@ -38,8 +38,9 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
 	@echo "build/site/index.html"
 
+# It compiles nine libraries, and turns ninja off: setuptools is told to compile two at a time, and without what debuggers read.
 torch-cluster: $(VENV)/.installed-dev
-	$(INSTALL) --no-build-isolation torch-cluster
+	DIST_EXTRA_CONFIG=$(CURDIR)/.ci/parallel.cfg CXXFLAGS=-g0 $(INSTALL) --no-build-isolation torch-cluster
 
 # The engines of others: LAMMPS with its MPI and pair_style painn, OpenMM, torch-sim; and their tests.
 lammps: $(VENV)/.installed-dev
