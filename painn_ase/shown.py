@@ -1,5 +1,6 @@
 """How results show themselves: one line at a prompt, the whole text or a curve in a notebook."""
 
+from collections.abc import Iterable
 from html import escape
 
 import numpy as np
@@ -7,6 +8,11 @@ from numpy.typing import ArrayLike
 
 _WIDTH, _HEIGHT = 560, 150  # of a curve, in pixels
 _POINTS = 1500  # that a curve is drawn with at most
+_STYLE = (
+    "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}img{max-width:100%}"
+    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em .2em 0;text-align:left;vertical-align:top}"
+    "th{font-weight:600}.yes{color:#00734d}.no{color:#b0342d}pre{background:#f3f3f3;padding:.8em;overflow-x:auto}"
+)
 
 
 class Shown:
@@ -14,6 +20,14 @@ class Shown:
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """An HTML page that needs nothing beside it; the `title` is text, the `parts` are HTML."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}'
+        f"</style></head><body>{''.join(parts)}</body></html>\n"
+    )
 
 
 def curve(x: ArrayLike, y: ArrayLike, title: str, x_label: str, y_label: str) -> str:

@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from painn_ase.files import write_atomically
+from painn_ase.shown import page
 
 PAGE, CURVE = "report.html", "learning.png"
-_STYLE = (
-    "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
-    "img{max-width:100%}td,th{padding:.2em .8em .2em 0;text-align:left;vertical-align:top}"
-    ".yes{color:#00734d}.no{color:#b0342d}pre{background:#f3f3f3;padding:.8em;overflow-x:auto}"
-)
 _LABELS = {
     "forces": "honest force error / meV Å$^{-1}$",
     "frequencies": "mean deviation of frequencies / cm$^{-1}$",
@@ -89,11 +85,10 @@ def write_page(
         for p in (path.relative_to(folder).as_posix() for path in pictures)
     )
     shown = "yes" if verdict.startswith("BELIEVE") else "no"
-    text = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(verdict)}</title><style>{_STYLE}</style>'
-        f'<h1 class="{shown}">{escape(verdict)}</h1><ul>{listed}</ul><h2>Use</h2><pre>{escape(use)}</pre>'
-        f"<h2>What was built</h2><ul>{said}</ul><h2>Rounds</h2><table><tr><th>round</th><th>frames</th><th>time</th>"
-        f"<th>criteria</th></tr>{rows}</table>{images}<p>Every decision: log.txt. The request: build.toml.</p></html>\n"
+    parts = (
+        f'<h1 class="{shown}">{escape(verdict)}</h1><ul>{listed}</ul><h2>Use</h2><pre>{escape(use)}</pre>',
+        f"<h2>What was built</h2><ul>{said}</ul><h2>Rounds</h2><table><tr><th>round</th><th>frames</th><th>time</th>",
+        f"<th>criteria</th></tr>{rows}</table>{images}<p>Every decision: log.txt. The request: build.toml.</p>",
     )
-    write_atomically(folder / PAGE, text)
+    write_atomically(folder / PAGE, page(verdict, parts))
     return folder / PAGE

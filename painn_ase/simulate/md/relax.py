@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,8 +84,13 @@ def relax(
     with OPTIMIZERS[optimizer](target, logfile=None) as driver:
         motion = OptimizerMotion(driver, target, positive("fmax", fmax, "eV/Å"))
         watch = Watch(guards, np.inf, motion, path, " of the relaxation", _hint)
-        with _back_where_it_was_good(atoms, watch):
+        try:
             RecordedRun(motion, watch, files).run(steps, before, overwrite or resume, progress)
+        except SimulationError:
+            good = watch.last_good()
+            if good is not None:
+                atoms.cell, atoms.positions = good.cell, good.positions
+            raise
     frames, energy = files.paths[0] if files else None, float(atoms.get_potential_energy())
     return Relaxation(motion.converged, driver.nsteps, energy, motion.largest_force(), frames)
 
@@ -102,18 +105,6 @@ def _target(atoms: Atoms, optimizer: str, cell: bool) -> Atoms | FrechetCellFilt
     if not np.isfinite(target.get_forces()).all():
         raise InputError("the calculator's forces on the initial structure are not finite")
     return target
-
-
-@contextmanager
-def _back_where_it_was_good(atoms: Atoms, watch: Watch) -> Iterator[None]:
-    """Puts the atoms back in the last good structure when a guard stops the relaxation."""
-    try:
-        yield
-    except SimulationError:
-        good = watch.last_good()
-        if good is not None:
-            atoms.cell, atoms.positions = good.cell, good.positions
-        raise
 
 
 def _hint(step: int) -> str:

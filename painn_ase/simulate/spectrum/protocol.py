@@ -68,8 +68,3 @@ class Protocol:
     def recorded_steps(self) -> int:
         """Steps of each trajectory after the equilibration."""
         return (self.frames - 1) * self.every
-
-    @property
-    def steps(self) -> int:
-        """Steps of each trajectory, equilibration included."""
-        return self.equilibration_steps + self.recorded_steps

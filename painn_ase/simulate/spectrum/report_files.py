@@ -9,6 +9,7 @@ from pathlib import Path
 
 from painn_ase.errors import MissingPackageError
 from painn_ase.normal_modes import Vibrations
+from painn_ase.shown import page
 from painn_ase.spectra import RamanSpectra, Spectrum, Sticks, placzek_cross_sections, plot_spectra
 
 TEXT, PAGE, HARMONIC = "report.txt", "report.html", "harmonic.csv"
@@ -64,9 +65,9 @@ def sticks_of(kind: str, modes: Vibrations | None, temperature: float, laser: fl
 
 def page_of(facts: Mapping[str, str], bands: Mapping[str, Sequence[tuple[str, ...]]], folder: Path) -> str:
     """One HTML page with the plots in `folder` in it; every string from outside is escaped."""
-    title = html.escape(f"Spectra: {facts.get('structure', '')}")
+    title = f"Spectra: {facts.get('structure', '')}"
     rows = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in facts.items())
-    parts = [f"<h1>{title}</h1>", f"<table>{rows}</table>"]
+    parts = [f"<h1>{html.escape(title)}</h1>", f"<table>{rows}</table>"]
     for kind, table in bands.items():
         picture = base64.b64encode((folder / f"{kind}.png").read_bytes()).decode("ascii")
         head, *body = (tuple(html.escape(cell) for cell in row) for row in table)
@@ -77,12 +78,4 @@ def page_of(facts: Mapping[str, str], bands: Mapping[str, Sequence[tuple[str, ..
             *("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body),
             "</table>",
         ]
-    style = (
-        "body{font:15px/1.45 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}img{max-width:100%}"
-        "table{border-collapse:collapse;margin:1em 0}th,td{text-align:left;padding:.15em .9em .15em 0;"
-        "vertical-align:top}th{font-weight:600}"
-    )
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style>'
-        f"</head><body>{''.join(parts)}</body></html>\n"
-    )
+    return page(title, parts)
