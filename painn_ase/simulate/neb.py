@@ -50,8 +50,8 @@ class Band:
                     f"moving image {k} of the band: energy or forces are not finite; two atoms may have met. "
                     "Interpolate with method='idpp', or begin with more images"
                 )
-            calc = self.images[k].calc if isinstance(self.images[k].calc, ImageCalculator) else None
-            if calc is not None and calc.band is self:
+            calc = self.images[k].calc
+            if isinstance(calc, ImageCalculator) and calc.band is self:
                 calc.atoms = one.copy()
                 calc.results = {"energy": energy, "free_energy": energy, "forces": forces}
 

@@ -64,9 +64,7 @@ class Replicas:
 
     def start(self, names: Collection[str] = ("forces",)) -> dict[str, np.ndarray]:
         """The forces where the beads are now, with the properties `names`: the first evaluation of a run."""
-        found = self._evaluate(names)
-        self._pull()
-        return found
+        return self._evaluate(names)
 
     def step(self, names: Collection[str] = ("forces",)) -> dict[str, np.ndarray]:
         """One step; what the evaluation at its end found, by name, each (replicas, beads, ...)."""
@@ -79,7 +77,6 @@ class Replicas:
             self._drift(*self._whole)
         self.positions = to_beads(self._q).reshape(self.shape)
         found = self._evaluate(names)
-        self._pull()
         self._v += self._kick
         return found
 
@@ -127,6 +124,7 @@ class Replicas:
         found = self.evaluate(self.positions.reshape(copies, *self.shape[2:]), names)
         found = {name: value.reshape(*self.shape[:2], *value.shape[1:]) for name, value in found.items()}
         self.forces = found["forces"]
+        self._pull()
         return found
 
     def _pull(self) -> None:

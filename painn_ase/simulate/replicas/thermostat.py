@@ -10,7 +10,7 @@ from ase.units import fs
 from numpy.random import Generator
 
 from painn_ase.errors import choice, positive
-from painn_ase.simulate.replicas.modes import Ring, wavenumber
+from painn_ase.simulate.replicas.modes import Ring
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,6 @@ class Thermostat:
         frictions = 2 * self.damping * ring.frequencies
         frictions[0] = 1 / (self.time * fs) if self.centroid == "langevin" else 0.0
         return frictions
-
-    def spoiled_band(self, ring: Ring, highest: float = 4500.0) -> list[float]:
-        """The ring frequencies (cm⁻¹) below `highest` that undamped modes would bring into a spectrum."""
-        if self.damping > 0:
-            return []
-        known = (wavenumber(w) for w in ring.frequencies[1 : ring.beads // 2 + 1])
-        return [w for w in known if w < highest]
 
 
 THERMOSTATS = {

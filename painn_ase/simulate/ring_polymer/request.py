@@ -15,7 +15,7 @@ from painn_ase.capabilities import finite_forces
 from painn_ase.errors import InputError, positive, whole
 from painn_ase.plain import plainly
 from painn_ase.simulate.replicas import batch
-from painn_ase.simulate.replicas.modes import Ring
+from painn_ase.simulate.replicas.modes import Ring, wavenumber
 from painn_ase.simulate.replicas.motion import Replicas
 from painn_ase.simulate.replicas.thermostat import THERMOSTATS, Thermostat
 from painn_ase.simulate.replicas.thermostat import thermostat as named
@@ -30,6 +30,8 @@ from painn_ase.simulate.run.recorder import Output, Recorder
 from painn_ase.simulate.run.restart import Checkpoint
 from painn_ase.simulate.run.watch import Watch
 from painn_ase.structure_checks import check_structure, fixed_atoms
+
+_HIGHEST = 4500.0  # cm⁻¹, of vibrational spectra
 
 
 def run_rpmd(
@@ -149,10 +151,12 @@ def _plan(atoms: Atoms, wanted: Mapping[str, int], every: int) -> Plan:
 
 
 def _warn_of_ring_modes(ring: Ring, bath: Thermostat) -> None:
-    spoiled = bath.spoiled_band(ring)
+    """Warns where modes of the ring that nothing damps lie in a vibrational spectrum."""
+    found = map(wavenumber, ring.frequencies[1 : ring.beads // 2 + 1])
+    spoiled = [f"{w:.0f}" for w in found if w < _HIGHEST and not bath.damping]
     if spoiled:
         warnings.warn(
-            f"undamped ring modes at {', '.join(f'{w:.0f}' for w in spoiled)} cm⁻¹ lie inside a vibrational spectrum "
-            "and resonate with it; thermostat='trpmd' damps them",
+            f"undamped ring modes at {', '.join(spoiled)} cm⁻¹ lie inside a vibrational spectrum and resonate with it; "
+            "thermostat='trpmd' damps them",
             stacklevel=3,
         )

@@ -71,7 +71,6 @@ def intervals(record: str | Sequence[str] | Mapping[str, int], every: int) -> di
     if isinstance(record, str):
         record = (record,)
     plan = dict(record) if isinstance(record, Mapping) else dict.fromkeys(record, every)
-    whole("every", every, 1)
     return {str(name): whole(f"record[{name!r}]", n, 1) for name, n in plan.items()}
 
 
