@@ -155,13 +155,15 @@ def _lock(name: Path, path: Path) -> int | None:
         os.close(lock)
 
 
-def make_way(files: list[Path], overwrite: bool) -> None:
-    """Makes way for new files; `InputError` if one exists and may not be overwritten."""
+def make_way(files: list[Path], overwrite: bool, first: str = "") -> None:
+    """Makes way for new files; `InputError` if one exists and may not be overwritten.
+
+    The error says what to do about it, and before that what is to be tried `first`.
+    """
     taken = [f for f in files if f.exists()]
     if taken and not overwrite:
-        raise InputError(
-            f"{', '.join(map(str, taken))} exists; choose another path or pass overwrite=True (--overwrite)"
-        )
+        names = ", ".join(map(str, taken))
+        raise InputError(f"{names} exists; {first}choose another path or pass overwrite=True (--overwrite)")
     for f in taken:
         f.unlink()
     files[0].parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ When the disk is full, nothing more is written: the files stay as they were at t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,7 @@ class Recorder:
     output: how often frames are written and files synced
     saved: the restart file
     beads: further files, which are cut to the sizes they had
+    results: files made from the run, which a new run removes
     """
 
     def __init__(
@@ -79,8 +80,9 @@ class Recorder:
         output: Output,
         saved: Checkpoint,
         beads: Part | None = None,
+        results: Sequence[Path] = (),
     ) -> None:
-        self.path, self.plan, self.saved, self._interval = path, plan, saved, output.sync
+        self.path, self.plan, self.saved, self._interval, self._results = path, plan, saved, output.sync, results
         every = output.trajectory_every
         rows = Rows(file(path, ".h5"), plan, plain(about)) if plan else None
         self._frames = None if every is None else Frames(file(path, ".traj"), every)
@@ -99,7 +101,7 @@ class Recorder:
 
     def begin(self, overwrite: bool) -> None:
         """Makes way for new files, and saves a state to return to before anything is recorded."""
-        make_way(self.paths, overwrite)
+        make_way([*self.paths, *self._results], overwrite, "continue the run with resume=True (--resume), ")
         self.saved.save(0, State({}, {"recorded": False}))
 
     def resume(self, restart: Restart, steps: int) -> None:

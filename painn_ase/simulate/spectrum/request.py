@@ -14,7 +14,6 @@ from ase import Atoms
 from painn_ase import rigid
 from painn_ase.capabilities import name_of, still_learns
 from painn_ase.errors import InputError
-from painn_ase.files import make_way
 from painn_ase.simulate.md.relax import relax
 from painn_ase.simulate.replicas import batch
 from painn_ase.simulate.replicas.modes import Ring
@@ -81,11 +80,9 @@ def simulate_spectra(
     path, (motion, freedom) = folder / NAME, _motion(atoms, protocol)
     saved = Checkpoint(path, {"protocol": asdict(protocol), "plan": plan, **identity_of(atoms)}, checkpoint)
     about, observables = _about(atoms, protocol, freedom), _observables(atoms, plan, protocol)
-    files = Recorder(path, observables, about, Output(None), saved)
+    files = Recorder(path, observables, about, Output(None), saved, results=[folder / name for name in FILES])
     before = saved.load(atoms, protocol.recorded_steps) if resume else None
     watch = Watch(guards, guards.limit(protocol.temperature, freedom), motion, path)
-    if not resume:
-        _make_room(folder, files, overwrite)
     run = RecordedRun(motion, watch, files, -protocol.equilibration_steps)
     run.run(protocol.recorded_steps, before, overwrite or resume, progress)
     return report_of(Run.load(path), plan, analysis, folder, atoms)
@@ -142,18 +139,6 @@ def _observables(atoms: Atoms, plan: Mapping[str, str], protocol: Protocol) -> P
     names = ALWAYS.keys() | CONSERVED.keys() | wanted.keys()
     found = choose(atoms, wanted, protocol.every, conserved=True)
     return [(replace(o, dtype="f4") if o.name == "velocities" else o, n) for o, n in found if o.name in names]
-
-
-def _make_room(folder: Path, files: Recorder, overwrite: bool) -> None:
-    """Removes the report of an earlier run; `InputError` if there is one, or another run, that must stay."""
-    reports = [folder / name for name in FILES]
-    taken = [name for name in (*files.paths, *reports) if name.exists()]
-    if taken and not overwrite:
-        raise InputError(
-            f"{folder} already holds a run ({taken[0].name}); continue it with resume=True (--resume), replace it "
-            "with overwrite=True (--overwrite), or choose another path"
-        )
-    make_way(reports, overwrite)
 
 
 def _check(atoms: Atoms, protocol: Protocol, analysis: Analysis, guards: Guards) -> None:
