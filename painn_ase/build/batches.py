@@ -59,9 +59,9 @@ class Batches:
         """The chosen frames of a batch."""
         return _read(self.path(number))
 
-    def label(self, number: int) -> list[Labelled]:
-        """Asks the reference for what the batch lacks."""
-        frames = self.frames(number)
+    def label(self, number: int, why: str | None = None) -> list[Labelled]:
+        """Asks the reference for what the batch lacks; of the frames that were chosen for a reason only, if named."""
+        frames = [atoms for atoms in self.frames(number) if why in (None, atoms.info.get(WHY))]
         done = [self._label(frames, self.reference.by, self._output(number), self.labels)]
         if self.second is not None:
             done.append(self._label(frames, self.second, self._output(number, "second"), self.second_labels))

@@ -64,12 +64,10 @@ class Rounds:
         batch = number + 1
         if not self.batches.exists(batch) or "exploration" not in facts:
             self._explore(number, models, facts)
-        self.pulse.doing(f"round {number}: labels")
-        outcome = self.batches.label(batch)
-        failed = sum(len(done.failed) for done in outcome)
-        if failed:
-            self.state.say(f"round {number}: {failed} frames failed and are left out; {outcome[0].path}.json says why")
+        self._label(number, batch, "audit")
         criteria = self._judge(number, models, facts)
+        if not judge.believed(criteria):
+            self._label(number, batch)
         facts["done"] = True
         facts["seconds"] = round(facts.get("seconds", 0.0) + time.monotonic() - began, 1)
         self.state.put()
@@ -106,11 +104,20 @@ class Rounds:
     def _folder(self, number: int) -> Path:
         return self.state.folder / "rounds" / f"{number:02d}"
 
+    def _label(self, number: int, batch: int, why: str | None = None) -> None:
+        """Labels of a batch, or of its audits alone: these decide whether the rest is needed."""
+        self.pulse.doing(f"round {number}: labels")
+        outcome = self.batches.label(batch, why)
+        failed = sum(len(done.failed) for done in outcome)
+        if failed:
+            self.state.say(f"round {number}: {failed} frames failed and are left out; {outcome[0].path}.json says why")
+
     # ---- train
 
     def _train(self, number: int, facts: dict[str, Any]) -> None:
         if "members" in facts:
             return
+        self._label(number, number)  # what a round that was good enough left out, where more is asked for now
         folder = self._folder(number)
         train, held = self.batches.parts(range(number + 1))
         torn = sum(len(self.batches.labelled(k)) for k in range(number + 1)) - len(train) - len(held)

@@ -15,7 +15,7 @@ from ase.build import fcc111, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
-from painn_ase.build import Request, build, dry_run, pool, read_request
+from painn_ase.build import Request, build, dry_run, judge, pool, read_request
 from painn_ase.build.batches import Batches
 from painn_ase.build.judge import Criterion, bands, believed, dynamics, forces
 from painn_ase.build.plan import make_plan
@@ -227,6 +227,20 @@ def test_a_build_ends_with_models_a_report_and_reasons_and_labels_nothing_twice(
     assert len(calls(tiny)) == before
     with pytest.raises(InputError, match="seed was 0"):
         build(request(seed=5), shown=False)
+
+
+def test_a_round_that_is_good_enough_labels_its_audits_alone_until_more_is_asked_for(tiny, monkeypatch):
+    monkeypatch.setattr(judge, "LENGTH", 1.0)
+    monkeypatch.setattr(judge, "OUTSIDE", 1.0)
+    assert build(request(target=1e5, forces=1e6), shown=False).believed
+    chosen, done = (tiny / "water/batches" / name for name in ("02.extxyz", "02.labelled.extxyz"))
+    whole = len(ase.io.read(chosen, ":"))
+    labelled = ase.io.read(done, ":")
+    assert {atoms.info["why"] for atoms in labelled} == {"audit"}
+    assert len(labelled) < whole
+    assert not build(request(target=1e-6, frames=80), shown=False).believed
+    assert len(ase.io.read(done, ":")) == whole
+    assert len(calls(tiny)) == len(set(calls(tiny)))
 
 
 def test_a_dry_run_says_what_it_will_cost_and_begins_nothing(tiny):
