@@ -19,7 +19,10 @@ from painn_ase.representations import REPRESENTATIONS, AtomFeatures, Representat
 from painn_ase.schema import check_keys
 
 # Who provides features of a rank, for the sentence that says a head does not fit.
-_PROVIDERS = {1: "PaiNN, TensorNet or ICTP", 2: "TensorNet, ICTP, or a PaiNN variant with tensor_features = true"}
+_PROVIDERS = {
+    1: "PaiNN, TensorNet, ICTP, MACE or Cormorant",
+    2: "TensorNet, ICTP, MACE, Cormorant, or a PaiNN variant with tensor_features = true",
+}
 
 
 class Model(nn.Module):

@@ -1,8 +1,10 @@
 """Networks that turn a graph into atom features, by name."""
 
 from painn_ase.representations.base import AtomFeatures, Representation
+from painn_ase.representations.cormorant import Cormorant
 from painn_ase.representations.eninet import ENINet
 from painn_ase.representations.ictp import ICTP
+from painn_ase.representations.mace import MACE
 from painn_ase.representations.painn import PaiNN
 from painn_ase.representations.painn_variant import PaiNNVariant
 from painn_ase.representations.schnet import SchNet
@@ -17,12 +19,16 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
     "ictp": ICTP,
     "eninet": ENINet,
     "tensor_frames": TensorFrames,
+    "mace": MACE,
+    "cormorant": Cormorant,
 }
 
 __all__ = [
     "ICTP",
+    "MACE",
     "REPRESENTATIONS",
     "AtomFeatures",
+    "Cormorant",
     "ENINet",
     "PaiNN",
     "PaiNNVariant",

@@ -36,6 +36,10 @@ ARCHITECTURES = {
         "tensor_channels": 1,
         "radial": {"kind": "gaussian", "count": 12},
     },
+    "mace": {"kind": "mace", "features": 4},
+    "mace-fused": {"kind": "mace", "features": 4, "interactions": 1, "output_rank": 1, "fusion": [["A", "A"], "A"]},
+    "cormorant": {"kind": "cormorant", "features": 4},
+    "cormorant-fused": {"kind": "cormorant", "features": 4, "max_rank": 1, "fusion": ["M", ["F", "M"]]},
 }
 """Options of networks by name, PaiNN's by default; a new one is one more line here, and every physics test applies."""
 
@@ -46,6 +50,8 @@ OTHER_HEADS = {
     "tensornet": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
     "ictp": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
     "schnet-in-frames": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
+    "mace": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
+    "cormorant": {"energy": {}, "dipole": {}, "tensor_polarizability": {}},
 }
 """Of the networks that cannot have all of `HEADS`, or can have others."""
 

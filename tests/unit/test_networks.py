@@ -16,6 +16,7 @@ from painn_ase.derivatives import evaluate
 from painn_ase.errors import InputError
 from painn_ase.model import Model
 from painn_ase.representations import REPRESENTATIONS
+from painn_ase.simulate import run_md
 from painn_ase.training import parse_config, train
 
 from helpers.random_models import random_model
@@ -165,12 +166,24 @@ def test_networks_the_kernel_does_not_know_run_on_torch_and_one_line_says_so(opt
         choose_backend(model, "native")
 
 
+@pytest.mark.parametrize("architecture", ["mace", "mace-fused", "cormorant-fused"])
+def test_dynamics_conserve_the_energy(architecture, tmp_path):
+    """Ten steps of an untrained network: the total energy wanders by far less than the kinetic energy changes."""
+    atoms = molecule()
+    atoms.calc = PaiNNCalculator(random_model(architecture, heads={"energy": {}}), dtype="float64")
+    run = run_md(atoms, ensemble="nve", temperature=100, timestep=0.1, steps=10, path=tmp_path / "run", progress=False)
+    kinetic, potential = run.observables("kinetic_energy"), run.observables("potential_energy")
+    assert np.ptp(kinetic + potential) < 0.02 * np.ptp(kinetic)
+
+
 TRAINABLE = {
     "schnet": ({"kind": "schnet"}, {}),
     "tensornet": ({"kind": "tensornet", "interactions": 1}, {"polarizability": "tensor_polarizability"}),
     "eninet": ({"kind": "eninet", "channels": 4}, {}),
     "frames": ({"kind": "tensor_frames", "tensor_channels": 0}, {"polarizability": "tensor_polarizability"}),
     "painn": ({"kind": "painn_variant", "tensor_features": True}, {"polarizability": "tensor_polarizability"}),
+    "mace": ({"kind": "mace", "interactions": 1}, {"polarizability": "tensor_polarizability"}),
+    "cormorant": ({"kind": "cormorant", "fusion": ["M", ["F", "M"]]}, {"polarizability": "tensor_polarizability"}),
 }
 
 

@@ -1,4 +1,4 @@
-"""The network of irreducible Cartesian tensors: its layers' tensors, its body order, its options."""
+"""Networks of many-body messages, ICTP and MACE: their layers' tensors, their body order, their options."""
 
 import itertools
 from functools import partial
@@ -10,18 +10,20 @@ import torch
 from painn_ase import neighbors
 from painn_ase.errors import InputError
 from painn_ase.graph import AtomicGraph
-from painn_ase.nn import packed
-from painn_ase.representations import ICTP
+from painn_ase.nn import packed, spherical
+from painn_ase.nn.atomic_basis import NeighborSum
+from painn_ase.nn.two_body import TwoBody
+from painn_ase.representations import ICTP, MACE, Cormorant, Representation
 
 from helpers.systems import molecule, triclinic
 
 graph_of = partial(neighbors.graph_of, cutoff=4.0)
 
 
-def network(**options) -> ICTP:
+def network(kind=ICTP, **options):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return ICTP(**{"features": 4, "cutoff": 4.0, **options}).double()
+        return kind(**{"features": 4, "cutoff": 4.0, **options}).double()
 
 
 @pytest.mark.parametrize("max_rank", [2, 3])
@@ -51,7 +53,7 @@ def test_tensors_stay_symmetric_and_traceless_through_every_layer(max_rank, buil
     assert torch.einsum("aiif->af", t).abs().max() < 1e-12
 
 
-def center_scalars(model: ICTP, positions: np.ndarray) -> torch.Tensor:
+def center_scalars(model: Representation, positions: np.ndarray) -> torch.Tensor:
     """Scalars of the first of these carbon atoms, all within the cutoff of it."""
     n = len(positions)
     i, j = (x.ravel() for x in np.meshgrid(range(n), range(n), indexing="ij"))
@@ -63,11 +65,21 @@ def center_scalars(model: ICTP, positions: np.ndarray) -> torch.Tensor:
         return model(graph, graph.vectors()).scalars[0]
 
 
-@pytest.mark.parametrize("coupled", [False, True])
-@pytest.mark.parametrize("correlation", [1, 2, 3])
-def test_one_layer_correlates_exactly_as_many_neighbours_as_asked(correlation, coupled):
+@pytest.mark.parametrize(
+    ("correlation", "kind", "options"),
+    [
+        *((n, ICTP, {"correlation": n, "coupled": coupled}) for n in (1, 2, 3) for coupled in (False, True)),
+        *((n, MACE, {"correlation": n}) for n in (1, 2, 3)),
+        (2, MACE, {"fusion": ["A", "A"]}),
+        (3, MACE, {"fusion": [["A", "A"], "A"]}),
+        (2, Cormorant, {"fusion": ["M", ["F", "M"]]}),
+    ],
+)
+def test_one_layer_correlates_exactly_as_many_neighbours_as_asked(correlation, kind, options):
     """Σ over subsets S of the neighbours of (-1)^|S| s(S) vanishes for more than `correlation` of them, not before."""
-    model = network(interactions=1, correlation=correlation, coupled=coupled)
+    model = network(kind, interactions=1, **options)
+    if kind is Cormorant:  # its invariants F_l · F_l double the order
+        model.readout.weight.data[:, model.features :] = 0.0
     neighbors = np.random.default_rng(1).normal(size=(4, 3)) * 1.2
     for count in range(1, 5):
         total = sum(
@@ -101,22 +113,48 @@ def test_messages_are_sums_over_neighbours_of_cartesian_products():
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
+def test_atomic_basis_of_mace_is_a_sum_over_neighbours_with_a_radial_function_per_path():
+    """The paper's eq. 8, neighbours with tensors, against a loop over pairs and paths."""
+    model = network(MACE, hidden_rank=2)
+    basis, graph = model.layers[1].two_body, graph_of(triclinic())
+    h = torch.randn(9, graph.n_atoms, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    vectors = graph.vectors()
+    d = vectors.norm(dim=1)
+    y = spherical.harmonics(vectors / d[:, None], 2)
+    r = basis.radial(model.radial(d) * model.cutoff_function(d)[:, None]).unflatten(1, (-1, 4))  # (pairs, paths, F)
+    g, sums = basis.sums.up(h), basis.sums
+    weights = [w for mix in sums.mix for w in mix.weight]
+    assert len(sums.paths) == len(set(sums.paths)) == len(weights) == 3 + 4 + 4
+    expected = torch.zeros_like(h)
+    for k, ((l1, l2, l3), weight) in enumerate(zip(sums.paths, weights, strict=True)):
+        g_j = r[:, None, k] * g[packed.span(l2)][:, graph.neighbors].transpose(0, 1)  # (pairs, 2l2+1, F)
+        product = torch.einsum("cab,pa,pbf->pcf", spherical.clebsch_gordan(l1, l2, l3), y[l1], g_j)
+        total = torch.zeros(graph.n_atoms, 2 * l3 + 1, 4, dtype=torch.float64).index_add(0, graph.centers, product)
+        expected[packed.span(l3)] += (total @ weight).transpose(0, 1) * sums.scales[l3]
+    torch.testing.assert_close(basis(h, model._neighborhoods(graph, vectors)), expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("build", [molecule, triclinic])
-def test_two_body_tensors_start_alike_whatever_the_structures(build):
+@pytest.mark.parametrize(
+    ("kind", "options"), [(ICTP, {"hidden_rank": 2}), (MACE, {"hidden_rank": 2}), (Cormorant, {"interactions": 2})]
+)
+def test_two_body_tensors_start_alike_whatever_the_structures(build, kind, options):
     """Before training, A has components of RMS 1/2 for sparse and for dense structures: its cubes stay in hand."""
-    model, seen = network(hidden_rank=2), []
+    model, seen = network(kind, **options), []
     graph = graph_of(build())
     model.adapt([graph] * 40)
-    for layer in model.layers:
-        layer.two_body.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach()))
+    for module in model.modules():
+        if isinstance(module, TwoBody | NeighborSum):
+            module.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach()))
     model(graph, graph.vectors())
     sizes = [float(a[packed.span(rank)].square().mean().sqrt()) for a in seen for rank in range(3)]
     assert sizes == pytest.approx([0.5] * 6, rel=1e-6)
 
 
-def test_atoms_with_few_neighbours_do_not_feel_the_empty_slots_of_others():
+@pytest.mark.parametrize("kind", [ICTP, MACE, Cormorant])
+def test_atoms_with_few_neighbours_do_not_feel_the_empty_slots_of_others(kind):
     """A batch pads every atom to the largest number of neighbours; what is padded is nothing at all."""
-    model, atoms = network(), molecule()
+    model, atoms = network(kind), molecule()
     pair = atoms[:2]
     pair.positions += 100.0
     alone, together = graph_of(pair), graph_of(atoms + pair)
@@ -124,6 +162,7 @@ def test_atoms_with_few_neighbours_do_not_feel_the_empty_slots_of_others():
     torch.testing.assert_close(model(together, together.vectors()).scalars[-2:], features, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("kind", [ICTP, MACE, Cormorant])
 @pytest.mark.parametrize(
     ("options", "rank"),
     [
@@ -135,13 +174,14 @@ def test_atoms_with_few_neighbours_do_not_feel_the_empty_slots_of_others():
         ({"max_rank": 0}, 0),
     ],
 )
-def test_features_have_the_ranks_that_heads_are_promised(options, rank):
-    model, graph = network(**options), graph_of(molecule())
+def test_features_have_the_ranks_that_heads_are_promised(kind, options, rank):
+    options = {name: value for name, value in options.items() if name in kind().config}  # Cormorant: no hidden_rank
+    model, graph = network(kind, **options), graph_of(molecule())
     features = model(graph, graph.vectors())
     assert model.max_rank == rank
     assert (features.vectors is not None) == (rank >= 1)
     assert (features.tensors is not None) == (rank >= 2)
-    assert ICTP(**model.config).config == model.config
+    assert kind(**model.config).config == model.config
 
 
 @pytest.mark.parametrize(
@@ -154,6 +194,10 @@ def test_features_have_the_ranks_that_heads_are_promised(options, rank):
         ({"cutoff": -1.0}, "cutoff"),
         ({"radial_layers": [0]}, "radial_layers"),
         ({"features": 0}, "features"),
+        ({"kind": MACE, "correlation": 4}, "MACE correlation: expected a whole number from 1 to 3"),
+        ({"kind": MACE, "fusion": ["A", "B"]}, r'fusion: expected pairs of A .* as \[\["A", "A"\], "A"\]; got \'B\''),
+        ({"kind": Cormorant, "max_rank": 4}, "Cormorant max_rank: expected a whole number from 0 to 3"),
+        ({"kind": Cormorant, "fusion": ["F"]}, "fusion: expected pairs of F or M"),
     ],
 )
 def test_impossible_options_are_named(options, message):
