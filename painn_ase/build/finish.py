@@ -94,12 +94,21 @@ def run_spectra(rounds: Rounds, number: int, folders: list[Path]) -> str | None:
     begun = {"round": number, "kinds": kinds}
     resume = rounds.state.facts.get("spectra") == begun and (path / "run.restart.npz").exists()
     rounds.state.put(spectra=begun)
-    try:
-        simulate_spectra(
-            atoms, path=path, spectra=kinds, protocol=protocol, resume=resume, overwrite=not resume, progress=False
-        )
-    except PainnError as error:
-        return f"no spectra: {error}"
+    for going_on in (True, False) if resume else (False,):
+        try:
+            simulate_spectra(
+                atoms,
+                path=path,
+                spectra=kinds,
+                protocol=protocol,
+                resume=going_on,
+                overwrite=not going_on,
+                progress=False,
+            )
+            break
+        except PainnError as error:
+            if not (going_on and isinstance(error, InputError)):  # that one was begun otherwise: anew
+                return f"no spectra: {error}"
     return f"{' and '.join(kinds)} at {request.temperature:g} K, {TRAJECTORIES} trajectories of {LENGTH:g} ps: {path}"
 
 

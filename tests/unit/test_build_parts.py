@@ -12,7 +12,7 @@ from painn_ase.build import explore, finish, judge
 from painn_ase.build.pulse import Pulse
 from painn_ase.build.rounds import Rounds
 from painn_ase.build.transfer import architecture, place_start
-from painn_ase.errors import SimulationError
+from painn_ase.errors import InputError, SimulationError
 from painn_ase.model_files import load_model
 from painn_ase.spectra import NormalModes
 from painn_ase.structures import read_structure
@@ -129,6 +129,18 @@ def test_spectra_are_those_asked_for_and_learned_and_their_failure_is_a_sentence
     assert said.startswith("infrared at 300 K")
     assert met["spectra"] == ["infrared"]
     assert (met["protocol"].timestep, met["protocol"].every, met["protocol"].beads) == (timestep, every, beads)
+
+    def refuses(_atoms, resume, **given):
+        met["resume"] = [*met.get("resume", []), resume]
+        if resume:
+            raise InputError("begun with other settings")
+
+    (tmp_path / "spectrum").mkdir()
+    (tmp_path / "spectrum/run.restart.npz").touch()
+    met.clear()
+    monkeypatch.setattr(finish, "simulate_spectra", refuses)
+    assert finish.run_spectra(rounds, 1, ["ethanol-small"]).startswith("infrared at 300 K")
+    assert met["resume"] == [True, False]
 
     def fails(_atoms, **_given):
         raise SimulationError("too hot")
