@@ -3,7 +3,8 @@
     python models/organic/response_frames.py models/organic/data/response_frames.extxyz
 
 By GFN2-xTB, in turns a snapshot of dynamics at 300, 500 or 800 K and a quantum-harmonic one (300 K). info["smiles"]
-names the molecule. Each frame is written when it is made. Needs the extras `reference` and `smiles`.
+names the molecule. Each frame is written when it is made, and a second run goes on where the first ended. Needs the
+extras `reference` and `smiles`.
 """
 
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from ase import Atoms
 from ase.io import write
-from test_frames import TEMPERATURES, molecules
+from test_frames import TEMPERATURES, count, molecules
 
 from painn_ase.reference import Plan, gfn2_xtb, sample
 from painn_ase.smiles import from_smiles
@@ -29,8 +30,9 @@ def frame(smiles: str, index: int) -> Atoms:
 
 
 def main() -> None:
-    for index, smiles in enumerate(molecules(MOLECULES)):
-        write(sys.argv[1], frame(smiles, index), append=index > 0)
+    output = Path(sys.argv[1])
+    for index, smiles in list(enumerate(molecules(MOLECULES)))[count(output) :]:
+        write(output, frame(smiles, index), append=True)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,15 @@
 
 The first is a snapshot of dynamics at 300, 500 or 800 K that began at the conformer of lowest energy, the second a
 quantum-harmonic one (300 K) about another conformer where there is one; both by GFN2-xTB. info["smiles"] names the
-molecule, info["source"] the kind. Each pair is written when it is made. Needs the extras `reference` and `smiles`.
+molecule, info["source"] the kind. Each pair is written when it is made, and a
+second run goes on where the first ended. Needs the extras `reference` and `smiles`.
 """
 
 import sys
 from pathlib import Path
 
 from ase import Atoms
-from ase.io import write
+from ase.io import read, write
 
 from painn_ase.reference import Plan, gfn2_xtb, sample
 from painn_ase.smiles import from_smiles
@@ -39,9 +40,15 @@ def frames(smiles: str, index: int) -> list[Atoms]:
     return found
 
 
+def count(output: Path) -> int:
+    """How many frames a file has; of one that is not there none."""
+    return len(read(output, ":")) if output.exists() else 0
+
+
 def main() -> None:
-    for index, smiles in enumerate(molecules()):
-        write(sys.argv[1], frames(smiles, index), append=index > 0)
+    output = Path(sys.argv[1])
+    for index, smiles in list(enumerate(molecules()))[count(output) // 2 :]:
+        write(output, frames(smiles, index), append=True)
 
 
 if __name__ == "__main__":
