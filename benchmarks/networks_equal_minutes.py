@@ -41,6 +41,11 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "SchNet": {"kind": "schnet", "features": 128},
     "TensorNet": {"kind": "tensornet", "features": 64},
     "ICTP": {"kind": "ictp"},
+    "ACE": {"kind": "mace", "interactions": 1},
+    "MACE": {"kind": "mace"},
+    "MACE, fusion block": {"kind": "mace", "features": 21, "fusion": [["A", "A"], "A"]},  # about as many parameters
+    "Cormorant": {"kind": "cormorant"},
+    "Cormorant, fusion block": {"kind": "cormorant", "features": 12, "fusion": ["M", ["F", "M"]]},  # about as many
     "ENINet": {"kind": "eninet", "features": 58, "radial": {"kind": "bessel", "count": 8}, "line_cutoff": 3.5},
     "ENINet without many-body vectors": {
         "kind": "eninet",
@@ -63,7 +68,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "radial": {"kind": "bessel", "count": 8},
     },
 }
-SCALARS_ALONE = ("ictp", "tensor_frames")  # kinds with an output_rank, which energies do not need
+SCALARS_ALONE = ("ictp", "mace", "cormorant", "tensor_frames")  # kinds with an output_rank, which energies do not need
 HEADS = {  # for a property: what can provide it, the first that the network's features allow
     "energy": ({"energy": {}},),
     "dipole": ({"dipole": {}}, {"dipole": {"atomic_dipoles": False}}),

@@ -17,6 +17,8 @@ NETWORKS = {
     "PaiNN": {"kind": "painn"},
     "TensorNet": {"kind": "tensornet"},
     "ICTP": {"kind": "ictp", "interactions": 2},
+    "MACE": {"kind": "mace", "interactions": 2},
+    "Cormorant": {"kind": "cormorant", "features": 16},
     "ENINet": {"kind": "eninet"},
     "SchNet in tensor frames": {"kind": "tensor_frames", "network": "schnet"},
     "PaiNN in tensor frames": {"kind": "tensor_frames", "network": "painn"},
