@@ -20,8 +20,8 @@ from painn_ase.schema import check_keys
 
 # Who provides features of a rank, for the sentence that says a head does not fit.
 _PROVIDERS = {
-    1: "PaiNN, TensorNet, ICTP, MACE or Cormorant",
-    2: "TensorNet, ICTP, MACE, Cormorant, or a PaiNN variant with tensor_features = true",
+    1: "PaiNN, ENINet, TensorNet, TensorFrames, ICTP, MACE or Cormorant",
+    2: "TensorNet, TensorFrames, ICTP, MACE, Cormorant, or a PaiNN variant with tensor_features = true",
 }
 
 

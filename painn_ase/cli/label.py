@@ -15,7 +15,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     by.add_argument("--models", nargs="+", type=source, metavar="MODEL", help="the mean of trained models, as teachers")
     text = "energy forces dipole polarizability (default: energy forces)"
     p.add_argument("--properties", nargs="+", default=["energy", "forces"], metavar="PROPERTY", help=text)
-    text = "others by info['source'], the first that matches: '*_wigner_*=energy,dipole,polarizability'"
+    text = "others by info['source'], a shell pattern; the first that matches counts: 'ethanol_wigner_??=energy,dipole'"
     p.add_argument("--properties-for", nargs="+", default=[], metavar="PATTERN=PROPERTY,...", help=text)
     text = "extended XYZ; if it exists, only what it lacks is computed (default: %(default)s)"
     p.add_argument("--output", type=file_to_write, default="labelled.extxyz", metavar="PATH", help=text)

@@ -45,5 +45,5 @@ def _note(event: str, arguments: tuple) -> None:
         return
     path, mode, flags = arguments
     anew = any(letter in mode for letter in "wx") if isinstance(mode, str) else bool(flags & os.O_TRUNC)
-    if anew and not str(path).startswith("/dev/"):
+    if anew and not str(path).startswith("/dev/") and not os.path.isdir(path):  # tempfile names its folder instead
         _written.add(os.path.abspath(path))

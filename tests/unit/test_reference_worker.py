@@ -68,6 +68,7 @@ def test_files_opened_anew_for_writing_are_noted(monkeypatch, tmp_path):
         note("open", (str(tmp_path / "d"), "a", 0))
         note("open", (3, "w", 0))
         note("open", ("/dev/null", "w", 0))
+        note("open", (str(tmp_path), "w+b", 0))  # as tempfile opens files that have no name
         note("exec", ("w",))
         assert written == {str(tmp_path / "a"), str(tmp_path / "b")}
     with worker.watched() as written:

@@ -42,6 +42,15 @@ def test_the_bundled_data_are_reproduced(tmp_path, monkeypatch):
         assert new.info["source"] == old.info["source"]
 
 
+def test_two_processes_label_with_a_level(tmp_path):
+    """PySCF keeps a file without a name in the folder of temporary files, which is none that processes share."""
+    frames = [amide(charge) for charge in (-1, 0, -1)]
+    frames[2].rattle(0.01, seed=0)
+    outcome = label(frames, Level("pbe0", "6-31g"), tmp_path / "out.extxyz", properties=["energy"], processes=2)
+    assert outcome.computed == 3
+    assert not outcome.failed
+
+
 def test_polarizabilities_survive_a_resume_whether_or_not_ase_knows_the_property(tmp_path):
     """A calculator of ours tells ASE of the property, and its reader then puts it elsewhere."""
     from painn_ase.ase_outputs import register_properties
