@@ -15,12 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from kills import Subject, ended, forked, md, rpmd, training
+from kills import Subject, md, rpmd, training
 
 from painn_ase import PaiNNCalculator, load_model
 from painn_ase.cli import main as command_line
 from painn_ase.errors import StorageError
 
+from helpers.forks import OUTPUT, ended, forked
 from helpers.identical import check_same_run, readable
 
 REFUSAL = "cannot be written: No space left on device"
@@ -45,7 +46,7 @@ def shortage(files: list[Path]) -> int:
 def refused(action: Callable[[], object], folder: Path) -> None:
     """What a process says that runs out of room in `action`; it must end by itself, with an error of ours."""
 
-    def run(folder: Path, resume: bool) -> None:
+    def run() -> None:
         try:
             action()
         except StorageError as error:
@@ -53,9 +54,9 @@ def refused(action: Callable[[], object], folder: Path) -> None:
             return
         raise AssertionError("the disk was never full")
 
-    log = folder / "log.txt"
+    log = folder / OUTPUT
     begin = log.stat().st_size if log.exists() else 0
-    ended(forked(Subject(run, lambda f: False, lambda f: None, lambda a, b: None), folder, False), folder)
+    ended(forked(run, folder), folder)
     said = log.read_text()[begin:]
     assert "refused: " in said, said
     assert REFUSAL in said, said
@@ -68,7 +69,7 @@ def dynamics(subject: Subject, disk: Disk, elsewhere: Path) -> dict:
     whole, logs = elsewhere / "whole", elsewhere / "logs"
     for folder in (whole, logs):
         folder.mkdir(parents=True)
-    ended(forked(subject, whole, False), whole)
+    ended(forked(lambda: subject.run(whole, False), whole), whole)
     disk.resize(shortage([p for p in whole.iterdir() if p.name.startswith("run")]))
     refused(lambda: subject.run(disk.folder, False), logs)
     last = readable(disk.folder / "run")
@@ -76,7 +77,7 @@ def dynamics(subject: Subject, disk: Disk, elsewhere: Path) -> dict:
     refused(lambda: subject.run(disk.folder, True), logs)  # still no room
     assert readable(disk.folder / "run") <= last
     disk.resize(1 << 26)
-    ended(forked(subject, disk.folder, True), disk.folder)
+    ended(forked(lambda: subject.run(disk.folder, True), disk.folder), disk.folder)
     subject.compare(disk.folder, whole)
     assert not [p.name for p in disk.folder.iterdir() if p.name.startswith(".")]
     for path in disk.folder.iterdir():
@@ -90,12 +91,12 @@ def at_the_command_line(words: list[str], disk: Disk, elsewhere: Path) -> dict:
     folder.mkdir()
 
     def verb(path: Path, *more: str) -> int:
-        def run(_: Path, __: bool) -> None:
+        def run() -> None:
             print(f"code {command_line([*words, '--output', str(path), *more])}", flush=True)
 
-        before = len((folder / "log.txt").read_text()) if (folder / "log.txt").exists() else 0
-        ended(forked(Subject(run, lambda f: False, lambda f: None, lambda a, b: None), folder, False), folder)
-        said = (folder / "log.txt").read_text()[before:]
+        before = len((folder / OUTPUT).read_text()) if (folder / OUTPUT).exists() else 0
+        ended(forked(run, folder), folder)
+        said = (folder / OUTPUT).read_text()[before:]
         assert "Traceback" not in said, said
         code = int(said.rpartition("code ")[2])
         assert (code == 1) == (REFUSAL in said), said
@@ -116,7 +117,7 @@ def learning(frames: Path, disk: Disk, elsewhere: Path) -> dict:
     subject, whole, logs = training(frames), elsewhere / "whole", elsewhere / "logs"
     for folder in (whole, logs):
         folder.mkdir(parents=True)
-    ended(forked(subject, whole, False), whole)
+    ended(forked(lambda: subject.run(whole, False), whole), whole)
     ballast = disk.folder / "ballast"
 
     def fill(row: dict) -> None:
@@ -130,7 +131,7 @@ def learning(frames: Path, disk: Disk, elsewhere: Path) -> dict:
     refused(lambda: training(frames, fill).run(disk.folder, False), logs)
     subject.look(disk.folder)
     ballast.unlink()
-    ended(forked(subject, disk.folder, True), disk.folder)
+    ended(forked(lambda: subject.run(disk.folder, True), disk.folder), disk.folder)
     subject.compare(disk.folder, whole)
     return {}
 

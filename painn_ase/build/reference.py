@@ -90,13 +90,15 @@ def _function(text: str, folder: Path) -> Callable[..., Any]:
         if not path.is_file():
             raise InputError(f"reference: {path} does not exist; expected FILE.py:FUNCTION")
         module = path.stem
-        other = getattr(sys.modules.get(module), "__file__", str(path))
-        if other is None or Path(other).resolve() != path:
-            raise InputError(f"reference: {path.name} has the name of a module that is loaded ({other}); rename it")
-        if str(path.parent) not in sys.path:  # worker processes take it over, and find the function by its name
-            sys.path.insert(0, str(path.parent))
+        # Worker processes take it over, and find the function by its name; last, where it hides no module of others.
+        if str(path.parent) not in sys.path:
+            sys.path.append(str(path.parent))
     try:
-        found = getattr(import_module(module), name)
+        imported = import_module(module)
+        other = getattr(imported, "__file__", None)
+        if place.endswith(".py") and (other is None or Path(other).resolve() != path):
+            raise InputError(f"reference: {path.name} has the name of another module ({other}); rename it")
+        found = getattr(imported, name)
     except (ImportError, AttributeError) as error:
         raise InputError(f"reference: {text!r} names no function ({error}); expected refs.py:make") from None
     if not callable(found) or not (inspect.isfunction(found) or inspect.isclass(found)):

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-_OUTPUT = "output.txt"
+OUTPUT = "output.txt"
 
 
 def forked(run: Callable[[], object], folder: Path) -> int:
@@ -16,7 +16,7 @@ def forked(run: Callable[[], object], folder: Path) -> int:
         return child
     code = 1
     try:
-        with open(folder / _OUTPUT, "a") as log:
+        with open(folder / OUTPUT, "a") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
             try:
@@ -34,5 +34,5 @@ def ended(child: int, folder: Path) -> bool:
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
         return False
     if os.waitstatus_to_exitcode(status) != 0:
-        raise AssertionError(f"a run in {folder} failed:\n{(folder / _OUTPUT).read_text()[-3000:]}")
+        raise AssertionError(f"a run in {folder} failed:\n{(folder / OUTPUT).read_text()[-3000:]}")
     return True

@@ -119,6 +119,7 @@ def test_every_instruction_set_has_the_same_gradients(name, instruction_set):
 @pytest.mark.parametrize("instruction_set", RUNNABLE)
 @pytest.mark.parametrize("name", ["squared everything", "absolute energy and forces", "squared stress", "F = 48"])
 def test_float32_is_as_good_as_that_of_torch(name, instruction_set):
+    """Or as near to the gradient as that of weights which differ by a rounding, where the loss has small lengths."""
     case = case_of(name)
     _, exact = case.torch_gradients()
     _, single = case.torch_gradients(copy.deepcopy(case.model).float())
@@ -128,7 +129,14 @@ def test_float32_is_as_good_as_that_of_torch(name, instruction_set):
     def error(gradients):
         return float((torch.cat([gradients[n].double().flatten() for n in exact]) - whole).norm() / whole.norm())
 
-    assert error(found) < 2 * error(single) + 3e-7  # rounding differs by order; both are of the same size
+    rounded = copy.deepcopy(case.model)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weights in rounded.parameters():
+            weights *= 1 + 2**-24 * torch.randn(weights.shape, generator=generator, dtype=weights.dtype)
+    _, near = case.torch_gradients(rounded)
+    # rounding differs by order, and torch's is at times lucky: both are of the same size
+    assert error(found) < max(2 * error(single) + 3e-7, error(near))
 
 
 @pytest.mark.parametrize("name", ["squared everything", "absolute energy and forces", "squared stress"])

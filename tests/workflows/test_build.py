@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import ase.io
@@ -101,11 +102,12 @@ def test_references_are_levels_models_and_functions(tmp_path):
     for text, message in (
         ("refs.py:thing", "expected a function"),
         ("none.py:make", "does not exist"),
-        ("json.py:loads", "has the name of a module that is loaded"),
+        ("json.py:loads", "has the name of another module"),
         ("dft", "expected gfn2"),
     ):
         with pytest.raises(InputError, match=message):
             parse_reference(text, tmp_path)
+    assert sys.path.index(str(tmp_path)) > sys.path.index(sysconfig.get_path("stdlib"))  # its json.py is nobody else's
 
 
 def test_a_spectrum_without_labels_is_refused_at_once_and_what_is_possible_is_said(tiny):

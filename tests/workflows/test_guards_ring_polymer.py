@@ -140,6 +140,8 @@ def test_a_function_is_handed_the_frame_of_the_bead_with_its_results(tmp_path):
 @pytest.mark.parametrize("call", [40, 100, 200])  # in the equilibration, around step 0, while recording
 def test_a_stopped_run_resumes_to_the_same_numbers_and_the_same_flagged_frames(call, tmp_path):
     class Stopping(Springs):
+        name = "springs"  # a run goes on with the calculator it began with
+
         def calculate(self, *args, **kwargs):
             super().calculate(*args, **kwargs)
             if len(self.calls) == call:
