@@ -1,6 +1,7 @@
 """The compiled training step against automatic differentiation of plain torch, in float64."""
 
 import copy
+from functools import cache
 
 import numpy as np
 import pytest
@@ -116,27 +117,41 @@ def test_every_instruction_set_has_the_same_gradients(name, instruction_set):
     assert error < 1e-10, parameter
 
 
+def rounding_error(found: dict[str, torch.Tensor], exact: dict[str, torch.Tensor]) -> float:
+    """Length of the difference of two gradients relative to the exact one."""
+    whole = torch.cat([g.flatten() for g in exact.values()])
+    return float((torch.cat([found[n].double().flatten() for n in exact]) - whole).norm() / whole.norm())
+
+
+@cache
+def rounded(name: str) -> list[tuple[Case, dict[str, torch.Tensor], float]]:
+    """The case at eight sets of weights a rounding apart; for each its exact gradient and the error of torch's float32.
+
+    At one set of weights the error is a matter of luck: lengths in the loss make it vary by a factor of twenty.
+    """
+    found = []
+    for seed in range(8):
+        case, generator = case_of(name), torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for weights in case.model.parameters():
+                noise = torch.randn(weights.shape, generator=generator, dtype=weights.dtype)
+                weights.copy_((weights * (1 + 2**-24 * noise)).float())
+        _, exact = case.torch_gradients()
+        _, single = case.torch_gradients(copy.deepcopy(case.model).float())
+        found.append((case, exact, rounding_error(single, exact)))
+    return found
+
+
 @pytest.mark.parametrize("instruction_set", RUNNABLE)
 @pytest.mark.parametrize("name", ["squared everything", "absolute energy and forces", "squared stress", "F = 48"])
 def test_float32_is_as_good_as_that_of_torch(name, instruction_set):
-    """Or as near to the gradient as that of weights which differ by a rounding, where the loss has small lengths."""
-    case = case_of(name)
-    _, exact = case.torch_gradients()
-    _, single = case.torch_gradients(copy.deepcopy(case.model).float())
-    _, found = case.kernel_gradients(case.kernel(torch.float32, instruction_set=instruction_set))
-    whole = torch.cat([g.flatten() for g in exact.values()])
-
-    def error(gradients):
-        return float((torch.cat([gradients[n].double().flatten() for n in exact]) - whole).norm() / whole.norm())
-
-    rounded = copy.deepcopy(case.model)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weights in rounded.parameters():
-            weights *= 1 + 2**-24 * torch.randn(weights.shape, generator=generator, dtype=weights.dtype)
-    _, near = case.torch_gradients(rounded)
-    # rounding differs by order, and torch's is at times lucky: both are of the same size
-    assert error(found) < max(2 * error(single) + 3e-7, error(near))
+    ours, theirs = [], []
+    for case, exact, error in rounded(name):
+        _, found = case.kernel_gradients(case.kernel(torch.float32, instruction_set=instruction_set))
+        ours.append(rounding_error(found, exact))
+        theirs.append(error)
+    rms = [float(np.sqrt(np.mean(np.square(errors)))) for errors in (ours, theirs)]
+    assert rms[0] < 2 * rms[1] + 3e-7  # rounding differs by order; both are of the same size
 
 
 @pytest.mark.parametrize("name", ["squared everything", "absolute energy and forces", "squared stress"])
