@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 
@@ -132,3 +135,22 @@ def batch(graphs: Sequence[AtomicGraph]) -> AtomicGraph:
     }
     alike = ("numbers", "positions", "shifts", "cells", "pbc", "charges")
     return AtomicGraph(**shifted, **{name: torch.cat([getattr(g, name) for g in graphs]) for name in alike})
+
+
+def connected_parts(atoms: int, centers: np.ndarray, neighbors: np.ndarray) -> tuple[int, NDArray[np.int32]]:
+    """How many parts no chain of pairs joins, and the part of each atom, (atoms,).
+
+    atoms: how many there are
+    centers, neighbors: indices of the atoms of each pair in both directions, sorted by centre, (pairs,)
+    """
+    degrees = np.bincount(centers, minlength=atoms)
+    busiest, ends = int(degrees.argmax()), np.cumsum(degrees)
+    alone = np.ones(atoms, dtype=bool)
+    alone[neighbors[ends[busiest] - degrees[busiest] : ends[busiest]]] = False
+    alone[busiest] = False
+    if not alone.any():  # an atom that has all others as neighbours: most small molecules, in a tenth of the time
+        return 1, np.zeros(atoms, dtype=np.int32)
+    starts = np.concatenate([[0], ends])
+    joined = csr_array((np.ones(len(centers), dtype=np.int8), neighbors, starts), shape=(atoms, atoms))
+    count, labels = connected_components(joined, directed=False)
+    return int(count), labels

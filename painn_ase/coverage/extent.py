@@ -12,7 +12,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from painn_ase.coverage.environments import Array, Environments, channels, neighbor_densities, rounded
 from painn_ase.errors import ModelError
-from painn_ase.graph import AtomicGraph
+from painn_ase.graph import AtomicGraph, connected_parts
 
 CLOSER = 0.05  # Å below the shortest distance seen: a long run goes a little beyond the extremes of few frames
 STRONGER = 1.5  # times the largest force seen
@@ -33,25 +33,28 @@ class Coverage:
     radicals: bool | None = (
         None  # whether some molecule had an odd number of electrons; None: no molecules, or as above
     )
+    apart: bool | None = None  # whether some structure was in parts that no chain of pairs joins; None: as above
 
     @classmethod
     def of(cls, graphs: Sequence[AtomicGraph], forces: Iterable[np.ndarray], cutoff: float) -> Coverage:
         """The coverage of training structures with pairs within `cutoff` Å and their force labels in eV/Å."""
         closest: dict[tuple[int, int], float] = {}
         densities: dict[int, list[Array]] = {}
+        apart = False
         elements = np.unique(np.concatenate([graph.numbers.numpy() for graph in graphs]))
         for graph in graphs:
             numbers, centers, neighbors, distances = _arrays(graph, cutoff)
             for pair, shortest in _shortest(numbers, centers, neighbors, distances).items():
                 closest[pair] = min(shortest, closest.get(pair, np.inf))
+            apart = apart or connected_parts(len(numbers), centers, neighbors)[0] > graph.n_structures
             table = neighbor_densities(numbers, centers, neighbors, distances, elements, cutoff)
             for z in np.unique(numbers):
                 densities.setdefault(int(z), []).append(table[numbers == z])
         largest = max((float(np.linalg.norm(f, axis=-1).max()) for f in forces), default=None)
         rng = np.random.default_rng(0)
         environments = {}
-        for z, parts in sorted(densities.items()):
-            rows = np.concatenate(parts)
+        for z, tables in sorted(densities.items()):
+            rows = np.concatenate(tables)
             if len(rows) > _ENVIRONMENTS:
                 rows = rows[rng.choice(len(rows), _ENVIRONMENTS, replace=False)]
             environments[z] = Environments.of(rows)
@@ -60,24 +63,37 @@ class Coverage:
         charges = tuple(sorted({float(q) for graph in graphs for q in graph.charges}))
         molecules = [graph for graph in graphs if not graph.pbc.any()]
         odd = any((int(g.numbers.sum()) - round(float(g.charges.sum()))) % 2 for g in molecules) if molecules else None
-        return cls(float(cutoff), closest, force, environments, len(graphs), charges, odd)
+        return cls(float(cutoff), closest, force, environments, len(graphs), charges, odd, apart)
 
-    def geometry(self, numbers: np.ndarray, centers: np.ndarray, neighbors: np.ndarray, distances: Array) -> str | None:
+    def geometry(
+        self,
+        numbers: np.ndarray,
+        centers: np.ndarray,
+        neighbors: np.ndarray,
+        distances: Array,
+        structures: int = 1,
+    ) -> str | None:
         """A sentence about what of a geometry the training data did not cover, or None.
 
-        `centers` and `neighbors` (pairs,) are a full list of pairs, as in a graph, and `distances` (pairs,) in Å; those
-        beyond the cutoff are left out. Elements the model does not know are not looked at: they are errors elsewhere.
+        numbers: atomic numbers, (atoms,)
+        centers, neighbors: a full list of pairs, as in a graph, (pairs,)
+        distances: in Å, (pairs,); pairs beyond the cutoff are left out
+        structures: how many of them the atoms are
+
+        Elements the model does not know are not looked at: they are errors elsewhere.
         """
         within = distances < self.cutoff
         if not within.all():
             centers, neighbors, distances = centers[within], neighbors[within], distances[within]
-        return self._close(numbers, centers, neighbors, distances) or self._strange(
-            numbers, centers, neighbors, distances
+        return (
+            self._close(numbers, centers, neighbors, distances)
+            or self._apart(len(numbers), centers, neighbors, structures)
+            or self._strange(numbers, centers, neighbors, distances)
         )
 
     def graph(self, graph: AtomicGraph) -> str | None:
         """`geometry` of a graph; of a batch, atoms are counted through."""
-        return self.geometry(*_arrays(graph, self.cutoff))
+        return self.geometry(*_arrays(graph, self.cutoff), graph.n_structures)
 
     def forces(self, forces: np.ndarray) -> str | None:
         """A sentence about a predicted force (atoms, 3) in eV/Å far above all force labels, or None."""
@@ -167,6 +183,22 @@ class Coverage:
             f"({scores[worst]:.2g} times as far from them as they are from each other)"
         )
 
+    def _apart(self, atoms: int, centers: np.ndarray, neighbors: np.ndarray, structures: int) -> str | None:
+        if self.apart:
+            return None
+        parts, _ = connected_parts(atoms, centers, neighbors)
+        if parts <= structures:
+            return None
+        data = (
+            "the model does not say whether its training data had such"
+            if self.apart is None
+            else "no structure in the training data does"
+        )
+        return (
+            f"the structure falls into {parts} parts that are {self.cutoff:g} Å or more from each other, where the "
+            f"model has no forces between them; {data}"
+        )
+
     # ---- files
 
     def to_dict(self) -> dict[str, Any]:
@@ -178,6 +210,7 @@ class Coverage:
             "force": self.force,
             "charges": None if self.charges is None else list(self.charges),
             "radicals": self.radicals,
+            "apart": self.apart,
             "environments": {chemical_symbols[z]: e.to_dict() for z, e in self.environments.items()},
         }
 
@@ -196,10 +229,10 @@ class Coverage:
                 atomic_numbers[symbol]: Environments.from_dict(e, count) for symbol, e in table["environments"].items()
             }
             force = None if table["force"] is None else float(table["force"])
-            given, odd = table.get("charges"), table.get("radicals")  # absent from the files of older versions
+            given = table.get("charges")  # this and what follows: absent from the files of older versions
             charges = None if given is None else tuple(sorted(float(q) for q in given))
-            odd = None if odd is None else bool(odd)
-            return cls(float(cutoff), closest, force, environments, int(table["structures"]), charges, odd)
+            odd, apart = (None if table.get(key) is None else bool(table[key]) for key in ("radicals", "apart"))
+            return cls(float(cutoff), closest, force, environments, int(table["structures"]), charges, odd, apart)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(f"the model's record of its training data's coverage is damaged: {error!r}") from None
 

@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from painn_ase.errors import InputError
-from painn_ase.graph import AtomicGraph
+from painn_ase.graph import AtomicGraph, connected_parts
 
 WHICH_FRAGMENT = (
     "the dipole and quadrupole moment of a charged structure in several fragments that do not touch (no pair of atoms "
@@ -72,9 +69,7 @@ def fragments(graph: AtomicGraph, cutoff: float, what: str) -> Fragments:
     most = degrees.new_zeros(graph.n_structures).scatter_reduce(0, graph.structures, degrees, "amax")
     if bool((most + 1 == graph.counts).all()):  # an atom that has all others as neighbours: small molecules
         return whole(graph)
-    centers, neighbors = graph.centers.cpu().numpy(), graph.neighbors.cpu().numpy()
-    joined = coo_array((np.ones(len(centers), dtype=np.int8), (centers, neighbors)), shape=(n, n))
-    count, labels = connected_components(joined, directed=False)
+    count, labels = connected_parts(n, graph.centers.cpu().numpy(), graph.neighbors.cpu().numpy())
     index = torch.as_tensor(labels, dtype=torch.int64, device=graph.numbers.device)
     return Fragments(index, index.new_zeros(count).index_put((index,), graph.structures))
 

@@ -13,6 +13,7 @@ from painn_ase.cards.render import render_card
 from painn_ase.coverage import Coverage, CoverageMonitor, CoverageWarning
 from painn_ase.coverage.copies import CopiesMonitor
 from painn_ase.errors import InputError, ModelError, SimulationError
+from painn_ase.graph import batch
 from painn_ase.model import Model
 from painn_ase.neighbors import graph_of, neighbor_list
 from painn_ase.simulate import Guards, run_md
@@ -38,6 +39,13 @@ def torn() -> Atoms:
     atoms = molecule("CH3CH2OH")
     atoms.set_distance(2, 3, 2.5, fix=0)
     return atoms
+
+
+def waters(distance: float) -> Atoms:
+    """Two of the same orientation."""
+    two = molecule("H2O") + molecule("H2O")
+    two.positions[3:, 2] += distance
+    return two
 
 
 def energy(atoms: Atoms, calculator: PaiNNCalculator) -> float:
@@ -210,6 +218,37 @@ def test_an_odd_number_of_electrons_is_outside_of_data_with_even_numbers():
     del radical[8]
     with pytest.warns(CoverageWarning, match="odd"):
         energy(radical, calculator)
+
+
+def test_molecules_beyond_the_cutoff_of_each_other_are_outside_of_data_without_such():
+    """The network has no forces between them; nothing said so, since each atom's surroundings are those of the data."""
+    two = molecule("CH3CH2OH")
+    away = molecule("CH3CH2OH")
+    away.positions += [0.0, 0.0, 12.0]
+    two += away
+    calculator = PaiNNCalculator(covered_model())
+    with pytest.warns(CoverageWarning, match=r"falls into 2 parts .* no structure in the training data does"):
+        energy(two, calculator)
+    energy(molecule("CH3CH2OH"), calculator)
+    assert calculator.outside is None
+
+
+def test_data_that_hold_parts_far_apart_are_not_left_by_such():
+    touching, two = waters(2.9), waters(9.0)
+    whole, torn_up = (Coverage.of([graph_of(atoms, 4.0)], [], 4.0) for atoms in (touching, two))
+    assert (whole.apart, torn_up.apart) == (False, True)
+    assert "falls into 2 parts" in whole.graph(graph_of(two, 4.0))
+    assert torn_up.graph(graph_of(two, 4.0)) is None
+    again = Coverage.from_dict(json.loads(json.dumps(whole.to_dict())), 4.0)
+    assert again.apart is False
+    old = Coverage.from_dict({k: v for k, v in whole.to_dict().items() if k != "apart"}, 4.0)
+    assert "does not say whether" in old.graph(graph_of(two, 4.0))
+
+
+def test_side_by_side_in_a_batch_is_not_apart_and_crystals_are_whole():
+    water, copper = Coverage.of([graph_of(molecule("H2O"), 4.0)], [], 4.0), bulk("Cu")
+    assert water.graph(batch([graph_of(molecule("H2O"), 4.0)] * 3)) is None
+    assert Coverage.of([graph_of(copper, 4.0)], [], 4.0).graph(graph_of(copper.repeat(3), 4.0)) is None
 
 
 @pytest.mark.parametrize("key", ["multiplicity", "spin"])
