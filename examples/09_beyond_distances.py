@@ -1,4 +1,4 @@
-"""What a network can see: pairs of structures that distances, angles, or sums of directions cannot tell apart.
+"""What a network can see: pairs of structures that bonds, distances, angles, or sums of directions cannot tell apart.
 
 Untrained networks show it best: whatever the weights, SchNet gives both structures of a pair the same energy. The
 argument is in docs/networks.md; tests/physics/test_beyond_distances.py proves that the pairs are what they claim.
@@ -55,8 +55,25 @@ def opposed() -> tuple[Atoms, Atoms]:
     return tuple(Atoms("CH4", [[0, 0, 0], *(1.1 * bonds)]) for bonds in (corners, square))
 
 
+def rings() -> tuple[Atoms, Atoms]:
+    """Carbon of decalin and of bicyclopentyl, flat, bonds alone, all of one length: two rings of six or of five.
+
+    The textbook failure of colour refinement (1-WL): every atom hears the same of its neighbours in both.
+    """
+    k, radius = np.arange(-2, 3), 0.5 / np.sin(np.pi / 5)  # the right half of each, in bonds, as complex numbers
+    six = np.sqrt(3) / 2 + np.exp(1j * np.pi * (1 + 2 * k) / 6)
+    five = 0.5 + radius - radius * np.exp(2j * np.pi * k / 5)
+    both = (1.54 * np.concatenate([half, -half]) for half in (six, five))
+    return tuple(Atoms("C10", np.stack([z.real, z.imag, 0 * z.real], 1)) for z in both)
+
+
 # structures, cutoff in Å
-PAIRS = {"rectangles": (rectangles(), 5.0), "chains": (chains(), 1.85), "opposed bonds": (opposed(), 1.3)}
+PAIRS = {
+    "rectangles": (rectangles(), 5.0),
+    "chains": (chains(), 1.85),
+    "opposed bonds": (opposed(), 1.3),
+    "rings": (rings(), 2.3),
+}
 
 
 def energies(options: dict, structures: tuple[Atoms, Atoms], cutoff: float, seed: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The atomic basis A: sums over neighbours of their tensors times spherical harmonics of their directions.
 
-R. Drautz 2019, PRB 99, 014104, where neighbours are elements; I. Batatia et al. 2022, arXiv:2206.07697, eqs. 8 and 9.
+R. Drautz 2019, PRB 99, 014104, where neighbours are elements; I. Batatia et al. 2022, arXiv:2206.07697, the A-features.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class NeighborSum(nn.Module):
 
 
 class AtomicBasis(nn.Module):
-    """A with learned radial functions R_kη(d_ij), one per channel and path (eq. 8).
+    """A with learned radial functions R_kη(d_ij), one per channel and path.
 
     `radial` are the sizes of their network up to its last layer, `gain` the factor for the length of its inputs.
     """

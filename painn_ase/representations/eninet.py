@@ -1,7 +1,17 @@
 """ENINet: PaiNN's messages plus equivariant many-body messages, which pairs of atoms exchange on the line graph.
 
 Z. Mao et al. 2024, "Molecule graph networks with many-body equivariant interactions", arXiv:2406.13265 ("the paper"
-below). The idea is the paper's; the equations are written here anew, in PaiNN's terms.
+below). The idea is the paper's: vectors of two bonds are made on the line graph, before any sum over bonds can cancel,
+in every round of messages between atoms. The equations are written here anew, in PaiNN's terms, and were compared with
+the authors' program (github.com/tsudalab/ENINet), not with the numbered equations of the text. What differs:
+
+- There the part without many-body vectors is a network of its own, whose pairs begin with features of their distance
+  and with r̂_ij; here it is PaiNN, and pairs begin with nothing.
+- There an arc, two bonds that share an atom, has features of its own, which begin with the distance and the direction
+  r̂_jk between the outer atoms and are kept from round to round; here an arc combines the directions r̂_ij and r̂_ik of
+  its bonds, with weights that depend on the angle, and keeps nothing.
+- There the line graph comes first in a round, and layer norms end both parts; here it comes between PaiNN's message and
+  update, and pairs have an update of their own, which takes the lengths of their vectors.
 """
 
 from dataclasses import dataclass

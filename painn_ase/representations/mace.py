@@ -1,6 +1,8 @@
 """MACE: message passing with spherical tensors and many-body products; its first round alone is ACE.
 
-I. Batatia et al., NeurIPS 2022, arXiv:2206.07697 ("the paper" below); R. Drautz 2019, PRB 99, 014104.
+I. Batatia et al., NeurIPS 2022, arXiv:2206.07697 ("the paper" below); R. Drautz 2019, PRB 99, 014104. Steps of a round
+are named as in the paper: A-features (`painn_ase.nn.atomic_basis`), B-features and message
+(`painn_ase.nn.symmetric_products`), update and readout (`painn_ase.representations.many_body`).
 """
 
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from painn_ase.representations.many_body import ManyBodyNetwork, default_ranks
 
 
 class MACE(ManyBodyNetwork):
-    """Scalars, vectors and rank-2 tensors after `interactions` rounds of the paper's equations 8 to 12.
+    """Scalars, vectors and rank-2 tensors after `interactions` rounds of the paper.
 
     features: F, channels k of every rank
     interactions: T; one round, without messages of messages, is the atomic cluster expansion

@@ -72,7 +72,7 @@ class TensorNetwork(Representation):
 class Layer(nn.Module):
     """One round: A from the neighbours, B from products of A, h' = W B + W' (s_z ∘ h).
 
-    The update of ICTP's paper, and of MACE's (eq. 12). The weights of the second term depend on the species by a factor
+    The update of ICTP's paper, and of MACE's. The weights of the second term depend on the species by a factor
     s_z per channel and rank.
 
     two_body, products: modules that make A of h, and B of A

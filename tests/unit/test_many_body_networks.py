@@ -114,7 +114,7 @@ def test_messages_are_sums_over_neighbours_of_cartesian_products():
 
 
 def test_atomic_basis_of_mace_is_a_sum_over_neighbours_with_a_radial_function_per_path():
-    """The paper's eq. 8, neighbours with tensors, against a loop over pairs and paths."""
+    """MACE's A-features, neighbours with tensors, against a loop over pairs and paths."""
     model = network(MACE, hidden_rank=2)
     basis, graph = model.layers[1].two_body, graph_of(triclinic())
     h = torch.randn(9, graph.n_atoms, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

@@ -88,8 +88,11 @@ def summed(n: torch.Tensor, r: torch.Tensor, max_rank: int) -> torch.Tensor:
     return torch.cat(parts)[:, None, None]
 
 
-def test_invariants_of_two_factors_are_sums_over_pairs_of_neighbours():
-    """B_l ∝ Σ_jk R_l(d_j) R_l(d_k) P_l(cos θ_jk): three-body terms in Legendre polynomials, by a loop."""
+def test_invariants_of_two_factors_are_sums_over_triples_of_atoms():
+    """B_l ∝ Σ_jk R_l(d_j) R_l(d_k) P_l(cos θ_jk), by a loop over the triples of the centre and two neighbours j, k.
+
+    As everywhere in ACE, j = k is among them.
+    """
     n, r = neighborhood()
     layer = SymmetricProducts(1, 3, 0, 2, 1).double()
     found = every_term(layer, summed(n, r, 3), 0).flatten()[1:]  # the first is A_00
@@ -102,8 +105,11 @@ def test_invariants_of_two_factors_are_sums_over_pairs_of_neighbours():
         assert abs(float(b)) == pytest.approx(abs(float(total)) * ((2 * rank + 1) / 2) ** 0.5, rel=1e-12)
 
 
-def test_invariants_of_three_factors_are_sums_over_triples_of_neighbours():
-    """Four-body terms, of the centre and three neighbours: [T_l1(r̂_j) ⊗ T_l2(r̂_k)]_l3 : T_l3(r̂_m), by a loop."""
+def test_invariants_of_three_factors_are_sums_over_quadruples_of_atoms():
+    """B ∝ Σ_jkm R R R [T_l1(r̂_j) ⊗ T_l2(r̂_k)]_l3 : T_l3(r̂_m), over the quadruples of the centre and j, k, m, by a loop.
+
+    No product of A has more atoms: `correlation` is at most three.
+    """
     n, r = neighborhood()
     t = cartesian.harmonics(n, 2)
     ranks = [p for p in itertools.combinations_with_replacement(range(3), 3) if p[2] <= p[0] + p[1] and not sum(p) % 2]
