@@ -99,10 +99,8 @@ def run(folder: Path, representation: dict[str, Any], data: str, options: argpar
     if file.is_file():
         return _read(file)
     config = configure(folder / "run", representation, data, options.seed)
-    plan = _read(plan_file) or {**learning_rate(config, 60 * options.minutes / 8), "cpu_seconds": 0.0}
+    plan = _read(plan_file) or {**planned(config, epochs_within(config, 60 * options.minutes)), "cpu_seconds": 0.0}
     config = replace(config, optimizer=replace(config.optimizer, learning_rate=plan["learning_rate"]))
-    if "epochs" not in plan:
-        plan["epochs"] = epochs_within(config, 60 * options.minutes)
     folder.mkdir(parents=True, exist_ok=True)
     trained = train_as_planned(config, plan, plan_file)
     result = {**summary(trained, data), "cpu_minutes": plan["cpu_seconds"] / 60, "representation": representation}
@@ -143,29 +141,34 @@ def configure(output: Path, representation: dict[str, Any], data: str, seed: int
     )
 
 
-def learning_rate(config: TrainConfig, seconds: float) -> dict[str, Any]:
-    """The best of LEARNING_RATES for this network, and the validation scores of all."""
-    epochs = epochs_within(config, seconds)
+def planned(config: TrainConfig, epochs: int) -> dict[str, Any]:
+    """The epochs, the best of LEARNING_RATES after an eighth of them, and the validation scores of all rates."""
+    config = without_test(config)
     scores: dict[float, float] = {}
     for rate in LEARNING_RATES:
         found: list[float] = []
         with TemporaryDirectory() as folder:
             optimizer = replace(config.optimizer, learning_rate=rate)
-            trial = replace(
-                config, optimizer=optimizer, run=replace(config.run, epochs=epochs, output=Path(folder) / "trial")
-            )
+            shorter = replace(config.run, epochs=max(2, epochs // 8), output=Path(folder) / "trial")
+            trial = replace(config, optimizer=optimizer, run=shorter)
 
             def note(row: dict[str, float], found: list[float] = found) -> None:
                 found.append(row["validation_score"])
 
             train(trial, progress=False, on_epoch=note)
         scores[rate] = min(found)
-    return {"learning_rate": min(scores, key=scores.__getitem__), "validation_scores": scores}
+    return {"epochs": epochs, "learning_rate": min(scores, key=scores.__getitem__), "validation_scores": scores}
+
+
+def without_test(config: TrainConfig) -> TrainConfig:
+    """The same without test frames, which take no part in trials, nor their time."""
+    return replace(config, data=replace(config.data, test=()))
 
 
 def epochs_within(config: TrainConfig, seconds: float) -> int:
     """Epochs that fit into the CPU time, from the second and third of a trial of three."""
     ends: list[float] = []
+    config = without_test(config)
     with TemporaryDirectory() as folder:
         trial = replace(config, run=replace(config.run, epochs=3, output=Path(folder) / "trial"))
         train(trial, progress=False, on_epoch=lambda _row: ends.append(time.process_time()))

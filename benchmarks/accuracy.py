@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from accuracy_page import KINDS, RESULTS, render, stored_at
 from accuracy_tasks import TASKS, Task
+from division import divide
 
 from painn_ase import __version__
 from painn_ase.files import write_atomically
@@ -183,12 +184,8 @@ def files(name: str, task: Task) -> tuple[tuple[Path, ...], tuple[Path, ...], tu
                 files[k] = folder / path.name
                 ase.io.write(files[k], [ordered(atoms) for atoms in ase.io.read(path, ":")], format="extxyz")
         return (files[0],), (), (files[1],)
-    frames = ase.io.read(source, ":")
-    order = np.random.default_rng(0).permutation(len(frames))
-    parts = np.split(order, np.cumsum(task.counts))[:3]
     paths = [folder / f"{name}_{part}.extxyz" for part in ("train", "validation", "test")]
-    for path, part in zip(paths, parts, strict=True):
-        ase.io.write(path, [frames[k] for k in part], format="extxyz")
+    divide(source, task.counts, paths)
     return (paths[0],), (paths[1],), (paths[2],)
 
 

@@ -89,7 +89,8 @@ TASKS = {
     "water_monomer": Task(
         "Water monomer: dipole and polarizability", "CCSD/d-aug-cc-pVTZ; TENSOAP",
         _CCSD, "water_response/water_monomer_1000.xyz", None,
-        f"700 training, 100 validation, 200 test {_ANY}", 0.0, (700, 100, 200), batch=10,
+        f"700 training, 100 validation, 200 test {_ANY}; later runs leave out one validation and one test frame, which "
+        "repeat training frames", 0.0, (700, 100, 200), batch=10,
         loss=LossWeights(dipole=1.0, polarizability=1.0),
     ),
     "sio2": Task(

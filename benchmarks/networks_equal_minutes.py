@@ -4,10 +4,11 @@
     python benchmarks/networks_equal_minutes.py --minutes 10 --table
 
 Tasks are those of accuracy_tasks.py, data in PAINN_ASE_DATA (../shared/data). Each training has `minutes` of CPU time
-on one thread, and the learning rate, of those of ablation.py, that serves the network best in trials of an eighth of
-that (or --rate, or --epochs for all in place of the time). A network is left out of what no head can make of its
-features (SchNet and polarizabilities). Runs that were stopped are continued, finished ones are kept, in
-runs/networks/; results go to benchmarks/results/.
+on one thread, and the learning rate, of those of ablation.py, that serves the network best on validation frames after
+trials of an eighth of that (or --rate); --epochs gives all the same number of epochs in place of the time. Learning
+rate and epochs are found for a network's first seed and hold for all. A network is left out of what no head can make of
+its features (SchNet and polarizabilities). Runs that were stopped are continued, finished ones are kept, in
+runs/networks/; results go to benchmarks/results/. Several seeds: mean, and standard deviation of the MAE.
 """
 
 import argparse
@@ -20,21 +21,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from ablation import epochs_within, learning_rate, machine, milliseconds, train_as_planned
+from ablation import epochs_within, machine, milliseconds, planned, train_as_planned
 from accuracy import files
 from accuracy_tasks import TASKS
 
 from painn_ase import Model, PaiNNCalculator
 from painn_ase.backends import NativeBackend
 from painn_ase.errors import InputError
-from painn_ase.representations import REPRESENTATIONS
 from painn_ase.training import Label, TrainConfig, Trained, parse_config, read_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS, RESULTS = ROOT / "runs" / "networks", ROOT / "benchmarks" / "results"
 CHOSEN = ("acac_300K", "ethanol_methanol", "water_monomer", "mlearn_Si")
 
-# one more network is one more line; kinds that this version does not have are left out, with a word
+# one more network is one more line
 NETWORKS: dict[str, dict[str, Any]] = {
     "PaiNN": {"kind": "painn", "features": 64},
     "PaiNN, rank 2": {"kind": "painn_variant", "features": 64, "tensor_features": True, "epsilon": 0.05},
@@ -92,9 +92,6 @@ def main() -> None:
         stored = RESULTS / f"networks_{task}_{budget}.json"
         rows: dict[str, Any] = json.loads(stored.read_text())["rows"] if stored.is_file() else {}
         for name in () if options.table else options.networks:
-            if NETWORKS[name]["kind"] not in REPRESENTATIONS:
-                print(f"{name}: this version has no {NETWORKS[name]['kind']!r}; left out")
-                continue
             for seed in options.seeds:
                 rows[f"{name} / seed {seed}"] = run(name, task, seed, budget, options)
                 stored.write_text(json.dumps({"task": task, "budget": budget, "rows": rows}, indent=1) + "\n")
@@ -103,7 +100,8 @@ def main() -> None:
 
 def run(name: str, task: str, seed: int, budget: str, options: argparse.Namespace) -> dict[str, Any]:
     """The result of one training, from its file if it is there; started or continued otherwise."""
-    folder = RUNS / f"{task}_{budget}_seed{seed}" / name.replace(",", "").replace(" ", "_")
+    place = RUNS / f"{task}_{budget}" / name.replace(",", "").replace(" ", "_")
+    folder = place / f"seed{seed}"
     result_file, plan_file = folder / "result.json", folder / "plan.json"
     if result_file.is_file():
         return json.loads(result_file.read_text())
@@ -112,16 +110,22 @@ def run(name: str, task: str, seed: int, budget: str, options: argparse.Namespac
     if plan_file.is_file():
         plan = json.loads(plan_file.read_text())
     else:
-        plan = {"learning_rate": options.rate} if options.rate else learning_rate(config, 60 * options.minutes / 8)
-        plan |= {"cpu_seconds": 0.0}
+        plan = plan_of(config, place / "plan.json", options) | {"cpu_seconds": 0.0}
     config = replace(config, optimizer=replace(config.optimizer, learning_rate=plan["learning_rate"]))
-    if "epochs" not in plan:
-        plan["epochs"] = options.epochs or epochs_within(config, 60 * options.minutes)
     trained = train_as_planned(config, plan, plan_file)
     result = summary(trained, config) | {"network": name, "seed": seed, "cpu_minutes": plan["cpu_seconds"] / 60}
     result |= {"learning_rate": plan["learning_rate"], "load": os.getloadavg()[1]} | machine()
     result_file.write_text(json.dumps(result, indent=1) + "\n")
     return result
+
+
+def plan_of(config: TrainConfig, file: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Epochs and learning rate of a network, from its file or found now."""
+    if not file.is_file():
+        epochs = options.epochs or epochs_within(config, 60 * options.minutes)
+        found = {"epochs": epochs, "learning_rate": options.rate} if options.rate else planned(config, epochs)
+        file.write_text(json.dumps(found))
+    return json.loads(file.read_text())
 
 
 def configure(output: Path, representation: dict[str, Any], task: str, seed: int) -> TrainConfig:
@@ -144,7 +148,7 @@ def configure(output: Path, representation: dict[str, Any], task: str, seed: int
         "model": {"representation": {"cutoff": 5.0, **representation}, "heads": heads},
         "loss": {name: weight for name, weight in vars(about.loss).items() if name in known},
         "optimizer": {"learning_rate": 1e-3, "ema": 0.999},
-        "schedule": {"kind": "cosine", "warmup": 200, "minimum": 1e-3},
+        "schedule": {"kind": "cosine", "warmup": 50, "minimum": 1e-3},
         "run": {"output": str(output), "batch_size": about.batch, "seed": seed, "threads": 1},
     }
     return parse_config(table)
@@ -169,6 +173,7 @@ def summary(trained: Trained, config: TrainConfig) -> dict[str, Any]:
     labels: dict[str, Label] = config.data.labels
     atoms = read_frames(list(config.data.test))[0]
     atoms.calc = None
+    atoms.pbc &= atoms.cell.array.any(axis=1)  # files of molecules say T without a cell
     asked = "forces" if "forces" in labels else next(iter(labels))
     result: dict[str, Any] = {
         "errors": trained.evaluations["test"].to_dict()["properties"],
@@ -190,33 +195,39 @@ def summary(trained: Trained, config: TrainConfig) -> dict[str, Any]:
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
-    """Markdown, one line per network: MAE and RMSE of every property (means over seeds), and what they cost."""
-    by_name: dict[str, list[dict[str, Any]]] = {}
+    """Markdown, one line per network in the order of `NETWORKS`: MAE and RMSE of every property, and what they cost."""
+    by_name: dict[str, list[dict[str, Any]]] = {name: [] for name in NETWORKS}
     for row in rows.values():
-        by_name.setdefault(row["network"], []).append(row)
+        by_name[row["network"]].append(row)
     units = {name: error["unit"] for row in rows.values() for name, error in row["errors"].items()}
+    units.pop("energy" if "stress" in units else "energy per atom", None)  # crystals: per atom, molecules: of all
     head = ["network", *(f"{name} MAE / RMSE ({unit})" for name, unit in units.items()), "parameters",
             "ms per call (torch / native)", "epochs", "learning rate", "CPU min", "seeds"]  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name, several in by_name.items():
-
-        def mean(read: Any, several: list[dict[str, Any]] = several) -> float:
-            return float(np.mean([read(row) for row in several]))
-
-        first = several[0]
-        errors = [
-            f"{mean(lambda r, p=p: r['errors'][p]['mae']):.3g} / {mean(lambda r, p=p: r['errors'][p]['rmse']):.3g}"
-            if p in first["errors"]
-            else "-"
-            for p in units
-        ]
-        native = f"{mean(lambda r: r['ms_native']):.2f}" if "ms_native" in first else "-"
-        speed = f"{mean(lambda r: r['ms_torch']):.2f} / {native}"
-        epochs, minutes = mean(lambda r: r["epochs"]), mean(lambda r: r["cpu_minutes"])
-        cells = [name, *errors, f"{first['parameters']:,}", speed, f"{epochs:.0f}",
-                 f"{first['learning_rate']:g}", f"{minutes:.1f}", str(len(several))]  # fmt: skip
-        lines.append("| " + " | ".join(cells) + " |")
+        if several:
+            first = several[0]
+            native = f"{_mean(several, 'ms_native'):.2f}" if "ms_native" in first else "-"
+            cells = [name, *(_errors(several, name) for name in units), f"{first['parameters']:,}",
+                     f"{_mean(several, 'ms_torch'):.2f} / {native}", f"{_mean(several, 'epochs'):.0f}",
+                     f"{first['learning_rate']:g}", f"{_mean(several, 'cpu_minutes'):.1f}",
+                     str(len(several))]  # fmt: skip
+            lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _mean(rows: list[dict[str, Any]], name: str) -> float:
+    return float(np.mean([row[name] for row in rows]))
+
+
+def _errors(rows: list[dict[str, Any]], name: str) -> str:
+    """MAE, with its standard deviation over several seeds, and RMSE."""
+    errors = [row["errors"][name] for row in rows if name in row["errors"]]
+    if not errors:
+        return "-"
+    mae, rmse = ([error[kind] for error in errors] for kind in ("mae", "rmse"))
+    spread = f" ± {np.std(mae, ddof=1):.2g}" if len(mae) > 1 else ""
+    return f"{np.mean(mae):.3g}{spread} / {np.mean(rmse):.3g}"
 
 
 if __name__ == "__main__":

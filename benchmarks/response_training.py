@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 import torch
 from ablation import epochs_within, machine, train_as_planned
+from division import divide
 
 from painn_ase.training import TrainConfig, Trained, parse_config
 from painn_ase.training.evaluate import Comparison
@@ -58,7 +58,7 @@ def run(study: Study, options: argparse.Namespace, more: Callable[[Trained, Path
     torch.set_num_threads(1)
     folder = RUNS / f"{study.name}_{options.network}_{options.minutes:g}min_seed{options.seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    files = divide(study, folder)
+    files = divided(study, folder)
     config = configure(study, options, files, folder)
     plan_file = folder / "plan.json"
     plan = json.loads(plan_file.read_text()) if plan_file.is_file() else {}
@@ -97,17 +97,14 @@ def errors(comparison: Comparison) -> dict[str, Any]:
     return {"mae": float(np.abs(difference).mean()), "rmse": float(rmse), "relative_rmse": float(rmse / spread)}
 
 
-def divide(study: Study, folder: Path) -> tuple[Path, Path, Path]:
+def divided(study: Study, folder: Path) -> tuple[Path, Path, Path]:
     """Files of the training, validation and test frames."""
     paths = tuple(folder / f"{part}.extxyz" for part in ("train", "validation", "test"))
     if not all(path.is_file() for path in paths):
         source = DATA / study.source
         if not source.is_file():
             sys.exit(f"{source} is absent; PAINN_ASE_DATA names the folder of reference data")
-        frames = ase.io.read(source, ":")
-        order = np.random.default_rng(0).permutation(len(frames))
-        for path, part in zip(paths, np.split(order, np.cumsum(study.counts))[:3], strict=True):
-            ase.io.write(path, [frames[k] for k in part], format="extxyz")
+        divide(source, study.counts, paths)
     return paths  # type: ignore[return-value]
 
 

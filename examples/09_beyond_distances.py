@@ -17,6 +17,7 @@ NETWORKS = {
     "PaiNN": {"kind": "painn"},
     "TensorNet": {"kind": "tensornet"},
     "ICTP": {"kind": "ictp", "interactions": 2},
+    "ACE": {"kind": "mace", "interactions": 1},
     "MACE": {"kind": "mace", "interactions": 2},
     "Cormorant": {"kind": "cormorant", "features": 16},
     "ENINet": {"kind": "eninet"},

@@ -22,6 +22,8 @@ BLIND = {  # which pairs a network cannot tell apart
     "PaiNN, vectors stay local": {"chains", "opposed bonds"},
     "PaiNN": {"opposed bonds"},
     "PaiNN with a cross product": {"opposed bonds"},
+    "PaiNN with tensors": {"opposed bonds"},
+    "ACE": {"chains"},
     "ENINet without many-body vectors": {"opposed bonds"},
     "SchNet in tensor frames": {"opposed bonds"},
     "SchNet in tensor frames, scalar messages": {"chains", "opposed bonds"},
@@ -29,6 +31,9 @@ BLIND = {  # which pairs a network cannot tell apart
 }
 NETWORKS = dict(example.NETWORKS) | {
     "PaiNN with a cross product": {"kind": "painn_variant", "cross_product": True},
+    "PaiNN with tensors": {"kind": "painn_variant", "tensor_features": True},
+    "MACE with a fusion block": {"kind": "mace", "interactions": 2, "fusion": [["A", "A"], "A"]},
+    "Cormorant with a fusion block": {"kind": "cormorant", "features": 8, "fusion": ["M", ["F", "M"]]},
     "ENINet without many-body vectors": {"kind": "eninet", "many_body": False},
     "SchNet in tensor frames, scalar messages": {"kind": "tensor_frames", "vector_channels": 0, "tensor_channels": 0},
 }
