@@ -26,10 +26,11 @@ def best_first(rounds: Rounds, number: int) -> list[Path]:
     members = [rounds.state.folder / name for name in rounds.state.rounds[number - 1]["members"]]
     if not rounds.yardstick:
         return members
+    temperature = rounds.setup.request.temperature
 
     def deviation(folder: Path) -> float:
         try:
-            return harmonic_check(str(folder), rounds.yardstick).mae
+            return harmonic_check(str(folder), rounds.yardstick, temperature=temperature).mae
         except InputError:
             return float("inf")
 

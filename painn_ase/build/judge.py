@@ -20,7 +20,6 @@ WORST = 3.0  # times the mean deviation that is good enough, for the worst frequ
 FLAT = 0.9  # of the error before: an error that fell by less no longer falls
 _GROWN = 1.2  # times the frames before, for that to mean anything
 OUTSIDE = 0.001  # share of frames outside of the training data that is no more than rare events
-_FREE = 1.5  # Å of thermal motion in one mode: an atom that leaves its place by a bond length
 _BAND, _FAINT = 0.1, 2.0  # of a band's intensity, and km/mol: deviations that are small enough
 LENGTH = 100.0  # ps of dynamics, all trajectories together, that must be seen
 
@@ -51,13 +50,13 @@ def frequencies(
     temperature: K; modes that turn freely at it, which have no harmonic frequency, are left out and named
     """
     try:
-        check = harmonic_check([load_model(m) for m in models], frames)
+        check = harmonic_check([load_model(m) for m in models], frames, temperature=temperature)
     except InputError as error:
         return [Criterion("frequencies", False, str(error))]
-    at, free = check.reference.frequencies, check.reference.modes.amplitudes(temperature) > _FREE
+    at, free = check.reference.frequencies, check.free
     shifts = np.where(free, 0.0, np.abs(check.shifts))
     worst = int(shifts.argmax())
-    mean, far = float(shifts.sum() / max(1, (~free).sum())), float(shifts[worst])
+    mean, far = check.mae, float(shifts[worst])
     text = (
         f"off by {mean:.1f} cm⁻¹ on average (asked: {target:g}) and by {far:.1f} at most (asked: {WORST * target:g}), "
         f"at {at[worst]:.0f} cm⁻¹"

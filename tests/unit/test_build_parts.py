@@ -12,6 +12,7 @@ from painn_ase.build import explore, finish, judge
 from painn_ase.build.pulse import Pulse
 from painn_ase.build.rounds import Rounds
 from painn_ase.build.transfer import architecture, place_start
+from painn_ase.cards.measure.harmonic import HarmonicCheck
 from painn_ase.errors import InputError, SimulationError
 from painn_ase.model_files import load_model
 from painn_ase.spectra import NormalModes
@@ -105,8 +106,13 @@ def test_a_group_that_turns_freely_is_left_out_of_the_frequencies_and_named(monk
     reference = SimpleNamespace(
         frequencies=np.array([-18.0, 400.0, 900.0]), modes=NormalModes(np.array([-18.0, 400.0, 900.0]), displacements)
     )
-    check = SimpleNamespace(reference=reference, shifts=np.array([38.0, 2.0, -6.0]), strengths=lambda _kind: None)
-    monkeypatch.setattr(judge, "harmonic_check", lambda _models, _frames: check)
+    model = SimpleNamespace(frequencies=np.array([20.0, 402.0, 894.0]), infrared=None)
+    reference.infrared = None
+
+    def check(_models, _frames, temperature):
+        return HarmonicCheck(reference, model, np.arange(3), np.ones(3), 0.0, 7, temperature)
+
+    monkeypatch.setattr(judge, "harmonic_check", check)
     (found,) = judge.frequencies([], [], 5.0, True, 300.0)
     assert found.holds
     assert found.value == pytest.approx(4.0)

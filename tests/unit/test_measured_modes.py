@@ -1,5 +1,7 @@
 """Modes are compared with the modes they are, whatever their order; bonds are counted as a chemist counts them."""
 
+from dataclasses import replace
+
 import ase.io
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from painn_ase import PaiNNCalculator, relax
 from painn_ase.cards.measure import bonds, harmonic_check, harmonic_picture
 from painn_ase.cards.measure.dynamics import _watch_bonds
-from painn_ase.cards.measure.harmonic import pair_modes
+from painn_ase.cards.measure.harmonic import FREE, pair_modes
 from painn_ase.errors import InputError
 from painn_ase.normal_modes import Vibrations
 from painn_ase.reference import displaced_frames
@@ -46,6 +48,19 @@ def test_a_model_agrees_with_finite_differences_of_itself(itself):
         assert figures[kind]["strong_beyond"] == 0
     assert figures["frames"] == 55
     assert len(figures["modes"]["shift"]) == 21
+
+
+def test_a_mode_that_turns_freely_is_named_and_left_out_of_the_means(itself):
+    """So hot that two modes move an atom by more than a bond length."""
+    amplitudes = itself.reference.modes.amplitudes(1.0)
+    between = 0.5 * (np.sort(amplitudes)[-3] + np.sort(amplitudes)[-2])
+    hot = replace(itself, temperature=(FREE / between) ** 2)  # amplitudes grow with the root of the temperature
+    assert hot.free.sum() == 2
+    assert hot.mae == pytest.approx(np.abs(itself.shifts[~hot.free]).mean())
+    assert hot.to_dict()["frequencies"]["turn_freely"] == pytest.approx(itself.reference.frequencies[hot.free], abs=0.1)
+    assert hot.table().count("turns freely") == 2
+    assert replace(itself, temperature=1e9).mae == 0
+    assert "turn_freely" not in itself.to_dict()["frequencies"]
 
 
 def test_the_picture_is_written(itself, tmp_path):

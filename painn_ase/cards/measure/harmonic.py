@@ -18,11 +18,16 @@ from painn_ase.simulate.md.relax import relax
 
 SOFT = 400.0  # cm⁻¹: modes below are torsions and the like, whose frequencies say little about bonds
 STRONG = 0.1  # of the largest activity or intensity: a strong band
+FREE = 1.5  # Å of thermal motion in one mode: an atom that leaves its place by a bond length
 
 
 @dataclass(frozen=True, eq=False)
 class HarmonicCheck:
-    """Vibrations of the reference and of the model, each at its own minimum; `order` pairs their modes."""
+    """Vibrations of the reference and of the model, each at its own minimum; `order` pairs their modes.
+
+    Modes in which an atom moves by more than a bond length at `temperature`, such as a methyl group that turns freely,
+    have no harmonic frequency worth the name: they are listed, and left out of mean and largest shifts.
+    """
 
     reference: Vibrations
     model: Vibrations
@@ -30,6 +35,17 @@ class HarmonicCheck:
     overlaps: np.ndarray  # (modes,) |Σ_i m_i u_i·u'_i| of the pairs, 1 for equal motions
     distance: float  # Å, RMS over the atoms between the two minima, superposed
     frames: int  # of the reference
+    temperature: float = 300.0  # K
+
+    @property
+    def free(self) -> np.ndarray:
+        """(modes,) of bool: those of the reference that turn freely."""
+        return self.reference.modes.amplitudes(self.temperature) > FREE
+
+    @property
+    def compared(self) -> np.ndarray:
+        """Absolute shifts of the other modes, cm⁻¹."""
+        return np.abs(self.shifts[~self.free])
 
     @property
     def shifts(self) -> np.ndarray:
@@ -38,13 +54,13 @@ class HarmonicCheck:
 
     @property
     def mae(self) -> float:
-        """Mean absolute shift in cm⁻¹."""
-        return float(np.abs(self.shifts).mean())
+        """Mean absolute shift in cm⁻¹ of the modes that do not turn freely."""
+        return float(self.compared.sum() / max(1, self.compared.size))
 
     @property
     def worst(self) -> int:
         """The mode of the reference above `SOFT` cm⁻¹ with the largest shift."""
-        stiff = np.abs(self.reference.frequencies) > SOFT
+        stiff = (np.abs(self.reference.frequencies) > SOFT) & ~self.free
         return int(np.where(stiff, np.abs(self.shifts), -1.0).argmax())
 
     def strengths(self, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -64,12 +80,14 @@ class HarmonicCheck:
             "minima_rms": self.distance,
             "frequencies": {
                 "mae": self.mae,
-                "rmse": float(np.sqrt(np.mean(self.shifts**2))),
+                "rmse": float(np.sqrt((self.compared**2).sum() / max(1, self.compared.size))),
                 "worst_above_400": float(self.shifts[w]),
                 "worst_at": float(self.reference.frequencies[w]),
             },
             "smallest_overlap": float(self.overlaps.min()),
         }
+        if self.free.any():
+            result["frequencies"]["turn_freely"] = self.reference.frequencies[self.free].tolist()
         modes = {"reference": self.reference.frequencies, "shift": self.shifts, "overlap": self.overlaps}
         for kind, relative, absolute in (("infrared", 0.10, 2.0), ("raman", 0.15, 0.0)):
             found = self.strengths(kind)
@@ -92,7 +110,7 @@ class HarmonicCheck:
                 pair = self.strengths(name)
                 assert pair is not None
                 line += f"{pair[0][k]:9.2f}{pair[1][k]:9.2f}"
-            lines.append(line)
+            lines.append(line + "  turns freely, left out of the mean" * bool(self.free[k]))
         lines.append(f"mean absolute shift {self.mae:.2f} cm⁻¹; minima {self.distance:.4f} Å apart (RMS)")
         return "\n".join(lines)
 
@@ -100,14 +118,16 @@ class HarmonicCheck:
         return self.table()
 
 
-def harmonic_check(model: Subject, frames: Sequence[Atoms], *, fmax: float = 1e-4) -> HarmonicCheck:
+def harmonic_check(
+    model: Subject, frames: Sequence[Atoms], *, fmax: float = 1e-4, temperature: float = 300.0
+) -> HarmonicCheck:
     """The vibrations of `model` beside those of labelled finite-difference `frames` (`reference.displaced_frames`).
 
     The model is relaxed from the reference's minimum to `fmax` (eV/Å), in float64 unless a calculator is given; its
     derivatives are analytic, those of the reference central differences. Modes are paired by the overlap of their
     mass-weighted motions, the assignment of largest total squared overlap, after the minima are superposed: pairing
-    by order would hide an exchange of two modes. Raises `InputError` if frames or labels are missing or the model
-    does not relax.
+    by order would hide an exchange of two modes. Modes that turn freely at `temperature` (K) do not count. Raises
+    `InputError` if frames or labels are missing or the model does not relax.
     """
     reference = derivatives(frames).vibrations()
     atoms = reference.atoms.copy()
@@ -120,7 +140,7 @@ def harmonic_check(model: Subject, frames: Sequence[Atoms], *, fmax: float = 1e-
         )
     found = vibrations(atoms, fmax=1.01 * fmax)
     order, overlaps, distance = pair_modes(reference, found)
-    return HarmonicCheck(reference, found, order, overlaps, distance, len(frames))
+    return HarmonicCheck(reference, found, order, overlaps, distance, len(frames), temperature)
 
 
 def pair_modes(reference: Vibrations, model: Vibrations) -> tuple[np.ndarray, np.ndarray, float]:

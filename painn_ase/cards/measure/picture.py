@@ -21,7 +21,8 @@ _PANELS = (
 def harmonic_picture(check: HarmonicCheck, path: str | Path, name: str = "model") -> Path:
     """Draws broadened spectra of reference and model, their sticks and the shifts, and returns the path.
 
-    The suffix of `path` chooses the format. Raises `MissingPackageError` without matplotlib.
+    Modes that turn freely have no shift worth drawing. The suffix of `path` chooses the format. Raises
+    `MissingPackageError` without matplotlib.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -40,8 +41,9 @@ def harmonic_picture(check: HarmonicCheck, path: str | Path, name: str = "model"
     if panels:
         axes[0].legend(["reference", name], frameon=False, fontsize=8)
     axes[-1].axhline(0, color="0.6", linewidth=0.8)
-    axes[-1].vlines(at, 0, check.shifts, color=_MODEL, linewidth=1.2)
-    axes[-1].plot(at, check.shifts, "o", color=_MODEL, markersize=3)
+    kept = ~check.free
+    axes[-1].vlines(at[kept], 0, check.shifts[kept], color=_MODEL, linewidth=1.2)
+    axes[-1].plot(at[kept], check.shifts[kept], "o", color=_MODEL, markersize=3)
     axes[-1].set_ylabel("shift / cm$^{-1}$", fontsize=8)
     axes[-1].set_xlabel(f"wavenumber / cm$^{{-1}}$   (mean absolute shift {check.mae:.1f} cm$^{{-1}}$)", fontsize=8)
     for panel in axes:
