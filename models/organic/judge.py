@@ -1,14 +1,16 @@
 """What a model of organic molecules is worth, beside its errors on test frames, which `painn-ase card` measures:
 
+    python models/organic/judge.py errors FRAMES MODEL           # by kind of frame, by size, and the worst molecules
     python models/organic/judge.py conformers FOLDER MODEL ...   # GMTKN55's ACONF, BUT14DIOL, SCONF and Amino20x4
     python models/organic/judge.py dynamics MODEL [PS [COUNT]]   # unseen molecules at 300 K: which of them break?
-    python models/organic/judge.py guard MODEL                   # what the model must object to
+    python models/organic/judge.py guard MODEL                   # whether it objects to what it must object to
 
 FOLDER holds NAME.extxyz (geometries, info["name"]) and NAME.json (structures, coefficients and kcal_per_mol of each
 energy difference) of a set: Goerigk et al., Phys. Chem. Chem. Phys. 19, 32184 (2017), doi:10.1039/c7cp04913g.
 """
 
 import json
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -21,8 +23,11 @@ from ase.io import read
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.optimize import FIRE
+from gather import sound
 
 from painn_ase import PaiNNCalculator
+from painn_ase.coverage import CoverageWarning
+from painn_ase.errors import PainnError
 from painn_ase.smiles import from_smiles
 
 HERE = Path(__file__).parent
@@ -50,6 +55,35 @@ def conformers(folder: Path, models: list[str]) -> None:
             print(f"{model} {name}: MAE {np.mean(np.abs(errors)):.2f} kcal/mol of {len(errors)}, largest {largest:.2f}")
 
 
+def kinds(atoms: Atoms) -> list[str]:
+    """The names of the groups that a labelled frame belongs to."""
+    smiles = atoms.info["smiles"]
+    like = "like training frames" if sound(atoms) else "unlike them: contacts, large forces"
+    kind = re.sub(r"^(mmff94|gfn2)_|_min\d.*|_\d+-\d+.*", "", atoms.info["source"])
+    sizes = ["pairs"] if "." in smiles else [f"{(atoms.numbers > 1).sum():2d} heavy atoms", f"molecule {smiles}"]
+    return ["all", like, f"kind {kind}", *sizes]
+
+
+def errors(path: Path, model: str) -> None:
+    """Mean absolute errors of forces (meV/Å) and dipoles (e·Å) of labelled frames, of all and of some of them."""
+    calculator = PaiNNCalculator(model)
+    groups: dict[str, list[tuple[float, float, int]]] = {}
+    for atoms in read(path, ":"):
+        image = atoms.copy()
+        image.calc = calculator
+        force = np.abs(image.get_forces() - atoms.get_forces()).mean()
+        dipole = np.abs(image.get_dipole_moment() - atoms.get_dipole_moment()).mean()
+        for name in kinds(atoms):
+            groups.setdefault(name, []).append((1000 * force, dipole, len(atoms)))
+    means = {name: np.average(rows, axis=0, weights=[n for *_, n in rows]) for name, rows in groups.items()}
+    molecules = sorted((mean[0], name) for name, mean in means.items() if name.startswith("molecule "))
+    for name in sorted(means.keys() - {name for _, name in molecules}):
+        print(f"{name}: {len(groups[name])} frames, forces {means[name][0]:.1f} meV/Å, dipole {means[name][1]:.4f} e·Å")
+    print(f"median molecule {np.median([mean for mean, _ in molecules]):.1f} meV/Å; the worst:")
+    for mean, name in molecules[-10:]:
+        print(f"{name}: {mean:.0f} meV/Å")
+
+
 def bonds(atoms: Atoms) -> np.ndarray:
     """Pairs of bonded atoms (n, 2), by distance."""
     radii = covalent_radii[atoms.numbers]
@@ -60,16 +94,17 @@ def dynamics(model: str, picoseconds: float, count: int) -> None:
     """Langevin dynamics at 300 K of test molecules, side by side in one structure; bonds 1.5 times as long broke."""
     listed = [line.split()[1] for line in (HERE / "molecules.txt").read_text().splitlines() if line.startswith("test")]
     names = [listed[k] for k in np.random.default_rng(0).permutation(len(listed))[:count]]
-    together, held, owner = Atoms(), [], []
+    together, held, owner, sizes = Atoms(), [], [], []
     for number, smiles in enumerate(names):
         part = from_smiles(smiles)[0]
         held.append(bonds(part) + len(together))
         owner += [number] * len(held[-1])
+        sizes.append(len(part))
         part.positions += APART * np.array(np.unravel_index(number, (5, 5, -(-count // 25)))) - part.positions.mean(
             axis=0
         )
         together += part
-    pairs, owner = np.concatenate(held), np.array(owner)
+    pairs, owner, of = np.concatenate(held), np.array(owner), np.repeat(np.arange(len(names)), sizes)
     rng = np.random.default_rng(1)
     together.info.clear()
     together.calc = PaiNNCalculator(model)
@@ -92,39 +127,62 @@ def dynamics(model: str, picoseconds: float, count: int) -> None:
         f"{count} molecules, {picoseconds:g} ps: {len(broken)} broken",
         *(f"{names[k]} at {t:.1f} ps;" for k, t in broken.items()),
     )
-    print("outside of the training data:", together.calc.outside)
+    alone = together.calc.clone()
+    for number, smiles in enumerate(names):
+        part = Atoms(together.numbers[of == number], together.positions[of == number], calculator=alone)
+        part.get_potential_energy()
+        if alone.outside:
+            print(f"{smiles} is outside of the training data at the end: {alone.outside}")
+
+
+def waters(distance: float) -> Atoms:
+    """Two, `distance` Å apart in z."""
+    two = molecule("H2O") + molecule("H2O")
+    two.positions[3:, 2] += distance
+    return two
 
 
 def guard(model: str) -> None:
     """What the calculator says of structures beyond the model's range, and of some within it."""
-    apart = molecule("H2O") + Atoms("OH2", molecule("H2O").positions + np.array([8.0, 0, 0]))
-    cases = {
+    beyond = {
         "acetate": from_smiles("CC(=O)[O-]")[0],
         "methylammonium": from_smiles("C[NH3+]")[0],
+        "acetate whose charge nobody names": from_smiles("CC(=O)[O-]")[0],
         "methyl radical": from_smiles("[CH3]")[0],
+        "triplet methylene": from_smiles("[CH2]")[0],
         "phosphine": from_smiles("CP")[0],
         "bromide": from_smiles("CBr")[0],
-        "two waters 8 Å apart": apart,
-        "two waters in contact": molecule("H2O") + Atoms("OH2", molecule("H2O").positions + np.array([0, 0, 1.6])),
-        "ethanol (within)": from_smiles("CCO")[0],
-        "aspirin (13 heavy atoms)": from_smiles("CC(=O)Oc1ccccc1C(=O)O")[0],
+        "two waters 8 Å apart": waters(8.0),
+        "two waters 40 Å apart": waters(40.0),
     }
-    for name, atoms in cases.items():
+    within = {
+        "two waters in contact": waters(3.0),
+        "ethanol": from_smiles("CCO")[0],
+        "aspirin": from_smiles("CC(=O)Oc1ccccc1C(=O)O")[0],
+    }
+    beyond["acetate whose charge nobody names"].info.clear()
+    wrong = []
+    for name, atoms in (beyond | within).items():
         calculator = PaiNNCalculator(model)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                atoms.calc = calculator
-                atoms.get_forces()
-                said = calculator.outside or "nothing"
-            except Exception as error:
-                said = f"refused: {error}"
-        print(f"{name}: {said}")
+        try:
+            atoms.calc = calculator
+            atoms.get_forces()
+            said = calculator.outside
+        except PainnError as error:
+            said = f"refused: {error}"
+        print(f"{name}: {said or 'nothing'}")
+        if (said is not None) != (name in beyond):
+            wrong.append(name)
+    if wrong:
+        sys.exit(f"not as it should be: {', '.join(wrong)}")
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore", CoverageWarning)
     kind, *given = sys.argv[1:]
-    if kind == "conformers":
+    if kind == "errors":
+        errors(Path(given[0]), given[1])
+    elif kind == "conformers":
         conformers(Path(given[0]), given[1:])
     elif kind == "dynamics":
         dynamics(given[0], float(given[1]) if given[1:] else 20.0, int(given[2]) if given[2:] else 100)

@@ -3,9 +3,7 @@
     python models/organic/label.py runs/organic/frames runs/organic/labelled [--watch]
 
 SO3LR: Kabylda et al., J. Am. Chem. Soc. (2025), doi:10.1021/jacs.5c09558, a network of PBE0 with many-body dispersion.
-The package so3krates-torch 0.2.1 (MIT) holds its weights; it goes into an environment of its own:
-
-    pip install so3krates-torch==0.2.1
+The package so3krates-torch 0.2.1 (MIT) holds its weights; README.md says how to make an environment of its own for it.
 
 Molecules are isolated: all pairs of atoms attract and repel each other, without a cutoff at long range. Numbers are
 float32, which leaves 1 meV of an energy uncertain. Energies have the zero of the network, which was trained on forces.
@@ -24,7 +22,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
-LARGEST = 25.0  # eV/Å: frames with larger forces teach nothing about molecules
+LARGEST = 25.0  # eV/Å: frames with larger forces are no molecules; gather.py takes out more of what is trained on
 BATCH = 48  # frames
 
 

@@ -5,7 +5,8 @@
 Neutral closed shells of H, C, N, O, F, S and Cl with 1 to 12 heavy atoms. Up to four heavy atoms all are grown, bond by
 bond, and the sensible ones kept. Larger ones are cores with groups put in the place of hydrogens, at random; families
 (alkanes, diols, sugars, amino acids, ...) are whole. None is one of test_molecules.txt, in any stereoisomer. Stereo is
-left open: `from_smiles` draws one. A line is a part (train, validation, test) and a SMILES. Needs the extra `smiles`.
+left open: `from_smiles` draws one. A line is a part (train, validation, test, further) and a SMILES; those of `further`
+are trained on, too, and were drawn later, so that the other parts stayed what they were. Needs the extra `smiles`.
 """
 
 from pathlib import Path
@@ -19,6 +20,7 @@ HERE = Path(__file__).parent
 SEED = 0
 ELEMENTS = "CNOFS"  # grown; chlorine takes fluorine's place in half of the molecules
 SIZES = {4: 420, 5: 240, 6: 320, 7: 320, 8: 320, 9: 300, 10: 240, 11: 110, 12: 110}  # heavy atoms: molecules at most
+FURTHER = {4: 500, 5: 250, 6: 350, 7: 350, 8: 350, 9: 300, 10: 250, 11: 150, 12: 150}  # the same of those drawn later
 HELD = {"validation": 60, "test": 500}
 PATTERNS = [Chem.MolFromSmarts(text) for text in words("banned")]
 CORES, GROUPS = words("cores"), words("groups")
@@ -112,33 +114,39 @@ def assembled(random: Random) -> str | None:
     return Chem.MolToSmiles(molecule) if molecule is not None and sensible(molecule) else None
 
 
-def enumerate_all() -> tuple[list[str], list[str]]:
-    """The members of families, and the others by size, each in an order that only the seed decides."""
+def enumerate_all() -> tuple[list[str], list[str], list[str]]:
+    """The members of families, the others by size, and further ones by size, in orders that only the seed decides."""
     random = Random(SEED)
     tested = {plain(s) for s in (HERE / "test_molecules.txt").read_text().split("\n") if s and not s.startswith("#")}
     families = [s for s in dict.fromkeys(plain(s) for s in FAMILIES) if s not in tested]
     seen = tested | set(families)
-    sized: dict[int, list[str]] = {size: [] for size in SIZES}
+    grown_ones = []
     for smiles in small(4):
         if smiles not in seen:
             seen.add(smiles)
-            sized[4].append(smiles)
-    random.shuffle(sized[4])
-    sized[4] = sized[4][: SIZES[4]]
+            grown_ones.append(smiles)
+    random.shuffle(grown_ones)
+    others = grown_ones[: SIZES[4]] + drawn(SIZES, seen, random)
+    return families, others, grown_ones[SIZES[4] :][: FURTHER[4]] + drawn(FURTHER, seen, random)
+
+
+def drawn(sizes: dict[int, int], seen: set[str], random: Random) -> list[str]:
+    """Molecules of five and more heavy atoms by size, which are added to those `seen`."""
+    sized: dict[int, list[str]] = {size: [] for size in sizes if size > 4}
     for _ in range(200_000):
-        if all(len(sized[size]) >= SIZES[size] for size in SIZES if size > 4):
+        if all(len(found) >= sizes[size] for size, found in sized.items()):
             break
         smiles = assembled(random)
         size = Chem.MolFromSmiles(smiles).GetNumAtoms() if smiles else 0
-        if size > 4 and size in SIZES and smiles not in seen and len(sized[size]) < SIZES[size]:
+        if size in sized and smiles not in seen and len(sized[size]) < sizes[size]:
             seen.add(smiles)
             sized[size].append(smiles)
-    return families, [smiles for size in SIZES for smiles in sized[size]]
+    return [smiles for found in sized.values() for smiles in found]
 
 
 def main() -> None:
     RDLogger.DisableLog("rdApp.*")
-    families, others = enumerate_all()
+    families, others, further = enumerate_all()
     Random(SEED + 1).shuffle(others)
     tiny = [smiles for smiles in others if Chem.MolFromSmiles(smiles).GetNumAtoms() < 3]
     larger = [smiles for smiles in others if smiles not in tiny]
@@ -147,8 +155,10 @@ def main() -> None:
         held += [(part, smiles) for smiles in larger[first : first + count]]
         first += count
     lines = [("train", smiles) for smiles in families + tiny + larger[first:]] + held
+    lines += [("further", smiles) for smiles in further]
     (HERE / "molecules.txt").write_text("".join(f"{part} {smiles}\n" for part, smiles in lines))
-    print(f"{len(families)} members of families, {len(others)} others; {len(lines) - len(held)} train")
+    train = len(lines) - len(held) - len(further)
+    print(f"{len(families)} members of families, {len(others)} others; {train} train, and {len(further)} further ones")
 
 
 if __name__ == "__main__":

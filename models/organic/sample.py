@@ -2,38 +2,59 @@
 
     python models/organic/sample.py runs/organic/frames [PART ...]
 
-Parts are train, validation and test (all where none is named). Per molecule: up to two conformers by RDKit, dynamics
-of each, quantum-harmonic amplitudes, bonds that turn and that are stretched, and pairs with a hydrogen bond. MMFF94
-(0.1 ms a call) moves the atoms, GFN2-xTB where it has no parameters. Their geometries need not be the teacher's:
-visit.py adds what a first model visits. A file that exists is not made again. Extras: `smiles` and `reference`.
+Parts are train, further, validation and test (all where none is named). Per molecule: up to two conformers by RDKit,
+dynamics of each, quantum-harmonic amplitudes, bonds that turn and that are stretched, and pairs with a hydrogen bond;
+some 35 frames, of the molecules of `further` 12: the first short training ended a quarter lower on its own molecules
+than on others, so more molecules are worth more than more frames of each. MMFF94 (0.1 ms a call) moves the atoms,
+GFN2-xTB where it has no parameters. Their geometries need not be the teacher's: visit.py adds what a first model
+visits. A file that exists is not made again. Extras: `smiles` and `reference`.
 """
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
-from ase.io import write
 from ase.units import kcal, mol
+from files import molecules, write_files
 from rdkit import Chem, RDLogger
 from rdkit.Chem import AllChem
 
 from painn_ase.errors import PainnError
-from painn_ase.reference import Plan, far_apart, gfn2_xtb, hydrogen_bonded, sample
+from painn_ase.reference import Plan, gfn2_xtb, hydrogen_bonded, sample
 from painn_ase.smiles import from_smiles
 
-HERE = Path(__file__).parent
 PLAN = Plan(md=3, temperatures=(300.0, 600.0, 1000.0), every=40, equilibrate=100, quantum=4, torsions=5, stretch=4)
 SHORT = Plan(md=2, temperatures=(300.0, 800.0), every=30, equilibrate=60, quantum=4, torsions=5, stretch=4)  # GFN2-xTB
-MOST = {"_md_": 18, "_wigner_": 8, "_torsion_": 6, "_stretch_": 4}  # frames of a molecule by a part of their source
-HELD = {"validation": 10, "test": 6}  # frames of a molecule that is judged by, of one conformer
-PAIRS = 4  # of a molecule with others of its file; of one that is judged by: 1
 HEAVY = 14  # atoms of a pair other than hydrogen, at most
-EACH = 50  # molecules of a file
 JITTER = 0.02  # Å, of every coordinate of turned and stretched geometries, which are relaxed otherwise
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is made of a molecule, and kept."""
+
+    conformers: int = 2
+    pairs: int = 1  # with others of its file
+    kept: int | None = None  # frames; all where there is no number
+    most: Mapping[str, int] = field(  # frames by a part of their source, those of dynamics first
+        default_factory=lambda: {"_md_": 18, "_wigner_": 8, "_torsion_": 6, "_stretch_": 4}
+    )
+    plan: Mapping[str, int] = field(default_factory=dict)  # what is made otherwise than PLAN and SHORT say
+
+
+FEW = {"_md_": 6, "_wigner_": 2, "_torsion_": 2, "_stretch_": 1}
+PARTS = {
+    "test": Amount(conformers=1, kept=6),
+    "validation": Amount(conformers=1, kept=10),
+    "train": Amount(pairs=4),
+    "further": Amount(most=FEW, plan={"md": 1, "quantum": 1}),
+}
 
 
 class MMFF94(Calculator):
@@ -69,15 +90,16 @@ def driver(smiles: str) -> tuple[Callable[[Atoms], BaseCalculator], Plan, str]:
     return gfn2_xtb, SHORT, "gfn2"
 
 
-def frames_of(smiles: str, seed: int, conformers: int = 2) -> list[Atoms]:
-    """The geometries of one molecule, at most `MOST` of each kind."""
+def frames_of(smiles: str, seed: int, amount: Amount) -> list[Atoms]:
+    """The geometries of one molecule."""
     rng = np.random.default_rng(seed)
     attach, plan, name = driver(smiles)
-    found = sample(from_smiles(smiles, conformers, seed=seed), attach, plan, seed=seed, name=name)
+    conformers = from_smiles(smiles, amount.conformers, seed=seed)
+    found = sample(conformers, attach, replace(plan, **amount.plan), seed=seed, name=name)
     chosen = []
-    for kind, most in MOST.items():
+    for kind, count in amount.most.items():
         members = [atoms for atoms in found if kind in atoms.info["source"]]
-        for k in sorted(rng.permutation(len(members))[:most]):
+        for k in sorted(rng.permutation(len(members))[:count]):
             if kind in ("_torsion_", "_stretch_"):
                 members[k].positions += rng.normal(scale=JITTER, size=members[k].positions.shape)
             chosen.append(members[k])
@@ -86,13 +108,13 @@ def frames_of(smiles: str, seed: int, conformers: int = 2) -> list[Atoms]:
     return chosen
 
 
-def pairs(groups: list[list[Atoms]], most: int, rng: np.random.Generator) -> list[Atoms]:
-    """`most` hydrogen-bonded pairs of thermal geometries of each molecule, where there are such."""
-    found = []
+def pairs(groups: list[list[Atoms]], amount: Amount, rng: np.random.Generator) -> list[Atoms]:
+    """Hydrogen-bonded pairs of thermal geometries of each molecule, where there are such."""
+    found, thermal = [], amount.most["_md_"]
     for group in groups:
-        for _ in range(most):
+        for _ in range(amount.pairs):
             other = groups[rng.integers(len(groups))]
-            one, two = (g[rng.integers(min(len(g), MOST["_md_"]))] for g in (group, other))
+            one, two = (g[rng.integers(min(len(g), thermal))] for g in (group, other))
             if sum((atoms.numbers > 1).sum() for atoms in (one, two)) > HEAVY:
                 continue
             try:
@@ -105,37 +127,21 @@ def pairs(groups: list[list[Atoms]], most: int, rng: np.random.Generator) -> lis
     return found
 
 
-def molecules(part: str) -> list[str]:
-    lines = (line.split() for line in (HERE / "molecules.txt").read_text().splitlines())
-    return [smiles for name, smiles in lines if name == part]
+def joined(groups: list[list[Atoms]], first: int, amount: Amount) -> list[Atoms]:
+    """What is kept of the molecules of a file, and pairs of them; `first` molecules are in the files before it."""
+    rng = np.random.default_rng([1, first])
+    kept = [group[j] for group in groups for j in rng.permutation(len(group))[: amount.kept]]
+    return kept + pairs(groups, amount, rng)
 
 
 def main(folder: Path, parts: list[str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for part in parts:
-        listed = molecules(part)
-        order = np.random.default_rng(0).permutation(len(listed))  # so that each file is a cross-section
-        for first in range(0, len(listed), EACH):
-            path = folder / f"{part}-{first // EACH:03d}.extxyz"
-            if path.exists():
-                continue
-            groups = []
-            for k in order[first : first + EACH]:
-                try:
-                    groups.append(frames_of(listed[k], int(k), 1 if part in HELD else 2))
-                except Exception as error:  # one molecule costs only itself
-                    print(f"{listed[k]}: {error}", flush=True)
-            groups, rng = [group for group in groups if group], np.random.default_rng([1, first])
-            chosen = [[group[j] for j in rng.permutation(len(group))[: HELD.get(part, len(group))]] for group in groups]
-            frames = far_apart(
-                [atoms for group in chosen for atoms in group] + pairs(groups, 1 if part in HELD else PAIRS, rng)
-            )
-            write(path.with_suffix(".part"), frames, format="extxyz")
-            path.with_suffix(".part").rename(path)
-            print(f"{path.name}: {len(groups)} molecules, {len(frames)} frames", flush=True)
+        amount = PARTS[part]
+        make, join = partial(frames_of, amount=amount), partial(joined, amount=amount)
+        write_files(folder, part, molecules(part), make, join)
 
 
 if __name__ == "__main__":
     RDLogger.DisableLog("rdApp.*")
     logging.getLogger("painn_ase").setLevel(logging.ERROR)
-    main(Path(sys.argv[1]), sys.argv[2:] or ["test", "validation", "train"])
+    main(Path(sys.argv[1]), sys.argv[2:] or list(PARTS))

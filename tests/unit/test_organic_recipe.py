@@ -2,11 +2,16 @@
 
 import importlib.util
 import sys
+from itertools import chain
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 
+from painn_ase.errors import InputError
 from painn_ase.smiles import from_smiles
 
 RECIPE = Path(__file__).parents[2] / "models" / "organic"
@@ -39,8 +44,11 @@ def test_no_molecule_is_on_two_sides():
     lines = (RECIPE / "test_molecules.txt").read_text().splitlines()
     fixed = {canonical(line) for line in lines if line and not line.startswith("#")}
     assert len(parts["test"]) == 500
-    for part in ("validation", "test"):
-        assert not parts["train"] & parts[part]
+    names = ("train", "further", "validation", "test")
+    assert parts.keys() == set(names)
+    for k, part in enumerate(names):
+        for other in names[:k]:
+            assert not parts[other] & parts[part]
     assert not fixed & set().union(*parts.values())
 
 
@@ -83,3 +91,99 @@ def test_the_force_field_that_moves_atoms_has_forces_that_are_derivatives(monkey
             moved.positions[atom, axis] += step
             energies.append(moved.get_potential_energy())
         assert forces[atom, axis] == pytest.approx(-(energies[0] - energies[1]) / 2e-4, abs=1e-6)
+
+
+def labelled(smiles: str, largest: float = 1.0) -> Atoms:
+    """A conformer with forces that are zero but for one of `largest` eV/Å."""
+    atoms = from_smiles(smiles)[0]
+    forces = np.zeros((len(atoms), 3))
+    forces[0, 2] = largest
+    atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=forces)
+    atoms.info["smiles"] = smiles
+    return atoms
+
+
+@pytest.mark.parametrize(
+    "smiles", ["O", "C1CC1", "C1CCC1", "OC(=O)CC(=O)O", "CC(C)(C)C(C)(C)C", "CSSC", "FC(F)(F)C(F)(F)F"]
+)
+def test_molecules_at_rest_are_trained_on(smiles, monkeypatch):
+    """Small rings, crowded groups, hydrogen bonds: what is near within two bonds, or near without reacting."""
+    assert script("gather", monkeypatch).sound(labelled(smiles))
+
+
+def test_contacts_of_atoms_that_no_angle_joins_are_not_trained_on(monkeypatch):
+    """Covalent radii: C 0.76, O 0.66, H 0.31 Å; with 0.5 Å, O and H must keep 1.47 Å, and H and H 1.12 Å."""
+    sound = script("gather", monkeypatch).sound
+    waters = labelled("O")
+    other = labelled("O")
+    for distance, expected in ((1.55, True), (1.40, False)):
+        other.positions += waters.positions[1] - other.positions[0]
+        along = waters.positions[1] - waters.positions[0]
+        other.positions += distance * along / np.linalg.norm(along)
+        turned = other.positions[0] - (other.positions[1:] - other.positions[0]).sum(axis=0)
+        if np.dot(turned - other.positions[0], along) > 0:  # its hydrogens point away from the bond
+            other.positions = 2 * other.positions[0] - other.positions
+        pair = Atoms("OH2OH2", np.concatenate([waters.positions, other.positions]), info={"smiles": "O.O"})
+        pair.calc = SinglePointCalculator(pair, energy=0.0, forces=np.zeros((6, 3)))
+        assert pair.get_distance(1, 3) == pytest.approx(distance)
+        assert sound(pair) is expected
+
+
+def test_strong_forces_are_not_trained_on(monkeypatch):
+    gather = script("gather", monkeypatch)
+    assert gather.sound(labelled("CCO", gather.LARGEST - 0.01))
+    assert not gather.sound(labelled("CCO", gather.LARGEST + 0.01))
+    assert not gather.sound(labelled("CCO", np.nan))
+
+
+def test_of_a_molecule_so_many_frames_are_trained_on_and_the_tests_are_left_as_they_are(monkeypatch, tmp_path):
+    gather = script("gather", monkeypatch)
+    frames = [labelled(smiles) for smiles in ("C", "CC", "C") for _ in range(4)]
+    strong = labelled("CC", 20.0)
+    for name in ("train-000", "further-000", "test-000"):
+        ase.io.write(tmp_path / f"{name}.extxyz", [*frames, strong])
+    gather.main(tmp_path, tmp_path, 5)
+    of = [a.info["smiles"] for a in ase.io.read(tmp_path / "train.extxyz", ":")]
+    assert (of.count("C"), of.count("CC")) == (2 * 5, 2 * 4)
+    assert (tmp_path / "test.extxyz").read_bytes() == (tmp_path / "test-000.extxyz").read_bytes()
+
+
+def test_a_file_that_exists_is_not_made_again_and_a_molecule_that_fails_costs_only_itself(
+    monkeypatch, tmp_path, capsys
+):
+    files = script("files", monkeypatch)
+    monkeypatch.setattr(files, "EACH", 2)
+    asked = []
+
+    def frames_of(smiles: str, number: int) -> list[Atoms]:
+        asked.append(number)
+        if smiles == "CC":
+            raise InputError("no such molecule")
+        return [Atoms("H", [[number, 0, 0]])]
+
+    def write() -> list[float]:
+        files.write_files(tmp_path, "train", ["C", "CC", "CCC", "CCCC"], frames_of, lambda groups, _: chain(*groups))
+        paths = sorted(tmp_path.glob("train-*.extxyz"))
+        return sorted(a.positions[0, 0] for path in paths for a in ase.io.read(path, ":"))
+
+    assert write() == [0, 2, 3]
+    assert sorted(asked) == [0, 1, 2, 3]
+    assert "CC: no such molecule" in capsys.readouterr().out
+    (tmp_path / "train-001.extxyz").unlink()
+    assert write() == [0, 2, 3]
+    assert len(asked) == 6
+
+
+@pytest.mark.filterwarnings("ignore::painn_ase.coverage.CoverageWarning")
+def test_the_guard_of_organic_small_objects_to_what_it_does_not_know(monkeypatch, capsys):
+    """Ions, radicals, P, Br and molecules far apart; `guard` fails where nothing is said, or too much."""
+    script("judge", monkeypatch).guard("organic-small")
+    assert "acetate" in capsys.readouterr().out
+
+
+def test_dynamics_are_visited_where_models_disagree_most(monkeypatch):
+    visit = script("visit", monkeypatch)
+    monkeypatch.setattr(visit, "dynamics", lambda *_: ([labelled("C", k) for k in range(6)], [0.1, 0.5, 0.3, 0.2, 0.4]))
+    calculator = visit.PaiNNCalculator("organic-small")
+    chosen = visit.visited("CO", 0, calculator)
+    assert [atoms.get_forces().max() for atoms in chosen] == [0, 2, 3, 5]
