@@ -157,17 +157,19 @@ def _other_levels(kind: Kind, pairs: Pairs, rest: np.ndarray, use: np.ndarray) -
     for _ in range(4):
         offsets = {i: float(np.median([r + offsets[j] for j, r in found])) for i, found in neighbors.items()}
     center = float(np.median(list(offsets.values())))
-    usual = float(np.median(pairs.distance[near])) + 1e-12
-    reach: dict[int, list[float]] = {}
-    for k in near.tolist():
+    # the error of work grows with the way's cube, and with how much the forces change on it: a wall is no other level
+    ways = [(pairs.distance[near] / (np.median(pairs.distance[near]) + 1e-12)) ** 3]
+    ways += [pairs.bend[near] / (np.median(pairs.bend[near]) + 1e-12)]
+    roughness: dict[int, list[float]] = {}
+    for k, rough in zip(near.tolist(), np.maximum(*ways).tolist(), strict=True):
         for i in (int(pairs.a[k]), int(pairs.b[k])):
-            reach.setdefault(i, []).append(float(pairs.distance[k]) / usual)
+            roughness.setdefault(i, []).append(rough)
     apart = []
     for i, found in neighbors.items():
         offset = offsets[i] - center
         own = np.array([r + offsets[j] - center for j, r in found])
         agreed = len(own) >= 2 and np.median(np.abs(own - offset)) < 0.25 * abs(offset)
-        allowed = 12 * spread * max(1.0, float(np.median(reach[i]))) ** 3  # the error of work grows with the way's cube
+        allowed = 12 * spread * max(1.0, float(np.median(roughness[i])))
         if agreed and abs(offset) > max(allowed, _LEVEL):
             apart.append((int(kind.index[i]), offset))
     if apart:

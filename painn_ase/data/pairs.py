@@ -26,6 +26,7 @@ class Pairs:
     distance: np.ndarray  # (pairs,) Å, largest displacement of an atom
     energy: np.ndarray  # (pairs,) E_b - E_a, eV
     forces_work: np.ndarray  # (pairs,) eV
+    bend: np.ndarray  # (pairs,) eV, |ΔF·Δr|: the more forces change on the way, the less their mean says
     stress_terms: np.ndarray | None  # (pairs, 6, 6) V⟨σ_k⟩ε_l in Voigt order with ε_4 to ε_6 doubled, eV
     strain: np.ndarray  # (pairs, 6) Voigt, the last three doubled
 
@@ -82,22 +83,23 @@ def _worked_out(kind: Kind, a: np.ndarray, b: np.ndarray) -> Pairs:
         shift = scaled[b] - scaled[a]
         shift -= np.round(shift) * kind.pbc
         moved = np.einsum("pia,pab->pib", shift, 0.5 * (cells[a] + cells[b]))
-        mean = 0.5 * (forces[a] + forces[b])
+        forces_b = forces[b]
         stretch = np.linalg.solve(0.5 * (cells[a] + cells[b]), cells[b] - cells[a])  # symmetric to second order
         strain = _voigt(0.5 * (stretch + stretch.transpose(0, 2, 1)), doubled=True)
         if kind.has("stress") and kind.pbc.all():
             weighted = kind.volumes[:, None] * _voigt(kind.labels["stress"])
             terms = 0.5 * (weighted[a] + weighted[b])[:, :, None] * strain[:, None, :]
     else:
-        turned, turned_forces = _superposed(kind.positions, forces, a, b)
+        turned, forces_b = _superposed(kind.positions, forces, a, b)
         centered = kind.positions[a] - kind.positions[a].mean(axis=1, keepdims=True)
         moved = turned - centered
-        mean = 0.5 * (forces[a] + turned_forces)
-    work = -np.einsum("pia,pia->p", mean, moved)
+    work = -np.einsum("pia,pia->p", 0.5 * (forces[a] + forces_b), moved)
+    bend = np.abs(np.einsum("pia,pia->p", forces_b - forces[a], moved))
     distance = np.linalg.norm(moved, axis=2).max(axis=1) if moved.shape[1] else np.zeros(len(a))
     keep = (distance > 1e-5) | (np.abs(strain).max(axis=1) > 1e-6)
     terms = None if terms is None else terms[keep]
-    return Pairs(a[keep], b[keep], distance[keep], (energy[b] - energy[a])[keep], work[keep], terms, strain[keep])
+    change = (energy[b] - energy[a])[keep]
+    return Pairs(a[keep], b[keep], distance[keep], change, work[keep], bend[keep], terms, strain[keep])
 
 
 def _superposed(

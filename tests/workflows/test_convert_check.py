@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.calculators.morse import MorsePotential
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Bohr, Debye, Hartree
 
@@ -151,6 +152,29 @@ def test_a_mistake_is_found_in_other_data_too(mistake):
     """Hundreds of frames in shuffled order, where only some lie near others."""
     change, words, _ = MISTAKES[mistake]
     assert any(re.search(words, str(f)) for f in said(change(ethanol("train"))))
+
+
+def compressed(seed):
+    """Four atoms that a Morse potential binds; in two of sixty frames a pair is pushed up its wall."""
+    rng = np.random.default_rng(seed)
+    corners = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.9, 0.0], [0.5, 0.3, 0.8]])
+    for k in range(60):
+        atoms = ase.Atoms("H4", corners + rng.normal(0, 0.03, corners.shape))
+        atoms.positions[1] -= [0.25 if k in (20, 40) else 0.0, 0, 0]
+        atoms.calc = MorsePotential(epsilon=1.0, r0=1.0, rho0=6.0, rcut1=8, rcut2=9)
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=atoms.get_potential_energy(), forces=atoms.calc.get_forces(atoms)
+        )
+        yield atoms
+
+
+@pytest.mark.parametrize("seed", range(2, 5))
+def test_a_compressed_pair_is_an_outlier_but_no_other_level_of_theory(seed):
+    """The mean of two forces says little about the work on the way up a wall."""
+    labels = {name: LABELS[name] for name in ("energy", "forces")}
+    found = list(map(str, said(list(compressed(seed)), labels)))
+    assert found
+    assert not any(text.startswith("level") for text in found), found
 
 
 def copper(count=40, amplitude=0.02, seed=0):
