@@ -198,14 +198,14 @@ def summary(trained: Trained, data: str) -> dict[str, Any]:
     return result
 
 
-def milliseconds(call: Callable[[], None], repeats: int = 30) -> float:
-    """Median CPU time of a call, after five to warm up."""
+def milliseconds(call: Callable[[], None], repeats: int = 30, before: int = 5) -> float:
+    """Median CPU time of a call, after those `before` to warm up."""
     times = []
-    for _ in range(repeats + 5):
+    for _ in range(repeats + before):
         begin = time.process_time()
         call()
         times.append(1e3 * (time.process_time() - begin))
-    return float(np.median(times[5:]))
+    return float(np.median(times[before:]))
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:

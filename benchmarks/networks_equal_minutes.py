@@ -2,6 +2,7 @@
 
     python benchmarks/networks_equal_minutes.py --minutes 10 [--tasks acac_300K] [--networks PaiNN ENINet] [--seeds 0 1]
     python benchmarks/networks_equal_minutes.py --minutes 10 --table
+    python benchmarks/networks_equal_minutes.py --speed --tasks acac_300K
 
 Tasks are those of accuracy_tasks.py, data in PAINN_ASE_DATA (../shared/data). Each training has `minutes` of CPU time
 on one thread, and the learning rate, of those of ablation.py, that serves the network best on validation frames after
@@ -14,7 +15,7 @@ runs/networks/; results go to benchmarks/results/. Several seeds: mean, and stan
 import argparse
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from painn_ase import Model, PaiNNCalculator
 from painn_ase.backends import NativeBackend
 from painn_ase.errors import InputError
 from painn_ase.training import Label, TrainConfig, Trained, parse_config, read_frames
+from painn_ase.training.start import new_model
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS, RESULTS = ROOT / "runs" / "networks", ROOT / "benchmarks" / "results"
@@ -85,9 +87,13 @@ def main() -> None:
     parser.add_argument("--rate", type=float, help="learning rate of all, in place of the best of each")
     parser.add_argument("--epochs", type=int, help="so many for all, in place of as many as fit into the minutes")
     parser.add_argument("--table", action="store_true", help="only print what is there")
+    parser.add_argument("--speed", action="store_true", help="only measure force calls of untrained networks, in turns")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for task in options.tasks:
+        if options.speed:
+            print(f"\n{TASKS[task].title}\n\n{speeds(task, options.networks)}\n", flush=True)
+            continue
         budget = f"{options.epochs}epochs" if options.epochs else f"{options.minutes:g}min"
         stored = RESULTS / f"networks_{task}_{budget}.json"
         rows: dict[str, Any] = json.loads(stored.read_text())["rows"] if stored.is_file() else {}
@@ -171,10 +177,6 @@ def heads_for(labels: Iterable[str], representation: dict[str, Any]) -> dict[str
 def summary(trained: Trained, config: TrainConfig) -> dict[str, Any]:
     """Errors on the test frames, size, epochs, and CPU time of a call on the first of these frames."""
     labels: dict[str, Label] = config.data.labels
-    atoms = read_frames(list(config.data.test))[0]
-    atoms.calc = None
-    atoms.pbc &= atoms.cell.array.any(axis=1)  # files of molecules say T without a cell
-    asked = "forces" if "forces" in labels else next(iter(labels))
     result: dict[str, Any] = {
         "errors": trained.evaluations["test"].to_dict()["properties"],
         "test_structures": trained.evaluations["test"].structures,
@@ -182,16 +184,44 @@ def summary(trained: Trained, config: TrainConfig) -> dict[str, Any]:
         "epochs": trained.epochs,
         "representation": trained.model.config["representation"],
     }
-    native = asked == "forces" and not NativeBackend.obstacle(trained.model)
-    for backend in ("torch", "native") if native else ("torch",):
-        calculator = PaiNNCalculator(trained.model, backend=backend, threads=1)
+    asked = "forces" if "forces" in labels else next(iter(labels))
+    result |= {f"ms_{backend}": milliseconds(call) for backend, call in calls(trained.model, config, asked).items()}
+    return result
 
-        def call(calculator: PaiNNCalculator = calculator) -> None:
+
+def calls(model: Model, config: TrainConfig, asked: str) -> dict[str, Callable[[], None]]:
+    """By backend: what evaluates a property of the first test frame, moved a little each time."""
+    atoms = read_frames(list(config.data.test))[0]
+    atoms.calc = None
+    atoms.pbc &= atoms.cell.array.any(axis=1)  # files of molecules say T without a cell
+    native = asked == "forces" and not NativeBackend.obstacle(model)
+
+    def prepared(backend: str) -> Callable[[], None]:
+        calculator = PaiNNCalculator(model, backend=backend, threads=1)
+
+        def call() -> None:
             atoms.positions[0, 0] += 1e-4
             calculator.get_property(asked, atoms)
 
-        result[f"ms_{backend}"] = milliseconds(call)
-    return result
+        return call
+
+    return {backend: prepared(backend) for backend in (("torch", "native") if native else ("torch",))}
+
+
+def speeds(task: str, names: Iterable[str], rounds: int = 15) -> str:
+    """Markdown: median CPU time of a force call on the task's first test frame, by untrained networks in turns."""
+    prepared: dict[tuple[str, str], Callable[[], None]] = {}
+    for name in names:
+        config = configure(RUNS / "none", NETWORKS[name], task, 0)
+        model = new_model(config, list(range(1, 20)))
+        prepared |= {(name, backend): call for backend, call in calls(model, config, "forces").items()}
+    times: dict[tuple[str, str], list[float]] = {key: [] for key in prepared}
+    for _ in range(rounds + 1):  # the first one warms up
+        for key, call in prepared.items():
+            times[key].append(milliseconds(call, repeats=1, before=0))
+    lines = ["| network | backend | ms per force call |", "|---|---|---|"]
+    lines += [f"| {name} | {backend} | {np.median(found[1:]):.2f} |" for (name, backend), found in times.items()]
+    return "\n".join(lines)
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
