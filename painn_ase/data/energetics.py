@@ -13,6 +13,7 @@ from painn_ase.data.pairs import Pairs, near_pairs
 from painn_ase.data.table import Kind
 
 _FEWEST = 6  # pairs
+_MANY, _FACTOR = 30, 2.0  # of fewer pairs than this, a slope nearer 1 needs a cause: the forces' mean is not exact
 _NEAR = 0.6  # Å: beyond, work is no longer force times way
 _CLOSE = 0.25  # relative distance of a slope from 1 that rough sampling explains
 _LEVEL = 0.1  # eV, between levels of theory; less may be a bend of the energy
@@ -93,7 +94,10 @@ def _wrong_slope(slope: float, atoms: int, count: int) -> Iterator[Finding]:
     size = abs(slope)
     if abs(np.log(size)) > 0.22:
         known = _SLOPES | ({f"energies divided by the {atoms} atoms": 1 / atoms} if atoms > 1 else {})
-        causes += [what for what, value in known.items() if abs(np.log(size / value)) < 0.1] or ["a wrong unit"]
+        found = [what for what, value in known.items() if abs(np.log(size / value)) < 0.1]
+        if not causes and not found and count < _MANY and abs(np.log(size)) < np.log(_FACTOR):
+            return
+        causes += found or ["a wrong unit"]
     causes = causes if len(causes) < 2 or slope < 0 else [" or ".join(causes)]
     yield Finding(
         "slope",

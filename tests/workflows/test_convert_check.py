@@ -14,7 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Bohr, Debye, Hartree
 
 from painn_ase.cli import main
-from painn_ase.data import Label, check, read_frames
+from painn_ase.data import Label, check, energetics, read_frames
 
 ETHANOL = Path(__file__).parents[2] / "models" / "ethanol" / "data"
 LABELS = {
@@ -166,6 +166,19 @@ def compressed(seed):
             atoms, energy=atoms.get_potential_energy(), forces=atoms.calc.get_forces(atoms)
         )
         yield atoms
+
+
+def test_a_slope_of_few_pairs_is_a_mistake_if_a_cause_is_known_or_it_is_far_off():
+    """A dozen frames of a molecule lie 0.5 Å apart: there ΔE was up to 1.6 times -⟨F⟩·Δr, and all labels right."""
+
+    def said(slope: float, pairs: int) -> str:
+        return " ".join(finding.text for finding in energetics._wrong_slope(slope, 9, pairs))
+
+    assert said(1.5, 10) == said(0.7, 10) == ""
+    assert "wrong unit" in said(1.5, 100)
+    assert "wrong unit" in said(2.4, 10)
+    assert "Hartree/Bohr" in said(1 / Bohr, 10)
+    assert "wrong sign" in said(-1.0, 10)
 
 
 @pytest.mark.parametrize("seed", range(2, 5))
