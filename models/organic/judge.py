@@ -64,6 +64,11 @@ def kinds(atoms: Atoms) -> list[str]:
     return ["all", like, f"kind {kind}", *sizes]
 
 
+def of_components(rows: np.ndarray) -> tuple[float, float]:
+    """Means over all components of forces and of dipoles, of means per frame and numbers of atoms, (frames, 3)."""
+    return float(np.average(rows[:, 0], weights=rows[:, 2])), float(rows[:, 1].mean())
+
+
 def errors(path: Path, model: str) -> None:
     """Mean absolute errors of forces (meV/Å) and dipoles (e·Å) of labelled frames, of all and of some of them."""
     calculator = PaiNNCalculator(model)
@@ -75,7 +80,7 @@ def errors(path: Path, model: str) -> None:
         dipole = np.abs(image.get_dipole_moment() - atoms.get_dipole_moment()).mean()
         for name in kinds(atoms):
             groups.setdefault(name, []).append((1000 * force, dipole, len(atoms)))
-    means = {name: np.average(rows, axis=0, weights=[n for *_, n in rows]) for name, rows in groups.items()}
+    means = {name: of_components(np.array(rows)) for name, rows in groups.items()}
     molecules = sorted((mean[0], name) for name, mean in means.items() if name.startswith("molecule "))
     for name in sorted(means.keys() - {name for _, name in molecules}):
         print(f"{name}: {len(groups[name])} frames, forces {means[name][0]:.1f} meV/Å, dipole {means[name][1]:.4f} e·Å")
