@@ -109,5 +109,29 @@ void pack_filters(const Network<T>& net, const Filter<T>& filter) {
                 }
 }
 
+// One block of a filter's gradients: sums of what each structure gave, in their order, put where torch has them.
+template <class T>
+void filter_gradient_of(const Network<T>& net, int filter, int block, const T* partial, int structures, bool accumulate,
+                        T* gradients, T* sum) {
+    const Filter<T>& f = net.filters[filter];
+    const int functions = net.radial - 1, length = net.radial * ROW;
+    memset(sum, 0, length * sizeof(T));
+    for (int t = filter; t < net.T_; t += net.n_filters)
+        for (int s = 0; s < structures; s++) {
+            const T* part = partial + (((ptrdiff_t)s * net.T_ + t) * net.blocks + block) * length;
+            const int used = t ? ROW : 2 * BLOCK;  // the first message has no W_vv
+            for (int n = 0; n < length; n += ROW)
+                for (int c = 0; c < used; c += Wide<T>::SIZE) add<T>(sum + n + c, get(part + n + c));
+        }
+    for (int part = 0; part < FILTERS; part++)
+        for (int c = 0; c < BLOCK; c++) {
+            const ptrdiff_t out = (ptrdiff_t)part * net.F + block * BLOCK + c;
+            for (int n = 0; n < net.radial; n++) {
+                T& place = n < functions ? gradients[f.weight + out * functions + n] : gradients[f.bias + out];
+                place = sum[n * ROW + part * BLOCK + c] + (accumulate ? place : 0);
+            }
+        }
+}
+
 }  // namespace
 }  // namespace painn::training

@@ -13,24 +13,36 @@ constexpr int SUMS = 12;
 constexpr int SUMS = 8;
 #endif
 
+// Calls work(r, n) for the sums of a tile, unrolled: in a loop GCC 12 puts them into memory and back.
+template <int HEIGHT, int WIDTH, class Work>
+PAINN_INLINE void each_sum(Work work) {
+#pragma GCC unroll 32
+    for (int r = 0; r < HEIGHT; r++)
+#pragma GCC unroll 32
+        for (int n = 0; n < WIDTH; n++) work(r, n);
+}
+
+template <class T>
+constexpr int LINE = 64 / sizeof(T);  // numbers of a line of the cache
 template <class T>
 constexpr int WIDE_BLOCKS = SPLIT<T> == 1 ? 2 : 1;  // blocks of columns per panel
 
-// HEIGHT rows through `inner` inputs and BLOCKS blocks of a panel whose rows are `step` numbers apart.
+// HEIGHT rows through `inner` inputs and BLOCKS blocks of a panel whose rows are `step` numbers apart. What lies `ahead`
+// numbers behind the panel is asked for on the way; 0: nothing.
 template <class T, int HEIGHT, int BLOCKS>
 void product_tile(Rows<T> x, int inner, const T* panel, int step, T* y, ptrdiff_t y_stride, int y_row, const T* shift,
-                  bool accumulate) {
+                  bool accumulate, ptrdiff_t ahead) {
     constexpr int N = BLOCKS * SPLIT<T>, SIZE = Wide<T>::SIZE;
     wide<T> sum[HEIGHT][N];
-    for (int r = 0; r < HEIGHT; r++)
-        for (int n = 0; n < N; n++)
-            sum[r][n] = accumulate ? get(y + n / SPLIT<T> * y_stride + r * y_row + n % SPLIT<T> * SIZE)
-                        : shift    ? get(shift + n * SIZE)
-                                   : wide<T>{};
+    const auto place = [&](int r, int n) { return y + n / SPLIT<T> * y_stride + r * y_row + n % SPLIT<T> * SIZE; };
+    each_sum<HEIGHT, N>([&](int r, int n) {
+        sum[r][n] = accumulate ? get(place(r, n)) : shift ? get(shift + n * SIZE) : wide<T>{};
+    });
     for (int k0 = 0; k0 < inner; k0 += BLOCK, x.data += x.stride) {
         const int count = inner - k0 < BLOCK ? inner - k0 : BLOCK;
 #pragma GCC unroll 4
         for (int k = 0; k < count; k++, panel += step) {
+            for (int n = 0; n < BLOCKS * BLOCK; n += LINE<T>) __builtin_prefetch(panel + ahead + n, 0, 2);
             wide<T> w[N];
             for (int n = 0; n < N; n++) w[n] = get(panel + n * SIZE);
             for (int r = 0; r < HEIGHT; r++) {
@@ -39,12 +51,11 @@ void product_tile(Rows<T> x, int inner, const T* panel, int step, T* y, ptrdiff_
             }
         }
     }
-    for (int r = 0; r < HEIGHT; r++)
-        for (int n = 0; n < N; n++) put<T>(y + n / SPLIT<T> * y_stride + r * y_row + n % SPLIT<T> * SIZE, sum[r][n]);
+    each_sum<HEIGHT, N>([&](int r, int n) { put<T>(place(r, n), sum[r][n]); });
 }
 
 template <class T>
-using ProductTile = void (*)(Rows<T>, int, const T*, int, T*, ptrdiff_t, int, const T*, bool);
+using ProductTile = void (*)(Rows<T>, int, const T*, int, T*, ptrdiff_t, int, const T*, bool, ptrdiff_t);
 
 template <class T, int BLOCKS>
 constexpr int TALLEST = SUMS / (BLOCKS * SPLIT<T>) > 0 ? SUMS / (BLOCKS * SPLIT<T>) : 1;
@@ -60,16 +71,17 @@ struct ProductTiles<T, BLOCKS, 0> {
     static ProductTile<T> get(int) { return nullptr; }
 };
 
-// All rows through one panel. Tiles of nearly equal height keep the pipelines full; a row has the same bits in each.
+// All rows through one panel. Tiles of nearly equal height keep the pipelines full; a row has the same bits in each. The
+// first tile asks for the panel that comes `ahead` numbers behind this one.
 template <class T, int BLOCKS>
 void panel_rows(Rows<T> x, int64_t rows, int inner, const T* panel, int step, Rows<T> y, int y_row, const T* shift,
-                bool accumulate) {
+                bool accumulate, ptrdiff_t ahead = 0) {
     constexpr int MOST = TALLEST<T, BLOCKS>;
     const int64_t tiles = (rows + MOST - 1) / MOST;
     for (int64_t t = 0, r = 0; t < tiles; t++) {
         const int height = (int)(rows / tiles + (t < rows % tiles));
         ProductTiles<T, BLOCKS>::get(height)({x.data + r * BLOCK, x.stride}, inner, panel, step, y.data + r * y_row, y.stride,
-                                             y_row, shift, accumulate);
+                                             y_row, shift, accumulate, t == 0 ? ahead : 0);
         r += height;
     }
 }
@@ -92,8 +104,9 @@ void product(Rows<T> x, int64_t rows, int inner, Packed<T> part, Rows<T> y, cons
         const T* panel = part.data + (ptrdiff_t)b * BLOCK * part.height + (ptrdiff_t)part.offset * step;
         const Rows<T> out = {y.data + (b - part.first) * y.stride, y.stride};
         const T* bias = shift ? shift + b * BLOCK : nullptr;
+        const ptrdiff_t ahead = b + WIDE < part.last ? (ptrdiff_t)part.height * step : 0;
         if (part.last - b >= WIDE)
-            panel_rows<T, WIDE>(x, rows, inner, panel, step, out, BLOCK, bias, accumulate);
+            panel_rows<T, WIDE>(x, rows, inner, panel, step, out, BLOCK, bias, accumulate, ahead);
         else
             panel_rows<T, 1>(x, rows, inner, panel, step, out, BLOCK, bias, accumulate);
     }

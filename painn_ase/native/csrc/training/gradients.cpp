@@ -95,29 +95,6 @@ void sum_by_element(Rows<T> from, Rows<T> to, int blocks, const int32_t* species
     }
 }
 
-// Sums over structures, in their order, of one block of a filter's gradients.
-template <class T>
-void filter_block(const Network<T>& net, int filter, int block, const Wave<T>& wave, int structures, bool accumulate,
-                  T* gradient) {
-    const Filter<T>& f = net.filters[filter];
-    const int functions = net.radial - 1;
-    std::vector<T> sum((size_t)net.radial * ROW, 0);
-    for (int t = filter; t < net.T_; t += net.n_filters)
-        for (int s = 0; s < structures; s++) {
-            const T* part = wave.partial + s * wave.partial_size + ((int64_t)t * net.blocks + block) * net.radial * ROW;
-            for (int n = 0; n < net.radial; n++)
-                for (int c = 0; c < (t ? ROW : 2 * BLOCK); c++) sum[n * ROW + c] += part[n * ROW + c];
-        }
-    for (int part = 0; part < FILTERS; part++)
-        for (int c = 0; c < BLOCK; c++) {
-            const int64_t out = (int64_t)part * net.F + block * BLOCK + c;
-            for (int n = 0; n < net.radial; n++) {
-                T& place = n < functions ? gradient[f.weight + out * functions + n] : gradient[f.bias + out];
-                place = sum[n * ROW + part * BLOCK + c] + (accumulate ? place : 0);
-            }
-        }
-}
-
 // Tasks of the messages and updates. `late` are those that read the sums by element.
 template <class T>
 void network_tasks(const Network<T>& net, const Mode& mode, const Wave<T>& wave, int64_t n, Tasks<T>& tasks,
@@ -211,10 +188,10 @@ void Trainer<T>::gradients(const Mode& mode, const Batch& batch, int64_t first, 
     network_tasks(net, mode, wave_, n, tasks, early, late);
     if (mode.energy) tasks.readout(early, net.energy, wave_.hidden, wave_.s, wave_.t_s, n);
     head_tasks(net, mode, wave_, n, plain, early);
-    int64_t padded_matrix = 0;
+    int64_t largest = net.radial * ROW;  // of what is made in scratch memory: a filter's block, a padded matrix
     for (const Dense<T>* layer : weights_.layers)
-        if (!layer->whole()) padded_matrix = std::max(padded_matrix, (int64_t)layer->inputs * layer->outputs);
-    for (int r = 0; r < threads; r++) scratch(r, padded_matrix);
+        if (!layer->whole()) largest = std::max(largest, (int64_t)layer->inputs * layer->outputs);
+    for (int r = 0; r < threads; r++) scratch(r, largest);
     std::vector<int> structure(n);
     for (int64_t s = first; s < last; s++)
         std::fill(structure.begin() + (batch.first_atom[s] - start), structure.begin() + (batch.first_atom[s + 1] - start),
@@ -224,7 +201,8 @@ void Trainer<T>::gradients(const Mode& mode, const Batch& batch, int64_t first, 
         if (k == 0) return element_gradients(kernels_, net, wave_, batch.species.data() + start, n, accumulate, out);
         if (k == 1) return last_rows(net, mode, wave_, structure, accumulate, out);
         if ((k -= 2) < filters)
-            return filter_block(net, (int)(k / net.blocks), (int)(k % net.blocks), wave_, (int)(last - first), accumulate, out);
+            return kernels_.filter_gradient(net, (int)(k / net.blocks), (int)(k % net.blocks), wave_.partial,
+                                            (int)(last - first), accumulate, out, scratch_[rank].data());
         kernels_.gradient(early[k - filters], out, scratch_[rank].data());
     });
     each_task(threads, late.size(), [&](size_t k, int rank) { kernels_.gradient(late[k], out, scratch_[rank].data()); });

@@ -61,6 +61,7 @@ constexpr Kernels<T> training_kernels = {
     message_hat_of<T>,
     context_hat_of<T>,
     gradient_task<T>,
+    filter_gradient_of<T>,
     sum_of_rows<T>,
     element_hat<T>,
     square_of<T>,

@@ -10,18 +10,25 @@ constexpr int STRIP = SUMS >= 12 ? 3 : 2;  // registers of columns per tile
 constexpr int STRIP_ROWS = SUMS / STRIP;
 static_assert(BLOCK % STRIP_ROWS == 0);
 
+// What comes into use after a tile, asked for while it is at work: the next block of rows, then the next strip of columns.
+template <class T>
+PAINN_INLINE const T* outer_ahead(const Segment<T>& g, int row, int column, int width) {
+    return row % BLOCK ? at(g.x, column + width + row / BLOCK % width, 0) : g.y.from(0, row / BLOCK + 1).data;
+}
+
 template <class T, int HEIGHT, int WIDTH>
 void outer_tile(const Segment<T>* segments, int count, int row, int column, T* c, ptrdiff_t step, bool accumulate) {
     constexpr int SIZE = Wide<T>::SIZE;
     wide<T> sum[HEIGHT][WIDTH];
-    for (int r = 0; r < HEIGHT; r++)
-        for (int n = 0; n < WIDTH; n++) sum[r][n] = accumulate ? get(c + r * step + n * SIZE) : wide<T>{};
+    each_sum<HEIGHT, WIDTH>([&](int r, int n) { sum[r][n] = accumulate ? get(c + r * step + n * SIZE) : wide<T>{}; });
     for (int s = 0; s < count; s++) {
         const Segment<T>& g = segments[s];
         const T* y = g.y.data + row / BLOCK * g.y.stride + row % BLOCK;  // a tile lies within a block of rows
         const T* x[WIDTH];
         for (int n = 0; n < WIDTH; n++) x[n] = at(g.x, column + n, 0);
+        const T* ahead = outer_ahead(g, row, column, WIDTH);
         for (int64_t k = 0; k < g.rows * BLOCK; k += BLOCK) {
+            __builtin_prefetch(ahead + k, 0, 2);
             wide<T> w[WIDTH];
             for (int n = 0; n < WIDTH; n++) w[n] = get(x[n] + k);
             for (int r = 0; r < HEIGHT; r++) {
@@ -30,8 +37,7 @@ void outer_tile(const Segment<T>* segments, int count, int row, int column, T* c
             }
         }
     }
-    for (int r = 0; r < HEIGHT; r++)
-        for (int n = 0; n < WIDTH; n++) put<T>(c + r * step + n * SIZE, sum[r][n]);
+    each_sum<HEIGHT, WIDTH>([&](int r, int n) { put<T>(c + r * step + n * SIZE, sum[r][n]); });
 }
 
 template <class T>

@@ -222,6 +222,8 @@ struct Kernels {
     void (*message_hat)(const Pass<T>&, int t, int block, T* scratch);
     void (*context_hat)(const Pass<T>&, int t, int64_t first, int64_t last);
     void (*gradient)(const GradientTask<T>&, T* gradients, T* scratch);
+    void (*filter_gradient)(const Network<T>&, int filter, int block, const T* partial, int structures, bool accumulate,
+                            T* gradients, T* scratch);
     void (*sum_rows)(const Rows<T>& x, int64_t rows, int blocks, T* out);
     void (*table_hat)(const Network<T>&, const ElementTable<T>&);
     double (*square)(const T* x, int64_t count);

@@ -1,5 +1,7 @@
 #include "trainer.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
@@ -7,9 +9,20 @@
 namespace painn::training {
 
 namespace {
-constexpr int64_t GROUP = 27;   // atoms up to which small structures share the streaming of the weights
+constexpr int64_t GROUP = 27;   // most atoms of small structures that share the streaming of the weights
 constexpr int64_t WAVE = 1024;  // atoms whose activations are kept until their weight gradients are made
 constexpr int64_t LARGE = 48;   // atoms from which it pays that all threads work on one group
+
+// Atoms of a group: what its passes visit in one layer, some 120 numbers per atom and feature with the filters of pairs,
+// shall stay in four fifths of the second-level cache.
+int64_t atoms_of_group(int64_t features, int64_t bytes) {
+    long cache = 0;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    if (cache <= 0) cache = 1 << 20;  // unknown
+    return std::clamp<int64_t>((int64_t)cache * 4 / 5 / (120 * features * bytes), 1, GROUP);
+}
 }  // namespace
 
 template <class T>
@@ -21,7 +34,8 @@ Trainer<T>::Trainer(const PainnTrainingSizes& sizes, const PainnHeadSpec* heads,
       decays_(sizes.decays, sizes.decays + sizes.parameters),
       sizes_(sizes),
       weights_(sizes, heads),
-      averages_(sizes, heads) {
+      averages_(sizes, heads),
+      group_(atoms_of_group(sizes.features, sizeof(T))) {
     elements = sizes.elements;
     const int width = padded(sizes.radial);
     const int64_t rows = sizes.intervals + 5;
@@ -96,12 +110,12 @@ std::vector<std::pair<int64_t, int64_t>> Trainer<T>::waves_of(const Batch& batch
 template <class T>
 std::vector<Group> Trainer<T>::groups_of(const Batch& batch, int64_t first, int64_t last, int threads) const {
     const int64_t begin = batch.first_atom[first], atoms = batch.first_atom[last] - begin;
-    const int64_t count = threads * ((atoms + threads * GROUP - 1) / (threads * GROUP));
+    const int64_t count = threads * ((atoms + threads * group_ - 1) / (threads * group_));
     std::vector<Group> groups;
     for (int64_t s = first; s < last; s++) {
         const Sample& sample = *batch.samples[s];
         const int64_t middle = 2 * (batch.first_atom[s] - begin) + sample.atoms;  // twice the place of its middle
-        const bool full = groups.empty() || groups.back().atoms + sample.atoms > GROUP;
+        const bool full = groups.empty() || groups.back().atoms + sample.atoms > group_;
         if (full || middle * count > 2 * atoms * (int64_t)groups.size())
             groups.push_back({batch.first_atom[s] - begin, 0, 0, (int)(s - first), 0});
         Group& group = groups.back();

@@ -65,6 +65,7 @@ class Trainer : public AnyTrainer {
     Buffer<double> spline_;
     PainnTrainingSizes sizes_;
     Weights<T> weights_, averages_;
+    const int64_t group_;  // atoms up to which structures are worked on together
     bool averages_packed_ = false;
     Moments<T> memory_ = {};
     Wave<T> wave_;
