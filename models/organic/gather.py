@@ -62,6 +62,7 @@ def chosen(frames: list[Atoms], most: int) -> list[Atoms]:
 
 
 def main(source: Path, target: Path, most: int) -> None:
+    target.mkdir(parents=True, exist_ok=True)
     for part, names in PARTS.items():
         paths = [path for name in names for path in sorted(source.glob(f"{name}-*.extxyz"))]
         output, seen, kept = target / f"{part}.extxyz", 0, 0
