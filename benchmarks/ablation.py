@@ -111,7 +111,8 @@ def run(folder: Path, representation: dict[str, Any], data: str, options: argpar
 
 def train_as_planned(config: TrainConfig, plan: dict[str, Any], file: Path) -> Trained:
     """Trains for plan["epochs"], or continues; plan["cpu_seconds"] is kept up to date, also in `file`."""
-    spent, start = plan["cpu_seconds"], time.process_time()
+    resume = (config.run.output / "checkpoint.safetensors").is_file()  # else what was trained before is lost
+    spent, start = plan["cpu_seconds"] if resume else 0.0, time.process_time()
 
     def note(_row: dict[str, float]) -> None:
         plan["cpu_seconds"] = spent + time.process_time() - start
@@ -119,7 +120,7 @@ def train_as_planned(config: TrainConfig, plan: dict[str, Any], file: Path) -> T
 
     note({})
     config = replace(config, run=replace(config.run, epochs=plan["epochs"]))
-    trained = train(config, resume=(config.run.output / "checkpoint.safetensors").is_file(), on_epoch=note)
+    trained = train(config, resume=resume, on_epoch=note)
     if not trained.finished:
         raise SystemExit("interrupted; call again to continue")
     return trained
