@@ -22,7 +22,7 @@ PAINN_INLINE void quintic(double t, double* value, double* slope) {
     slope[5] = t2 * t2 / 24;
 }
 
-// ρ and ρ' of one pair, BLOCK functions after BLOCK functions.
+// ρ and ρ' of one pair, a register of functions after the other.
 template <class T>
 void radial_functions(const Pass<T>& p, int64_t pair, double distance) {
     const Network<T>& net = *p.net;
@@ -34,15 +34,14 @@ void radial_functions(const Pass<T>& p, int64_t pair, double distance) {
     quintic(place - knot, value, slope);
     for (int m = 0; m < 6; m++) value[m] *= inside, slope[m] *= inside * per_length;
     const double* table = net.spline + (ptrdiff_t)knot * padded_radial;
-    for (int b = 0; b < padded_radial; b += BLOCK) {
-        double f[BLOCK] = {}, g[BLOCK] = {};
-        for (int m = 0; m < 6; m++)
-            for (int n = 0; n < BLOCK; n++) {
-                const double c = table[m * padded_radial + b + n];
-                f[n] += value[m] * c, g[n] += slope[m] * c;
-            }
-        T *rho = p.rho.from(pair, b / BLOCK).data, *d_rho = p.slope.from(pair, b / BLOCK).data;
-        for (int n = 0; n < BLOCK; n++) rho[n] = (T)f[n], d_rho[n] = (T)g[n];
+    for (int b = 0; b < padded_radial; b += Wide<double>::SIZE) {
+        wide<double> f = {}, g = {};
+        for (int m = 0; m < 6; m++) {
+            const wide<double> c = get(table + m * padded_radial + b);
+            f += value[m] * c, g += slope[m] * c;
+        }
+        put_rounded(p.rho.from(pair, b / BLOCK).data + b % BLOCK, f);
+        put_rounded(p.slope.from(pair, b / BLOCK).data + b % BLOCK, g);
     }
 }
 

@@ -31,6 +31,14 @@ PAINN_INLINE void put(T* p, wide<T> x) {
     __builtin_memcpy(p, &x, sizeof(x));
 }
 
+// As many numbers as a register of doubles holds, rounded to T.
+template <class T>
+PAINN_INLINE void put_rounded(T* p, wide<double> x) {
+    typedef T rounded __attribute__((vector_size(Wide<double>::SIZE * sizeof(T))));
+    const rounded y = __builtin_convertvector(x, rounded);
+    __builtin_memcpy(p, &y, sizeof(y));
+}
+
 template <class T>
 PAINN_INLINE void add(T* p, wide<T> x) {
     put<T>(p, get(p) + x);
