@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--kind", choices=KINDS, default="painn", help="network (%(default)s)")
     parser.add_argument("--features", type=int, help="64 of PaiNN, 32 of ICTP unless given")
     parser.add_argument("--interactions", type=int, help="3 of PaiNN, 2 of ICTP unless given")
+    parser.add_argument("--max-rank", type=int, default=2, help="of ICTP's harmonics, up to 3 (%(default)s)")
     parser.add_argument("--batch", type=int, help="structures in a step, instead of the task's")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="at its largest (%(default)s)")
     parser.add_argument("--loss", choices=LOSSES, default="absolute", help="lengths of errors or squares (%(default)s)")
@@ -93,7 +94,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Trains one task within the budget and returns its errors on the test frames, with all that led to them."""
     task = TASKS[name]
     network = _network(options, "forces" in task.labels)
-    sizes = f"F{network['features']}_T{network['interactions']}"
+    sizes = f"F{network['features']}_T{network['interactions']}" + f"_L{options.max_rank}" * (options.max_rank != 2)
     output = RUNS / f"{name}_{options.kind}_{sizes}_{options.loss}_lr{options.learning_rate:g}_s{options.seed}"
     if options.overwrite and not options.resume and output.is_dir():
         shutil.rmtree(output)
@@ -164,7 +165,8 @@ def _network(options: argparse.Namespace, scalars_only: bool) -> dict[str, Any]:
     features, interactions = SIZES[options.kind]
     sizes = {"features": options.features or features, "interactions": options.interactions or interactions}
     if options.kind == "ictp":
-        return {"kind": "ictp", **sizes, **({"output_rank": 0} if scalars_only else {})}
+        ranks = {"max_rank": options.max_rank} | ({"output_rank": 0} if scalars_only else {})
+        return {"kind": "ictp", **sizes, **ranks}
     return {"kind": "painn", **sizes, "cutoff": 5.0, "radial": radial_functions(5.0), "epsilon": EPSILON}
 
 
