@@ -86,7 +86,9 @@ def _number(errors: dict[str, Any], name: str, kind: str) -> str:
 def _name(r: dict[str, Any]) -> str:
     """The network of a result, in a word or two."""
     network = r["training"]["model"]["representation"]
-    sizes = f" (F = {network['features']}, T = {network['interactions']})" if "features" in network else ""
+    rank = network.get("max_rank", 2)
+    rank = f", rank {rank}" if rank != 2 else ""
+    sizes = f" (F = {network['features']}, T = {network['interactions']}{rank})" if "features" in network else ""
     return {"painn": "PaiNN", "ictp": "ICTP"}[network["kind"]] + sizes
 
 
