@@ -17,7 +17,7 @@ from painn_ase.lammps.build import HERE, KERNEL
 from painn_ase.lammps.input import data_file
 from painn_ase.native.recipe import UNITS
 
-from helpers.lammps_runs import Setting, lammps, script
+from helpers.lammps_runs import COMMANDS, Setting, lammps, script
 from helpers.random_models import random_model
 
 PAIR = "pair_style painn 0.painn\n"
@@ -56,6 +56,23 @@ def test_wrong_inputs_are_sentences(name, tmp_path):
     output = done.stdout + done.stderr
     assert "ERROR" in output
     assert re.search(sentence, output), output[-1500:]
+
+
+@pytest.mark.lammps
+@pytest.mark.slow
+def test_a_file_that_one_rank_lacks_ends_all_with_its_sentence(tmp_path):
+    """As on a cluster where a local disk was not filled. A rank that ends alone may be killed before it is heard."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    (here / "in").write_text(script(files(here), ["0.painn"], Setting()))
+    program = [str(COMMANDS / "lmp"), "-in", "in", "-log", "log"]
+    ranks = [["-n", "1", "-wdir", str(folder), *program] for folder in (here, there)]
+    for _ in range(5):
+        command = [str(COMMANDS / "mpirun"), *ranks[0], ":", *ranks[1]]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode not in (0, -11, 139)
+        assert "0.painn: cannot be opened" in done.stdout, done.stdout[-1500:] + done.stderr[-500:]
 
 
 @pytest.mark.lammps

@@ -76,6 +76,21 @@ void PairPainn::settings(int narg, char** arg) {
     pvector = nextra ? new double[2]() : nullptr;
 }
 
+// Ends all ranks with the problem of the first that has one; called by all. Where a rank ends by itself, MPI may kill it
+// before its sentence is read.
+void PairPainn::refuse(const std::string& problem) {
+    const int own = problem.empty() ? comm->nprocs : comm->me;
+    int first;
+    MPI_Allreduce(&own, &first, 1, MPI_INT, MPI_MIN, world);
+    if (first == comm->nprocs) return;
+    int length = (int)problem.size();
+    MPI_Bcast(&length, 1, MPI_INT, first, world);
+    std::string text = problem;
+    text.resize(length);
+    MPI_Bcast(&text[0], length, MPI_CHAR, first, world);
+    error->all(FLERR, "pair_style painn: " + text);
+}
+
 void PairPainn::load(const std::string& name) {
     std::string problem;
     try {
@@ -86,7 +101,7 @@ void PairPainn::load(const std::string& name) {
     } catch (const std::exception& e) {
         problem = e.what();
     }
-    if (!problem.empty()) error->one(FLERR, "pair_style painn: " + name + ": " + problem);
+    refuse(problem.empty() ? problem : name + ": " + problem);
     if (comm->me) return;
     const painn::PackedModel& packed = members_.back()->packed;
     std::string elements;
@@ -115,7 +130,7 @@ void PairPainn::coeff(int narg, char** arg) {
     for (const auto& member : members_) {
         painn_domain_free(member->domain);
         member->domain = painn_domain_new(member->packed.model, (int32_t)elements.size(), elements.data(), threads_);
-        if (!member->domain) error->all(FLERR, std::string("pair_style painn: ") + painn_error(member->packed.model));
+        refuse(member->domain ? "" : painn_error(member->packed.model));
     }
     all_ = -1;
     allocate();

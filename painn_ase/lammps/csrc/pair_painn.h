@@ -40,6 +40,7 @@ class PairPainn : public Pair {
     struct Member;  // one model of the committee, or the only one
 
     void load(const std::string& file);
+    void refuse(const std::string& problem);
     void allocate();
     void find_owners();
     void follow();
