@@ -66,6 +66,7 @@ def test_a_file_that_one_rank_lacks_ends_all_with_its_sentence(tmp_path):
     here.mkdir()
     there.mkdir()
     (here / "in").write_text(script(files(here), ["0.painn"], Setting()))
+    shutil.copy(here / "data", there)  # LAMMPS asks every rank whether it is there
     program = [str(COMMANDS / "lmp"), "-in", "in", "-log", "log"]
     ranks = [["-n", "1", "-wdir", str(folder), *program] for folder in (here, there)]
     for _ in range(5):
