@@ -11,27 +11,19 @@ from ase import Atoms
 from painn_ase import Model, PaiNNCalculator
 
 NETWORKS = {
-    "SchNet": {"kind": "schnet"},
-    "PaiNN without vectors": {"kind": "painn_variant", "vectors": "none"},
-    "PaiNN, vectors stay local": {"kind": "painn_variant", "vectors": "local"},
-    "PaiNN": {"kind": "painn"},
-    "TensorNet": {"kind": "tensornet"},
-    "ICTP": {"kind": "ictp", "interactions": 2},
-    "ACE": {"kind": "mace", "interactions": 1},
-    "MACE": {"kind": "mace", "interactions": 2},
-    "Cormorant": {"kind": "cormorant", "features": 16},
-    "ENINet": {"kind": "eninet"},
+    "SchNet": {"kind": "schnet"}, "PaiNN without vectors": {"kind": "painn_variant", "vectors": "none"},
+    "PaiNN, vectors stay local": {"kind": "painn_variant", "vectors": "local"}, "PaiNN": {"kind": "painn"},
+    "TensorNet": {"kind": "tensornet"}, "ICTP": {"kind": "ictp", "interactions": 2},
+    "ACE": {"kind": "mace", "interactions": 1}, "MACE": {"kind": "mace", "interactions": 2},
+    "Cormorant": {"kind": "cormorant", "features": 16}, "ENINet": {"kind": "eninet"},
     "SchNet in tensor frames": {"kind": "tensor_frames", "network": "schnet"},
     "PaiNN in tensor frames": {"kind": "tensor_frames", "network": "painn"},
-}
+}  # fmt: skip
 
 
 def rectangles() -> tuple[Atoms, Atoms]:
-    """C4 in one rectangle, O4 in another, both around one centre; in the second structure they cross differently.
-
-    Every carbon atom sees the same distances to all others, every oxygen atom too, and in both structures the same:
-    there is nothing that messages made of distances could pass on, with any cutoff and any number of rounds.
-    """
+    """C4 in one rectangle, O4 in another, around one centre, crossed in two ways. Every carbon atom sees the same
+    distances, every oxygen atom too, and in both structures the same: messages of distances have nothing to pass on."""
     k, size = 0.3, 1.2  # k: 0 to 3/4; size of both half diagonals in Å
     cot = np.sqrt((3 - 4 * k) / (1 - k))  # of half the angle between the carbon diagonals
     e = np.array([[cot, 1, 0], [cot, -1, 0]]) / np.sqrt(1 + cot**2)
@@ -57,10 +49,7 @@ def opposed() -> tuple[Atoms, Atoms]:
 
 
 def rings() -> tuple[Atoms, Atoms]:
-    """Carbon of decalin and of bicyclopentyl, flat, bonds alone, all of one length: two rings of six or of five.
-
-    The textbook failure of colour refinement (1-WL): every atom hears the same of its neighbours in both.
-    """
+    """Carbon of decalin and of bicyclopentyl, flat, bonds alone, of one length: colour refinement (1-WL) fails."""
     k, radius = np.arange(-2, 3), 0.5 / np.sin(np.pi / 5)  # the right half of each, in bonds, as complex numbers
     six = np.sqrt(3) / 2 + np.exp(1j * np.pi * (1 + 2 * k) / 6)
     five = 0.5 + radius - radius * np.exp(2j * np.pi * k / 5)
@@ -68,13 +57,10 @@ def rings() -> tuple[Atoms, Atoms]:
     return tuple(Atoms("C10", np.stack([z.real, z.imag, 0 * z.real], 1)) for z in both)
 
 
-# structures, cutoff in Å
-PAIRS = {
-    "rectangles": (rectangles(), 5.0),
-    "chains": (chains(), 1.85),
-    "opposed bonds": (opposed(), 1.3),
+PAIRS = {  # structures, cutoff in Å
+    "rectangles": (rectangles(), 5.0), "chains": (chains(), 1.85), "opposed bonds": (opposed(), 1.3),
     "rings": (rings(), 2.3),
-}
+}  # fmt: skip
 
 
 def energies(options: dict, structures: tuple[Atoms, Atoms], cutoff: float, seed: int) -> np.ndarray:
@@ -86,12 +72,8 @@ def energies(options: dict, structures: tuple[Atoms, Atoms], cutoff: float, seed
     return np.array([calculator.get_property("energy", atoms) for atoms in structures])
 
 
-def main() -> None:
+if __name__ == "__main__":
     print(f"{'energy difference in meV':27s}" + "".join(f"{name:>14s}" for name in PAIRS))
     for network, options in NETWORKS.items():
         gaps = [1000 * np.ptp(energies(options, *pair, seed=0)) for pair in PAIRS.values()]
         print(f"{network:27s}" + "".join(f"{gap:14.6f}" for gap in gaps))
-
-
-if __name__ == "__main__":
-    main()
