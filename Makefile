@@ -42,9 +42,10 @@ docs: $(VENV)/.installed-dev
 torch-cluster: $(VENV)/.installed-dev
 	DIST_EXTRA_CONFIG=$(CURDIR)/.ci/parallel.cfg CXXFLAGS=-g0 $(INSTALL) --no-build-isolation torch-cluster
 
-# The engines of others: LAMMPS with its MPI and pair_style painn, OpenMM, torch-sim; and their tests.
+# The engines of others: LAMMPS with its MPI and pair_style painn, OpenMM, torch-sim; and their tests. The package is named,
+# not its folder, for it is installed: so only what its extras ask for comes, and nothing is compiled again.
 lammps: $(VENV)/.installed-dev
-	$(INSTALL) --editable '.[lammps,openmm,torch-sim]'
+	$(INSTALL) 'painn-ase[lammps,openmm,torch-sim]'
 	$(BIN)/painn-ase lammps build
 	$(PYTEST) tests/engines
 
