@@ -94,7 +94,8 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Trains one task within the budget and returns its errors on the test frames, with all that led to them."""
     task = TASKS[name]
     network = _network(options, "forces" in task.labels)
-    sizes = f"F{network['features']}_T{network['interactions']}" + f"_L{options.max_rank}" * (options.max_rank != 2)
+    rank = network.get("max_rank", 2)
+    sizes = f"F{network['features']}_T{network['interactions']}" + f"_L{rank}" * (rank != 2)
     output = RUNS / f"{name}_{options.kind}_{sizes}_{options.loss}_lr{options.learning_rate:g}_s{options.seed}"
     if options.overwrite and not options.resume and output.is_dir():
         shutil.rmtree(output)

@@ -23,6 +23,7 @@ from ase.io import read
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.optimize import FIRE
+from files import molecules
 from gather import sound
 
 from painn_ase import PaiNNCalculator
@@ -30,7 +31,6 @@ from painn_ase.coverage import CoverageWarning
 from painn_ase.errors import PainnError
 from painn_ase.smiles import from_smiles
 
-HERE = Path(__file__).parent
 SETS = ("ACONF", "BUT14DIOL", "SCONF", "Amino20x4")
 KCAL = units.kcal / units.mol
 APART = 40.0  # Å, between molecules that move side by side
@@ -81,11 +81,11 @@ def errors(path: Path, model: str) -> None:
         for name in kinds(atoms):
             groups.setdefault(name, []).append((1000 * force, dipole, len(atoms)))
     means = {name: of_components(np.array(rows)) for name, rows in groups.items()}
-    molecules = sorted((mean[0], name) for name, mean in means.items() if name.startswith("molecule "))
-    for name in sorted(means.keys() - {name for _, name in molecules}):
+    each = sorted((mean[0], name) for name, mean in means.items() if name.startswith("molecule "))
+    for name in sorted(means.keys() - {name for _, name in each}):
         print(f"{name}: {len(groups[name])} frames, forces {means[name][0]:.1f} meV/Å, dipole {means[name][1]:.4f} e·Å")
-    print(f"median molecule {np.median([mean for mean, _ in molecules]):.1f} meV/Å; the worst:")
-    for mean, name in molecules[-10:]:
+    print(f"median molecule {np.median([mean for mean, _ in each]):.1f} meV/Å; the worst:")
+    for mean, name in each[-10:]:
         print(f"{name}: {mean:.0f} meV/Å")
 
 
@@ -97,7 +97,7 @@ def bonds(atoms: Atoms) -> np.ndarray:
 
 def dynamics(model: str, picoseconds: float, count: int) -> None:
     """Langevin dynamics at 300 K of test molecules, side by side in one structure; bonds 1.5 times as long broke."""
-    listed = [line.split()[1] for line in (HERE / "molecules.txt").read_text().splitlines() if line.startswith("test")]
+    listed = molecules("test")
     names = [listed[k] for k in np.random.default_rng(0).permutation(len(listed))[:count]]
     together, held, owner, sizes = Atoms(), [], [], []
     for number, smiles in enumerate(names):

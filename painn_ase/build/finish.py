@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from ase import Atoms
@@ -62,14 +63,16 @@ def write_cards(rounds: Rounds, number: int, folders: list[Path]) -> None:
     for k, model in enumerate(folders):
         others = [str(other) for other in folders if other != model] if k == 0 else []
         picture = str(folder / PICTURE) if harmonic and k == 0 else None
-        wanted = Measurements(test=test, harmonic=harmonic, picture=picture)
+        wanted = Measurements(
+            test=test, harmonic=harmonic, picture=picture, temperature=rounds.setup.request.temperature
+        )
         try:
             measure(str(model), wanted, others, say=lambda _text: None)
         except MissingPackageError:
-            measure(str(model), Measurements(test=test, harmonic=harmonic), others, say=lambda _text: None)
+            measure(str(model), replace(wanted, picture=None), others, say=lambda _text: None)
         except InputError as error:  # a model too rough for a harmonic check
             rounds.state.say(f"card of {model.name}: {error}")
-            measure(str(model), Measurements(test=test), others, say=lambda _text: None)
+            measure(str(model), replace(wanted, harmonic=(), picture=None), others, say=lambda _text: None)
 
 
 def run_spectra(rounds: Rounds, number: int, folders: list[Path]) -> str | None:

@@ -181,7 +181,7 @@ def test_a_slope_of_few_pairs_is_a_mistake_if_a_cause_is_known_or_it_is_far_off(
     assert "wrong sign" in said(-1.0, 10)
 
 
-@pytest.mark.parametrize("seed", range(2, 5))
+@pytest.mark.parametrize("seed", [2, 8, 17])
 def test_a_compressed_pair_is_an_outlier_but_no_other_level_of_theory(seed):
     """The mean of two forces says little about the work on the way up a wall."""
     labels = {name: LABELS[name] for name in ("energy", "forces")}

@@ -34,6 +34,7 @@ class Measurements:
     group: str | None = None  # key in info by which their errors are also given separately
     harmonic: Sequence[str] = ()  # files of displaced, labelled frames
     picture: str | None = None  # where the picture of the harmonic check goes
+    temperature: float = 300.0  # K; modes that turn freely at it do not count in the harmonic check
     nve: float = 0.0  # ps
     md: Sequence[tuple[float, ...]] = ()  # temperatures in K, lengths in ps and, of ring polymers, beads
     timestep: float = 0.5  # fs; ring polymers take 0.25
@@ -125,7 +126,7 @@ def _measure_errors(card: _Card, wanted: Measurements) -> None:
 
 def _measure_harmonic(card: _Card, wanted: Measurements) -> None:
     """The harmonic check, and its picture where one is wanted."""
-    check = harmonic_check(card.driver, read_frames(wanted.harmonic))
+    check = harmonic_check(card.driver, read_frames(wanted.harmonic), temperature=wanted.temperature)
     card.keep("harmonic", check)
     if wanted.picture:
         place = Path(os.path.relpath(wanted.picture, card.folder)).as_posix()
