@@ -20,15 +20,16 @@ from painn_ase.build.plan import AUDITS, Plan
 from painn_ase.build.pulse import Pulse
 from painn_ase.build.setup import Setup, about
 from painn_ase.build.state import State
-from painn_ase.build.transfer import START, architecture, place_start
 from painn_ase.calculator import PaiNNCalculator
 from painn_ase.data.identity import unlabelled
 from painn_ase.errors import SimulationError
+from painn_ase.model_files import find_model
 from painn_ase.reference import select
 from painn_ase.reference.labellers import labels_of
 from painn_ase.simulate import relax
 from painn_ase.training.parts import Task, write_sides
 
+_PAINN = {"kind": "painn", "features": 64, "interactions": 3, "cutoff": 5.0}  # where no model is named to start from
 _COLD = 0.2  # times the temperature: frames near the minima, on which frequencies depend
 _CEILING = 10.0  # eV/Å of disagreement: a broken geometry, and nothing to learn
 _CANDIDATES = 500  # frames that are compared
@@ -134,10 +135,10 @@ class Rounds:
             f"round {number}: {len(train)} frames train, {len(held)} validate; {course.steps} steps of "
             f"{self.setup.request.committee} networks from {start if anew else 'those of the last round'}"
         )
-        labels, model = labels_of(self.setup.learned), architecture(self.setup.request.start, self.setup.learned)
+        labels, model = labels_of(self.setup.learned), {} if self.setup.request.start else {"representation": _PAINN}
         task = Task(folder, len(train), labels, course.batch_size, model, about(self.setup))
         members = [
-            task.tables(course.parts(), seed, self._start(number, k, anew, train), folder / f"member-{seed}")
+            task.tables(course.parts(), seed, self._start(number, k, anew), folder / f"member-{seed}")
             for k, seed in enumerate(self._seeds())
         ]
         began, what = time.monotonic(), f"round {number}: training"
@@ -150,19 +151,12 @@ class Rounds:
     def _seeds(self) -> list[int]:
         return [self.setup.request.seed + k for k in range(self.setup.request.committee)]
 
-    def _start(self, number: int, member: int, anew: bool, frames: list[Atoms]) -> Path | None:
+    def _start(self, number: int, member: int, anew: bool) -> Path | None:
         """The model folder that a training begins from; None for random weights."""
         if not anew:
             return self.state.folder / self.state.rounds[number - 2]["members"][member]
         given = self.setup.request.start
-        if given is None:
-            return None
-        path = self.state.folder / START
-        if "start_heads" not in self.state.facts:
-            path, added = place_start(given, frames, self.setup.learned, self.state.folder)
-            self.state.put(start_heads=added)
-            self.state.say(f"{given}: weights are taken over" + (f"; new heads: {', '.join(added)}" if added else ""))
-        return path
+        return None if given is None else find_model(given)
 
     # ---- explore
 

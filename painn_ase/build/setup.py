@@ -13,9 +13,10 @@ from painn_ase.build.batches import WHY
 from painn_ase.build.reference import Reference, parse_reference
 from painn_ase.build.request import Request
 from painn_ase.build.structures import in_words, starting_structures
-from painn_ase.build.transfer import architecture
 from painn_ase.data.identity import unlabelled
 from painn_ase.errors import InputError
+from painn_ase.model_files import find_model
+from painn_ase.model_files.header import read_header
 from painn_ase.reference import Level, label
 from painn_ase.reference.labellers import Models
 from painn_ase.reference.level import charge_and_spin
@@ -71,7 +72,8 @@ def set_up(request: Request) -> Setup:
         level.check(structures, second)
     if isinstance(reference.by, Level):
         reference.by.check(structures, labels)
-    architecture(request.start, (*labels, *second))  # a model that training cannot begin from is refused here
+    if request.start is not None:
+        read_header(find_model(request.start))  # one that training cannot begin from is refused here
     notes = [in_words(structures), f"reference {reference.name}: {', '.join(labels)}"]
     notes += _missing(request, reference, (*labels, *second), bool(atoms.pbc.any()))
     return Setup(request, structures, reference, labels, second, tuple(notes))

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from painn_ase.data import Label
 from painn_ase.data.labels import label_factor
 from painn_ase.errors import InputError, closest
+from painn_ase.model_files import bundled_models, find_model
+from painn_ase.model_files.header import read_header
 from painn_ase.properties import DERIVED_FROM, TRAINABLE
 from painn_ase.schema import at_least, between, from_table, read_toml
 
@@ -98,7 +100,7 @@ class Schedule:
 @dataclass(frozen=True)
 class Run:
     output: Path
-    start: Path | None = None  # model folder to go on from with fresh moments of the optimizer; random weights without
+    start: Path | None = None  # model folder or bundled name to go on from, with fresh moments of the optimizer
     epochs: int = at_least(1, 300)
     hours: float = at_least(0.0, 0.0)  # of epochs, resumed parts added up; 0: as many as it takes
     batch_size: int = at_least(1, 5)
@@ -118,7 +120,7 @@ class TrainConfig:
 
     data: Data  # files, labels and units
     run: Run  # output, length, batches, device
-    model: Architecture = field(default_factory=Architecture)  # representation and heads
+    model: Architecture = field(default_factory=Architecture)  # representation and heads; by default those of a start
     loss: LossWeights = field(default_factory=LossWeights)  # of each property
     optimizer: Optimizer = field(default_factory=Optimizer)  # AdamW
     schedule: Schedule = field(default_factory=Schedule)  # of the learning rate
@@ -156,7 +158,19 @@ def parse_config(table: dict[str, Any], folder: str | Path = ".") -> TrainConfig
         raise InputError("[schedule] minutes: a plateau has no end; take kind = 'cosine', or [run] hours")
     if config.optimizer.learning_rate == 0:
         raise InputError("[optimizer] learning_rate: expected a positive number; got 0")
-    return replace(config, model=spelled_out(config.model, config.data.labels))
+    named = table["run"].get("start")  # a bundled name means the bundled model, as everywhere
+    run = replace(config.run, start=find_model(named)) if named in bundled_models() else config.run
+    if run.start is not None and "representation" not in table.get("model", {}):
+        return replace(config, model=_architecture_of(run.start, config), run=run)
+    return replace(config, model=spelled_out(config.model, config.data.labels), run=run)
+
+
+def _architecture_of(start: Path, config: TrainConfig) -> Architecture:
+    """That of a model folder, with the heads that are named or that the labels need."""
+    has = read_header(find_model(start))["model"]
+    wanted = spelled_out(Architecture(has["representation"], config.model.heads), config.data.labels).heads
+    heads = {name: config.model.heads.get(name) or has["heads"].get(name, new) for name, new in wanted.items()}
+    return Architecture(has["representation"], heads)
 
 
 def default_heads(labels: Iterable[str]) -> dict[str, Any]:

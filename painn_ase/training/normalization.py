@@ -8,14 +8,16 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 
+from painn_ase.derivatives import evaluate
 from painn_ase.errors import InputError
 from painn_ase.heads import Head
 from painn_ase.model import Model
 from painn_ase.properties import PROPERTIES
-from painn_ase.training.data import Example
+from painn_ase.training.data import Example, batch_indices, collate
 
 logger = logging.getLogger(__name__)
 
+_COMPARED = 2000  # examples that references are shifted by
 _BORN = "born_effective_charges"
 _ISOTROPIC = {"energy": 1.0, "polarizability": 1.0 / 3.0}  # trace of a 3x3 label, or the label itself
 
@@ -80,11 +82,9 @@ def _head_of(model: Model, name: str) -> Head | None:
 
 def _fit_references(model: Model, references: torch.Tensor, name: str, examples: Sequence[Example]) -> None:
     labelled = [e for e in examples if name in e.labels]
-    counts = np.stack([np.bincount(e.graph.numbers, minlength=100)[list(model.elements)] for e in labelled])
-    isotropic = [_ISOTROPIC[name] * _trace(e.labels[name]) for e in labelled]
-    solution, _, rank, _ = np.linalg.lstsq(counts.astype(float), np.array(isotropic), rcond=1e-8)
+    solution, rank = _by_element(model, labelled, [_isotropic(name, e.labels[name]) for e in labelled])
     references.zero_()
-    references[list(model.elements)] = torch.from_numpy(solution)
+    references[list(model.elements)] = solution
     if rank < len(model.elements):
         logger.info(
             "%s references: the compositions fix %d of %d elements; the solution of least norm is used, and only "
@@ -95,8 +95,51 @@ def _fit_references(model: Model, references: torch.Tensor, name: str, examples:
         )
 
 
+def shift_references(model: Model, examples: Sequence[Example], heads: Sequence[str]) -> None:
+    """Moves the references of the named heads so that the model's mean error of each composition vanishes.
+
+    The level of theory that trained a model has other energies of its atoms than that of new labels: one number for
+    each element. Least squares of least norm, as in `fit_normalization`, of the model's errors: where the level is
+    the same, next to nothing moves.
+    """
+    for name in _ISOTROPIC:
+        head = _head_of(model, name)
+        members = _some_of_each_composition([e for e in examples if name in e.labels])
+        if head is None or not members or not any(model.heads[known] is head for known in heads):
+            continue
+        errors: list[float] = []
+        for indices in batch_indices(members, 32):
+            batch = collate([members[k] for k in indices])
+            with torch.no_grad():
+                predicted = evaluate(model, batch.graph, [name])[name]
+            errors += [_isotropic(name, members[k].labels[name] - p) for k, p in zip(indices, predicted, strict=True)]
+        solution, _ = _by_element(model, members, errors)
+        head.references[list(model.elements)] += solution
+
+
+def _some_of_each_composition(examples: list[Example]) -> list[Example]:
+    """Of many examples some `_COMPARED`, as many of each composition, and all of few."""
+    groups: dict[bytes, list[Example]] = {}
+    for e in examples:
+        groups.setdefault(np.bincount(e.graph.numbers, minlength=100).tobytes(), []).append(e)
+    each = max(1, _COMPARED // max(1, len(groups)))
+    return [e for members in groups.values() for e in members[:: -(-len(members) // each)]]
+
+
+def _by_element(model: Model, examples: Sequence[Example], values: Sequence[float]) -> tuple[torch.Tensor, int]:
+    """The solution of least norm of  values ≈ Σ_Z n_Z x_Z  for the model's elements, and the rank."""
+    counts = np.stack([np.bincount(e.graph.numbers, minlength=100)[list(model.elements)] for e in examples])
+    solution, _, rank, _ = np.linalg.lstsq(counts.astype(float), np.array(values), rcond=1e-8)
+    return torch.from_numpy(solution), int(rank)
+
+
+def _isotropic(name: str, value: torch.Tensor) -> float:
+    """Of an energy (1,) or () itself, of a tensor (1, 3, 3) or (3, 3) the third of the trace."""
+    return _ISOTROPIC[name] * _trace(value)
+
+
 def _trace(label: torch.Tensor) -> float:
-    return float(label.squeeze(0).trace() if label.ndim == 3 else label.squeeze(0))
+    return float(label.reshape(3, 3).trace() if label.numel() == 9 else label)
 
 
 def _residuals(model: Model, name: str, examples: Sequence[Example]) -> np.ndarray:

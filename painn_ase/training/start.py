@@ -1,6 +1,7 @@
 """The model a training run starts from: random weights of the configured architecture, or those of a trained model."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +12,8 @@ from painn_ase.model import Model
 from painn_ase.model_files import TRAINED_ON, load_model
 from painn_ase.properties import DERIVED_FROM
 from painn_ase.training.config import TrainConfig, default_heads, flat
+from painn_ase.training.data import Example
+from painn_ase.training.normalization import fit_normalization, shift_references
 
 logger = logging.getLogger(__name__)
 
@@ -31,44 +34,69 @@ def new_model(config: TrainConfig, elements: list[int]) -> Model:
     return model
 
 
-def started_model(start: Path, plan: Model, elements: list[int]) -> Model:
-    """The model in the folder `start`, if it is the planned network; references, scales and constants are its own."""
-    model = load_model(start)
-    wanted, has = ({key: m.config[key] for key in ("representation", "heads")} for m in (plan, model))
-    if wanted != has:
-        here, there = flat(wanted, "model."), flat(has, "model.")
+def earlier_model(config: TrainConfig, plan: Model) -> Model | None:
+    """The model of `[run] start`, if it has the planned representation and no head of another kind; None without one.
+
+    Raises `InputError` where a random split could validate on frames that trained it, for it does not say which.
+    """
+    path = config.run.start
+    if path is None:
+        return None
+    model = load_model(path)
+    _check_same(path, plan, model)
+    if model.trained_on is None and not config.data.validation:
+        raise InputError(
+            f"[run] start: the model in {str(path)!r} does not record which frames trained it (no {TRAINED_ON}), so a "
+            "split could validate on them. Name frames that did not: [data] validation = a file"
+        )
+    if model.trained_on is None:
+        logger.warning("[run] start: %s does not record its frames; see that no validation frame is of them", path)
+    return model
+
+
+def started_model(config: TrainConfig, earlier: Model, elements: list[int], examples: Sequence[Example]) -> Model:
+    """The network of the configuration with the weights of an earlier one, ready to be trained on the examples.
+
+    Heads that the earlier model lacks, and elements that it does not know, begin at random; heads for which there are
+    no labels are left out. Scales and constants of what it has stay; references move to the level of the labels.
+    """
+    model = new_model(config, sorted({*elements, *earlier.elements}))
+    fit_normalization(model, examples)
+    known = model.state_dict().keys() & earlier.state_dict().keys()
+    model.load_state_dict({name: earlier.state_dict()[name] for name in known}, strict=False)
+    added, dropped = (
+        [name for name in a.heads if name not in b.heads] for a, b in ((model, earlier), (earlier, model))
+    )
+    shift_references(model, examples, [name for name in model.heads if name not in added])
+    if added:
+        logger.info("[run] start: the head %s begins at random", ", ".join(added))
+    if dropped:
+        logger.info("[run] start: the head %s is left out, for there are no labels for it", ", ".join(dropped))
+    strange = [chemical_symbols[z] for z in elements if z not in earlier.elements]
+    if strange:
+        logger.warning(
+            "[run] start: the model in %s does not know %s; their embeddings begin at random, and take as many frames "
+            "as a training from random weights does",
+            config.run.start,
+            ", ".join(strange),
+        )
+    return model.train()
+
+
+def _check_same(start: Path, plan: Model, model: Model) -> None:
+    """Raises `InputError` where representations differ, or heads that both have."""
+    common = [name for name in plan.heads if name in model.heads]
+    here, there = (
+        flat(m.config["representation"], "model.representation.")
+        | flat({name: m.config["heads"][name] for name in common}, "model.heads.")
+        for m in (plan, model)
+    )
+    if here != there:
         key = next(key for key in here | there if here.get(key) != there.get(key))
         raise InputError(
             f"[run] start: {key} is {there.get(key)!r} in {str(start)!r} and {here.get(key)!r} in this configuration; "
             "the network that training goes on from must be the configured one"
         )
-    strange = [chemical_symbols[z] for z in elements if z not in model.elements]
-    if strange:
-        raise InputError(
-            f"[run] start: the model in {str(start)!r} does not know {', '.join(strange)} of the training data; train "
-            "anew without start"
-        )
-    model.errors, model.checks = {}, {}  # those of the weights it had
-    return model.train()
-
-
-def known_geometries(config: TrainConfig) -> frozenset[str]:
-    """Names of the geometries that trained the model of `[run] start`; none without one.
-
-    Raises `InputError` where a random split could validate on them, for the model does not say which they are.
-    """
-    start = config.run.start
-    if start is None:
-        return frozenset()
-    known = load_model(start).trained_on
-    if known is None and not config.data.validation:
-        raise InputError(
-            f"[run] start: the model in {str(start)!r} does not record which frames trained it (no {TRAINED_ON}), so a "
-            "split could validate on them. Name frames that did not: [data] validation = a file"
-        )
-    if known is None:
-        logger.warning("[run] start: %s does not record its frames; see that no validation frame is of them", start)
-    return known or frozenset()
 
 
 def _trained(provides: tuple[str, ...], config: TrainConfig) -> bool:

@@ -38,7 +38,7 @@ from painn_ase.training.memory import memory_kept
 from painn_ase.training.normalization import describe_normalization, fit_normalization, label_sizes
 from painn_ase.training.schedule import LearningRate
 from painn_ase.training.splits import load_splits
-from painn_ase.training.start import known_geometries, new_model, started_model
+from painn_ase.training.start import earlier_model, new_model, started_model
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +108,8 @@ class _Run:
         # the architecture is built first: a mistake there should not wait for the data
         plan = new_model(config, [1])
         cutoff = plan.cutoff
-        known = known_geometries(config)
+        earlier = earlier_model(config, plan)
+        known = (earlier and earlier.trained_on) or frozenset()
         splits = load_splits(config.data, cutoff, plan.molecular, known)
         self.examples = splits.pop("train")
         validation = splits["validation"]
@@ -116,11 +117,11 @@ class _Run:
         distinct = list({id(e): e for e in self.examples}.values())  # some may be visited more than once
         self.counts = {"train": len(distinct)} | {name: len(members) for name, members in splits.items()}
         elements = sorted({int(z) for e in self.examples for z in e.graph.numbers.unique()})
-        if config.run.start is None:
+        if earlier is None:
             self.model = new_model(config, elements)
             sizes = fit_normalization(self.model, self.examples)
         else:
-            self.model = started_model(config.run.start, plan, elements)
+            self.model = started_model(config, earlier, elements, self.examples)
             sizes = label_sizes(self.model, self.examples)
         self.loss = Loss(config.weights, sizes, config.loss.kind)
         self.model.coverage = coverage_of(distinct, cutoff)

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
-from painn_ase.build import Request, members, plan, pool, rounds, transfer
+from painn_ase.build import Request, members, plan, pool, rounds
 
 WATER = "3\n\nO 0.0 0.0 0.12\nH 0.0 0.76 -0.48\nH 0.0 -0.76 -0.48\n"
 
@@ -48,7 +48,8 @@ def request(output="water", **changes):
 def quickly(put):
     """Makes every part of a build short; `put(module, name, value)` sets what is changed."""
     for module, name, value in (
-        (transfer, "FEATURES", 16), (members, "_STEPS", 60), (members, "_LEAST", 60), (plan, "_FIRST", (24, 24)),
+        (rounds, "_PAINN", rounds._PAINN | {"features": 16}),
+        (members, "_STEPS", 60), (members, "_LEAST", 60), (plan, "_FIRST", (24, 24)),
         (plan, "_ROUND", 24), (rounds, "_TRAJECTORIES", 4), (rounds, "_LENGTH", 0.4), (rounds, "_SHORT", 0.4),
         (plan, "AUDITS", 6), (rounds, "AUDITS", 6), (pool, "_SHARES", {}), (rounds, "_COLD_LENGTH", 0.3),
     ):  # fmt: skip

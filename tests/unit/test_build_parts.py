@@ -1,4 +1,4 @@
-"""Parts of a build by themselves: the line a minute, weights to start from, what a spectrum is asked for."""
+"""Parts of a build by themselves: the line a minute, what a spectrum is asked for."""
 
 import time
 from types import SimpleNamespace
@@ -7,14 +7,11 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
-from painn_ase import PaiNNCalculator
 from painn_ase.build import explore, finish, judge
 from painn_ase.build.pulse import Pulse
 from painn_ase.build.rounds import Rounds
-from painn_ase.build.transfer import architecture, place_start
 from painn_ase.cards.measure.harmonic import HarmonicCheck
 from painn_ase.errors import InputError, SimulationError
-from painn_ase.model_files import load_model
 from painn_ase.spectra import NormalModes
 from painn_ase.structures import read_structure
 
@@ -59,31 +56,6 @@ def test_a_pulse_beats_while_its_block_lasts():
     assert all(line.startswith("labels; ") for line in state.lines)
     time.sleep(0.05)
     assert len(state.lines) == count
-
-
-def labelled():
-    """Two frames of ethanol with the labels of the bundled model."""
-    frames = []
-    for k in range(2):
-        atoms = molecule("CH3CH2OH")
-        atoms.rattle(0.02, seed=k)
-        atoms.calc = PaiNNCalculator("ethanol-small")
-        atoms.info |= {"energy": atoms.get_potential_energy() + 3.0}
-        atoms.arrays["forces"] = atoms.get_forces()
-        atoms.calc = None
-        frames.append(atoms)
-    return frames
-
-
-def test_training_starts_from_the_weights_of_a_model_with_the_references_of_the_new_labels(tmp_path):
-    path, added = place_start("ethanol-small", labelled(), ("energy", "forces"), tmp_path)
-    assert added == []
-    old, new = load_model("ethanol-small"), load_model(path)
-    assert list(new.heads) == ["energy"]
-    for name, tensor in new.representation.state_dict().items():
-        assert (tensor == old.representation.state_dict()[name]).all(), name
-    assert architecture("ethanol-small", ("energy", "forces"))["representation"] == old.config["representation"]
-    assert architecture(None, ("energy", "forces"))["representation"]["kind"] == "painn"
 
 
 @pytest.mark.parametrize("beads", [1, 2])

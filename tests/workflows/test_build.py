@@ -10,10 +10,8 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 from ase.build import fcc111, molecule
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
 from painn_ase.build import Request, build, dry_run, judge, pool, read_request
@@ -24,13 +22,11 @@ from painn_ase.build.reference import Reference, parse_reference
 from painn_ase.build.setup import set_up
 from painn_ase.build.state import State
 from painn_ase.build.structures import in_words, starting_structures
-from painn_ase.data import Label
 from painn_ase.data.identity import geometry
 from painn_ase.data.sides import validates
 from painn_ase.errors import InputError
 from painn_ase.model_files import load_model
 from painn_ase.reference import Models
-from painn_ase.training.transfer import transferred
 
 from helpers.small_builds import WATER, Counting, calls, exactly, quickly, request
 
@@ -313,33 +309,7 @@ def test_ring_polymers_explore_and_every_bead_is_looked_at(tiny):
 @pytest.mark.slow
 def test_a_build_begins_from_the_weights_of_a_model_that_was_named(tiny):
     build(request("from", start="ethanol-small", frames=40), shown=False)
-    facts = json.loads((tiny / "from/state.json").read_text())
-    assert facts["start_heads"] == []  # it has energies and dipoles
     start, model = load_model("ethanol-small"), load_model(tiny / "from/model")
     assert model.config["representation"] == start.config["representation"]
     assert sorted(model.heads) == ["dipole", "energy"]
     assert model.trained_on >= start.trained_on if start.trained_on else model.trained_on
-
-
-def test_weights_are_taken_over_and_missing_heads_are_added():
-    model = load_model("ethanol-small")
-    frames = []
-    for seed in range(3):
-        atoms = molecule("CH3CH2OH")
-        atoms.rattle(0.05, seed=seed)
-        quadrupole = np.diag([1.0, -0.5, -0.5]) * (1 + seed)
-        atoms.calc = SinglePointCalculator(atoms, energy=-7.0 + 0.1 * seed, forces=atoms.positions)
-        atoms.info["quadrupole"] = quadrupole
-        frames.append(atoms)
-    labels = {
-        "energy": Label("energy", "eV"),
-        "forces": Label("forces", "eV/Å"),
-        "quadrupole": Label("quadrupole", "e·Å²"),
-    }
-    new = transferred(model, frames, labels)
-    assert sorted(new.heads) == ["energy", "quadrupole"]
-    before, after = model.state_dict(), new.state_dict()
-    kept = [name for name in before if name.startswith("representation.")]
-    assert all(torch.equal(before[name], after[name]) for name in kept)
-    references = sum(float(new.heads["energy"].references[z]) for z in frames[0].numbers)
-    assert references == pytest.approx(-6.9)  # of these data, not of the level that trained it
