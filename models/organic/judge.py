@@ -1,8 +1,10 @@
 """What a model of organic molecules is worth, beside its errors on test frames, which `painn-ase card` measures:
 
-    python models/organic/judge.py errors FRAMES MODEL           # by kind of frame, by size, and the worst molecules
+    python models/organic/judge.py errors FRAMES MODEL           # by kind of frame, by size, and the worst molecules;
+                                                                 # MODEL may be gfn2, or another's labels of the frames
     python models/organic/judge.py conformers FOLDER MODEL ...   # GMTKN55's ACONF, BUT14DIOL, SCONF and Amino20x4
     python models/organic/judge.py dynamics MODEL [PS [COUNT]]   # unseen molecules at 300 K: which of them break?
+    python models/organic/judge.py polarizabilities MODEL        # beside measured ones
     python models/organic/judge.py guard MODEL                   # whether it objects to what it must object to
 
 FOLDER holds NAME.extxyz (geometries, info["name"]) and NAME.json (structures, coefficients and kcal_per_mol of each
@@ -13,7 +15,9 @@ import json
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms, units
@@ -29,12 +33,38 @@ from gather import sound
 from painn_ase import PaiNNCalculator
 from painn_ase.coverage import CoverageWarning
 from painn_ase.errors import PainnError
+from painn_ase.reference import gfn2_xtb
 from painn_ase.smiles import from_smiles
 
 SETS = ("ACONF", "BUT14DIOL", "SCONF", "Amino20x4")
 KCAL = units.kcal / units.mol
 APART = 40.0  # Å, between molecules that move side by side
 TIMESTEP, LOOK = 1.0, 100  # fs, steps between looks
+# Å³, at the sodium D line: Applequist, Carl, Fung, J. Am. Chem. Soc. 94, 2952 (1972), doi:10.1021/ja00764a010
+MEASURED = {
+    "CC": 4.48,
+    "CCC": 6.38,
+    "CC(C)(C)C": 10.20,
+    "C1CC1": 5.64,
+    "C1CCCC1": 9.15,
+    "C1CCCCC1": 11.00,
+    "CO": 3.32,
+    "CCO": 5.08,
+    "CC(C)O": 6.97,
+    "OC1CCCCC1": 11.56,
+    "COC": 5.24,
+    "C1COCCO1": 8.60,
+    "C=O": 2.45,
+    "CC=O": 4.59,
+    "NC=O": 4.08,
+    "CNC=O": 5.91,
+    "CN(C)C=O": 7.81,
+    "CC(N)=O": 5.67,
+    "CNC(C)=O": 7.82,
+    "CC#N": 4.48,
+    "CCC#N": 6.24,
+    "CC(C)(C)C#N": 9.59,
+}
 
 
 def conformers(folder: Path, models: list[str]) -> None:
@@ -64,29 +94,77 @@ def kinds(atoms: Atoms) -> list[str]:
     return ["all", like, f"kind {kind}", *sizes]
 
 
-def of_components(rows: np.ndarray) -> tuple[float, float]:
-    """Means over all components of forces and of dipoles, of means per frame and numbers of atoms, (frames, 3)."""
-    return float(np.average(rows[:, 0], weights=rows[:, 2])), float(rows[:, 1].mean())
+def answers(what: str) -> Callable[[int, Atoms], dict[str, Any]]:
+    """Forces, dipole and, where it knows it, polarizability of a frame, by its number and geometry.
+
+    what: a model, "gfn2", or a file of the same frames with the labels of another
+    """
+    if what.endswith(".extxyz"):
+        frames = read(what, ":")
+        return lambda number, atoms: frames[number].calc.results
+    calculator: Any = None if what == "gfn2" else PaiNNCalculator(what)
+    names = ["forces", "dipole"]
+    if calculator and "polarizability" in calculator.implemented_properties:
+        names.append("polarizability")
+
+    def computed(number: int, atoms: Atoms) -> dict[str, Any]:
+        image = Atoms(atoms.numbers, atoms.positions)
+        image.calc = calculator or gfn2_xtb(image)
+        return {name: image.calc.get_property(name, image) for name in names}
+
+    return computed
 
 
-def errors(path: Path, model: str) -> None:
-    """Mean absolute errors of forces (meV/Å) and dipoles (e·Å) of labelled frames, of all and of some of them."""
-    calculator = PaiNNCalculator(model)
-    groups: dict[str, list[tuple[float, float, int]]] = {}
-    for atoms in read(path, ":"):
-        image = atoms.copy()
-        image.calc = calculator
-        force = np.abs(image.get_forces() - atoms.get_forces()).mean()
-        dipole = np.abs(image.get_dipole_moment() - atoms.get_dipole_moment()).mean()
+def one(atoms: Atoms, said: dict[str, Any]) -> list[float]:
+    """Of a frame: errors of forces (meV/Å) and dipole (e·Å), atoms, and the error of the mean polarizability (%)."""
+    alpha = np.nan
+    if "polarizability" in atoms.info and "polarizability" in said:
+        mean = np.trace(np.reshape(atoms.info["polarizability"], (3, 3))) / 3
+        alpha = 100 * abs(np.trace(np.reshape(said["polarizability"], (3, 3))) / 3 / mean - 1)
+    force = 1000 * np.abs(said["forces"] - atoms.get_forces()).mean()
+    return [force, np.abs(said["dipole"] - atoms.get_dipole_moment()).mean(), len(atoms), alpha]
+
+
+def sentence(name: str, rows: np.ndarray) -> str:
+    """Means over all components of forces and dipoles, and over polarizabilities, of rows that `one` gives."""
+    forces = np.average(rows[:, 0], weights=rows[:, 2])
+    text = f"{name}: {len(rows)} frames, forces {forces:.1f} meV/Å, dipole {rows[:, 1].mean():.4f} e·Å"
+    alpha = rows[np.isfinite(rows[:, 3]), 3]
+    return text + (f", mean polarizability {alpha.mean():.2f} %" if len(alpha) else "")
+
+
+def errors(path: Path, what: str) -> None:
+    """Mean absolute errors of labelled frames, of all and of some of them."""
+    ask = answers(what)
+    groups: dict[str, list[list[float]]] = {}
+    for number, atoms in enumerate(read(path, ":")):
+        row = one(atoms, ask(number, atoms))
         for name in kinds(atoms):
-            groups.setdefault(name, []).append((1000 * force, dipole, len(atoms)))
-    means = {name: of_components(np.array(rows)) for name, rows in groups.items()}
-    each = sorted((mean[0], name) for name, mean in means.items() if name.startswith("molecule "))
-    for name in sorted(means.keys() - {name for _, name in each}):
-        print(f"{name}: {len(groups[name])} frames, forces {means[name][0]:.1f} meV/Å, dipole {means[name][1]:.4f} e·Å")
+            groups.setdefault(name, []).append(row)
+    rows = {name: np.array(members) for name, members in groups.items()}
+    each = sorted((np.average(r[:, 0], weights=r[:, 2]), name) for name, r in rows.items() if name[:9] == "molecule ")
+    for name in sorted(rows.keys() - {name for _, name in each}):
+        print(sentence(name, rows[name]))
     print(f"median molecule {np.median([mean for mean, _ in each]):.1f} meV/Å; the worst:")
     for mean, name in each[-10:]:
         print(f"{name}: {mean:.0f} meV/Å")
+
+
+def polarizabilities(model: str) -> None:
+    """Mean polarizabilities at the model's own minima beside the measured ones. Light of the sodium D line polarizes
+    more than a static field, by some per cent."""
+    calculator, ratios = PaiNNCalculator(model), []
+    for smiles, measured in MEASURED.items():
+        atoms = from_smiles(smiles)[0]
+        atoms.calc = calculator
+        FIRE(atoms, logfile=None).run(fmax=0.02, steps=300)
+        alpha = np.trace(calculator.get_property("polarizability", atoms)) / 3
+        ratios.append(alpha / measured - 1)
+        print(f"{smiles}: {alpha:.2f} Å³, measured {measured:.2f}, {100 * ratios[-1]:+.1f} %")
+    mean, absolute, spread = (100 * f(ratios) for f in (np.mean, lambda r: np.mean(np.abs(r)), np.std))
+    print(
+        f"{len(ratios)} molecules: mean {mean:+.1f} %, mean absolute {absolute:.1f} %, spread about it {spread:.1f} %"
+    )
 
 
 def bonds(atoms: Atoms) -> np.ndarray:
@@ -189,6 +267,8 @@ if __name__ == "__main__":
         errors(Path(given[0]), given[1])
     elif kind == "conformers":
         conformers(Path(given[0]), given[1:])
+    elif kind == "polarizabilities":
+        polarizabilities(given[0])
     elif kind == "dynamics":
         dynamics(given[0], float(given[1]) if given[1:] else 20.0, int(given[2]) if given[2:] else 100)
     else:
