@@ -1,4 +1,4 @@
-"""The molecules of molecules.txt, and files of 50 of them that are written one by one, as sample.py and visit.py do."""
+"""The molecules of molecules.txt and of frames, and files of 50 of them each, written one by one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +16,12 @@ def molecules(part: str) -> list[str]:
     """The SMILES of a part of molecules.txt: train, further, validation or test."""
     lines = (line.split() for line in Path(__file__).with_name("molecules.txt").read_text().splitlines())
     return [smiles for name, smiles in lines if name == part]
+
+
+def smiles_of(atoms: Atoms) -> str:
+    """The SMILES that a frame names. ASE's reader takes that of hydrogen fluoride, F, for the word "false"."""
+    name = str(atoms.info["smiles"])
+    return "F" if name == "False" else name
 
 
 def write_files(

@@ -20,6 +20,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.io import read, write
+from files import smiles_of
 from rdkit import Chem
 
 LARGEST = 15.0  # eV/Å
@@ -44,7 +45,7 @@ def sound(atoms: Atoms) -> bool:
     """Whether a frame is one of the molecule that its SMILES says, with forces of no more than `LARGEST`."""
     if not np.linalg.norm(atoms.get_forces(), axis=1).max() <= LARGEST:
         return False
-    return bool((atoms.get_all_distances() >= nearest(atoms.info["smiles"])).all())
+    return bool((atoms.get_all_distances() >= nearest(smiles_of(atoms))).all())
 
 
 def chosen(frames: list[Atoms], most: int) -> list[Atoms]:
@@ -52,7 +53,7 @@ def chosen(frames: list[Atoms], most: int) -> list[Atoms]:
     rng = np.random.default_rng(0)
 
     def owner(atoms: Atoms) -> str:
-        return str(atoms.info["smiles"]).split(".")[0]
+        return smiles_of(atoms).split(".")[0]
 
     kept = []
     for _, members in groupby(sorted(filter(sound, frames), key=owner), owner):

@@ -27,7 +27,7 @@ from ase.io import read
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.optimize import FIRE
-from files import molecules
+from files import molecules, smiles_of
 from gather import sound
 
 from painn_ase import PaiNNCalculator
@@ -87,7 +87,7 @@ def conformers(folder: Path, models: list[str]) -> None:
 
 def kinds(atoms: Atoms) -> list[str]:
     """The names of the groups that a labelled frame belongs to."""
-    smiles = atoms.info["smiles"]
+    smiles = smiles_of(atoms)
     like = "like training frames" if sound(atoms) else "unlike them: contacts, large forces"
     kind = re.sub(r"^(mmff94|gfn2)_|_min\d.*|_\d+-\d+.*", "", atoms.info["source"])
     sizes = ["pairs"] if "." in smiles else [f"{(atoms.numbers > 1).sum():2d} heavy atoms", f"molecule {smiles}"]
