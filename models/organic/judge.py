@@ -101,7 +101,7 @@ def answers(what: str) -> Callable[[int, Atoms], dict[str, Any]]:
     """
     if what.endswith(".extxyz"):
         frames = read(what, ":")
-        return lambda number, atoms: frames[number].calc.results
+        return lambda number, atoms: frames[number].info | frames[number].calc.results
     calculator: Any = None if what == "gfn2" else PaiNNCalculator(what)
     names = ["forces", "dipole"]
     if calculator and "polarizability" in calculator.implemented_properties:

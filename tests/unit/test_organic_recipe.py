@@ -148,6 +148,30 @@ def test_of_a_molecule_so_many_frames_are_trained_on_and_the_tests_are_left_as_t
     assert (tmp_path / "test.extxyz").read_bytes() == (tmp_path / "test-000.extxyz").read_bytes()
 
 
+def test_hydrogen_fluoride_keeps_its_name_in_a_file(monkeypatch, tmp_path):
+    """ASE's reader takes the word F for false."""
+    files = script("files", monkeypatch)
+    ase.io.write(tmp_path / "frames.extxyz", [labelled("F"), labelled("FC")])
+    assert [files.smiles_of(atoms) for atoms in ase.io.read(tmp_path / "frames.extxyz", ":")] == ["F", "FC"]
+
+
+def test_errors_of_a_model_of_a_method_and_of_a_file_are_those_of_their_labels(monkeypatch, tmp_path, capsys):
+    """Labels that are off by 1 eV/Å in one component of three, by 0.3 e·Å in one of three, and by 10 % in α."""
+    judge = script("judge", monkeypatch)
+    frames = []
+    for said in (0.0, 1.0):
+        atoms = labelled("F", said)
+        atoms.calc.results |= {"dipole": np.array([0.3 * said, 0.0, 0.0])}
+        atoms.info |= {"polarizability": (1.0 + 0.1 * said) * np.eye(3).ravel(), "source": "gfn2_md_300K_min0"}
+        frames.append(atoms)
+    ase.io.write(tmp_path / "labels.extxyz", frames[:1])
+    ase.io.write(tmp_path / "other.extxyz", frames[1:])
+    judge.errors(tmp_path / "labels.extxyz", str(tmp_path / "other.extxyz"))
+    said = capsys.readouterr().out
+    assert "all: 1 frames, forces 166.7 meV/Å, dipole 0.1000 e·Å, mean polarizability 10.00 %" in said
+    assert "kind md_300K" in said
+
+
 def test_a_file_that_exists_is_not_made_again_and_a_molecule_that_fails_costs_only_itself(
     monkeypatch, tmp_path, capsys
 ):
