@@ -3,7 +3,7 @@
 FOLDER gets conformers.extxyz, and train.extxyz, validation.extxyz and test.extxyz, each from trajectories and random
 numbers of its own: Langevin dynamics at 300 and 500 K, quantum-harmonic amplitudes at 300 K, which are those of ring
 polymers, and for training turned bonds. MODEL (organic-small) moves the atoms. RDKit knows two conformers; the others,
-with the acid's OH or the ester turned, follow from scans of all bonds that turn. Needs the extra `smiles`.
+with the acid's OH or the ester turned, follow from half a turn of each bond. Needs the extra `smiles`.
 """
 
 import logging
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.optimize import FIRE
 
 from painn_ase import PaiNNCalculator
@@ -40,31 +41,36 @@ def relaxed(atoms: Atoms, calculator: PaiNNCalculator) -> Atoms | None:
     """The minimum that a geometry belongs to; None where it has other bonds."""
     moving = Atoms(atoms.numbers, atoms.positions, calculator=calculator)
     try:
-        FIRE(moving, logfile=None).run(fmax=0.02, steps=400)
+        FIRE(moving, logfile=None).run(fmax=0.01, steps=500)
     except SimulationError:  # turned into itself
         return None
+    moving.calc = SinglePointCalculator(moving, energy=moving.get_potential_energy())
     return moving if joined(moving) == joined(from_smiles(SMILES)[0]) else None
 
 
+def same(difference: float, one: Atoms, other: Atoms) -> bool:
+    moments = one.get_moments_of_inertia(), other.get_moments_of_inertia()
+    return abs(difference) < 0.01 and bool(np.allclose(*moments, rtol=0.03))
+
+
 def conformers(model: str) -> list[Atoms]:
-    """Minima of the model that turned bonds lead to, the lowest first; mirror images are one."""
+    """Minima of the model, the lowest first: those of RDKit, and those that half a turn of one bond leads to."""
     calculator = PaiNNCalculator(model)
-    found: list[tuple[float, Atoms]] = []
-    waiting = from_smiles(SMILES, 4)
-    while waiting:
-        moving = relaxed(waiting.pop(0), calculator)
-        if moving is None:
-            continue
-        energy, moments = moving.get_potential_energy(), moving.get_moments_of_inertia()
-        lowest = min((other for other, _ in found), default=energy)
-        known = any(np.allclose(moments, other.get_moments_of_inertia(), rtol=0.01) for _, other in found)
-        if not known and energy < lowest + HIGHEST:
-            found.append((energy, Atoms(moving.numbers, moving.positions)))
-            waiting += far_apart(scan_torsions(found[-1][1], points=3))
-    found.sort(key=lambda pair: pair[0])
-    near = [(energy, atoms) for energy, atoms in found if energy < found[0][0] + HIGHEST]
-    print("conformers, meV above the lowest:", *(round(1000 * (energy - near[0][0])) for energy, _ in near), flush=True)
-    return [atoms for _, atoms in near]
+    begin = from_smiles(SMILES, 4)
+    turned = [atoms for one in begin for atoms in far_apart(scan_torsions(one, points=1))]
+    minima = [moving for atoms in begin + turned if (moving := relaxed(atoms, calculator)) is not None]
+    kept: list[Atoms] = []
+    for moving in sorted(minima, key=lambda atoms: atoms.get_potential_energy()):
+        energy = moving.get_potential_energy()
+        above = [energy - other.get_potential_energy() for other in kept]
+        if (
+            not any(same(d, moving, other) for d, other in zip(above, kept, strict=True))
+            and max(above, default=0.0) < HIGHEST
+        ):
+            kept.append(moving)
+    lowest = kept[0].get_potential_energy()
+    print("conformers, meV:", *(round(1000 * (a.get_potential_energy() - lowest)) for a in kept), flush=True)
+    return [Atoms(atoms.numbers, atoms.positions) for atoms in kept]
 
 
 def main(folder: Path, model: str) -> None:

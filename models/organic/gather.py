@@ -9,6 +9,8 @@ Files of validation and test are joined as they are. Of the others are left out
 - frames with a force above LARGEST: those of dynamics at 1000 K reach 14 eV/Å, and of frames with the zero-point motion
   of X-H bonds 1.4 % exceed 15 (12 would leave out 5 %); contacts go, and most bonds pressed to 0.85 of their length;
 - of a molecule all but MOST, drawn at random: 12 where nothing is said.
+
+Own labels of dipoles and polarizabilities (data/) are divided as well: response-train and response-validation.
 """
 
 import sys
@@ -27,6 +29,8 @@ LARGEST = 15.0  # eV/Å
 ROOM = 0.5  # Å
 PARTS = {"train": ("train", "further"), "visited": ("visited",), "validation": ("validation",), "test": ("test",)}
 WHOLE = ("validation", "test")
+RESPONSE = Path(__file__).with_name("data") / "pbe0-tzvpd-train.extxyz"
+EACH = 10  # of frames with polarizabilities, each of a molecule of its own, every tenth validates
 
 
 @lru_cache(maxsize=64)
@@ -78,6 +82,10 @@ def main(source: Path, target: Path, most: int) -> None:
             seen, kept = seen + len(frames), kept + len(left)
             write(output, left, format="extxyz", append=True)
         print(f"{output.name}: {len(paths)} files" + (f", {kept} of {seen} frames" if seen else ""), flush=True)
+    frames = read(RESPONSE, ":")
+    write(target / "response-validation.extxyz", frames[EACH - 1 :: EACH])
+    write(target / "response-train.extxyz", [atoms for k, atoms in enumerate(frames, 1) if k % EACH])
+    print(f"response: {len(frames)} frames")
 
 
 if __name__ == "__main__":
