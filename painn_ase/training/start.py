@@ -57,10 +57,10 @@ def earlier_model(config: TrainConfig, plan: Model) -> Model | None:
 def started_model(config: TrainConfig, earlier: Model, elements: list[int], examples: Sequence[Example]) -> Model:
     """The network of the configuration with the weights of an earlier one, ready to be trained on the examples.
 
-    Heads that the earlier model lacks, and elements that it does not know, begin at random; heads for which there are
-    no labels are left out. Scales and constants of what it has stay; references move to the level of the labels.
+    Heads that the earlier model lacks, and elements that it does not know, begin at random; heads and elements that the
+    data lack are left out. Scales and constants of what it has stay; references move to the level of the labels.
     """
-    model = new_model(config, sorted({*elements, *earlier.elements}))
+    model = new_model(config, elements)
     fit_normalization(model, examples)
     known = model.state_dict().keys() & earlier.state_dict().keys()
     model.load_state_dict({name: earlier.state_dict()[name] for name in known}, strict=False)
