@@ -42,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--start", default="organic", help="bundled name or folder (%(default)s)")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "fine-tuning")
+    parser.add_argument("--molecules", nargs="+", choices=MOLECULES, default=list(MOLECULES))
     parser.add_argument("--frames", nargs="+", type=int, default=[10, 30, 100])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--labels", action="store_true", help="only label")
@@ -49,8 +50,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows: dict[str, Any] = json.loads(RESULTS.read_text())["rows"] if RESULTS.is_file() else {}
-    for name, smiles in () if options.table else MOLECULES.items():
-        frames = labelled(options.folder / f"{name}.extxyz", smiles)
+    for name in () if options.table else options.molecules:
+        frames = labelled(options.folder / f"{name}.extxyz", MOLECULES[name])
         for count in () if options.labels else options.frames:
             for seed in options.seeds:
                 for kind in RATES:

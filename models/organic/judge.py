@@ -117,10 +117,10 @@ def answers(what: str) -> Callable[[int, Atoms], dict[str, Any]]:
 
 def one(atoms: Atoms, said: dict[str, Any]) -> list[float]:
     """Of a frame: errors of forces (meV/Å) and dipole (e·Å), atoms, and the error of the mean polarizability (%)."""
-    alpha = np.nan
-    if "polarizability" in atoms.info and "polarizability" in said:
-        mean = np.trace(np.reshape(atoms.info["polarizability"], (3, 3))) / 3
-        alpha = 100 * abs(np.trace(np.reshape(said["polarizability"], (3, 3))) / 3 / mean - 1)
+    labels, alpha = atoms.info | atoms.calc.results, np.nan
+    if "polarizability" in labels and "polarizability" in said:
+        means = [np.trace(np.reshape(of["polarizability"], (3, 3))) / 3 for of in (labels, said)]
+        alpha = 100 * abs(means[1] / means[0] - 1)
     force = 1000 * np.abs(said["forces"] - atoms.get_forces()).mean()
     return [force, np.abs(said["dipole"] - atoms.get_dipole_moment()).mean(), len(atoms), alpha]
 
