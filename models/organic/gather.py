@@ -10,7 +10,7 @@ Files of validation and test are joined as they are. Of the others are left out
   of X-H bonds 1.4 % exceed 15 (12 would leave out 5 %); contacts go, and most bonds pressed to 0.85 of their length;
 - of a molecule all but MOST, drawn at random: 12 where nothing is said.
 
-Own labels of dipoles and polarizabilities (data/) are divided as well: response-train and response-validation.
+Own labels of dipoles and polarizabilities (data/) are divided as well: response-train, -validation and -test.
 """
 
 import sys
@@ -29,7 +29,8 @@ LARGEST = 15.0  # eV/Å
 ROOM = 0.5  # Å
 PARTS = {"train": ("train", "further"), "visited": ("visited",), "validation": ("validation",), "test": ("test",)}
 WHOLE = ("validation", "test")
-RESPONSE = Path(__file__).with_name("data") / "pbe0-tzvpd-train.extxyz"
+DATA = Path(__file__).with_name("data")
+RESPONSE = {"dipole", "polarizability"}
 EACH = 10  # of frames with polarizabilities, each of a molecule of its own, every tenth validates
 
 
@@ -82,10 +83,14 @@ def main(source: Path, target: Path, most: int) -> None:
             seen, kept = seen + len(frames), kept + len(left)
             write(output, left, format="extxyz", append=True)
         print(f"{output.name}: {len(paths)} files" + (f", {kept} of {seen} frames" if seen else ""), flush=True)
-    frames = read(RESPONSE, ":")
+    frames = read(DATA / "pbe0-tzvpd-train.extxyz", ":")
     write(target / "response-validation.extxyz", frames[EACH - 1 :: EACH])
     write(target / "response-train.extxyz", [atoms for k, atoms in enumerate(frames, 1) if k % EACH])
-    print(f"response: {len(frames)} frames")
+    test = read(DATA / "pbe0-tzvpd-test.extxyz", ":")
+    for atoms in test:  # its energies and forces are not the teacher's
+        atoms.calc.results = {name: atoms.calc.results[name] for name in atoms.calc.results.keys() & RESPONSE}
+    write(target / "response-test.extxyz", test)
+    print(f"response: {len(frames)} frames, and {len(test)} of the test")
 
 
 if __name__ == "__main__":

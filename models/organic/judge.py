@@ -35,6 +35,7 @@ from painn_ase.coverage import CoverageWarning
 from painn_ase.errors import PainnError
 from painn_ase.reference import gfn2_xtb
 from painn_ase.smiles import from_smiles
+from painn_ase.units import COULOMB_CONSTANT
 
 SETS = ("ACONF", "BUT14DIOL", "SCONF", "Amino20x4")
 KCAL = units.kcal / units.mol
@@ -95,7 +96,7 @@ def kinds(atoms: Atoms) -> list[str]:
 
 
 def answers(what: str) -> Callable[[int, Atoms], dict[str, Any]]:
-    """Forces, dipole and, where it knows it, polarizability of a frame, by its number and geometry.
+    """Forces, dipole and, where it knows it, polarizability (Å³) of a frame, by its number and geometry.
 
     what: a model, "gfn2", or a file of the same frames with the labels of another
     """
@@ -110,7 +111,8 @@ def answers(what: str) -> Callable[[int, Atoms], dict[str, Any]]:
     def computed(number: int, atoms: Atoms) -> dict[str, Any]:
         image = Atoms(atoms.numbers, atoms.positions)
         image.calc = calculator or gfn2_xtb(image)
-        return {name: image.calc.get_property(name, image) for name in names}
+        said = {name: image.calc.get_property(name, image) for name in names}
+        return said | {"polarizability": said["polarizability"] * COULOMB_CONSTANT} if names[2:] else said
 
     return computed
 
@@ -158,7 +160,7 @@ def polarizabilities(model: str) -> None:
         atoms = from_smiles(smiles)[0]
         atoms.calc = calculator
         FIRE(atoms, logfile=None).run(fmax=0.02, steps=300)
-        alpha = np.trace(calculator.get_property("polarizability", atoms)) / 3
+        alpha = np.trace(calculator.get_property("polarizability", atoms)) / 3 * COULOMB_CONSTANT
         ratios.append(alpha / measured - 1)
         print(f"{smiles}: {alpha:.2f} Å³, measured {measured:.2f}, {100 * ratios[-1]:+.1f} %")
     mean, absolute, spread = (100 * f(ratios) for f in (np.mean, lambda r: np.mean(np.abs(r)), np.std))

@@ -118,12 +118,13 @@ def shift_references(model: Model, examples: Sequence[Example], heads: Sequence[
 
 
 def _some_of_each_composition(examples: list[Example]) -> list[Example]:
-    """Of many examples some `_COMPARED`, as many of each composition, and all of few."""
+    """Of many examples at most some `_COMPARED`, as many of each composition, and all of few."""
     groups: dict[bytes, list[Example]] = {}
     for e in examples:
         groups.setdefault(np.bincount(e.graph.numbers, minlength=100).tobytes(), []).append(e)
     each = max(1, _COMPARED // max(1, len(groups)))
-    return [e for members in groups.values() for e in members[:: -(-len(members) // each)]]
+    some = [e for members in groups.values() for e in members[:: -(-len(members) // each)]]
+    return some[:: max(1, len(some) // _COMPARED)]
 
 
 def _by_element(model: Model, examples: Sequence[Example], values: Sequence[float]) -> tuple[torch.Tensor, int]:

@@ -199,9 +199,10 @@ def test_a_file_that_exists_is_not_made_again_and_a_molecule_that_fails_costs_on
 
 
 @pytest.mark.filterwarnings("ignore::painn_ase.coverage.CoverageWarning")
-def test_the_guard_of_organic_small_objects_to_what_it_does_not_know(monkeypatch, capsys):
+@pytest.mark.parametrize("model", ["organic", "organic-small"])
+def test_the_guard_of_organic_models_objects_to_what_it_does_not_know(model, monkeypatch, capsys):
     """Ions, radicals, P, Br and molecules far apart; `guard` fails where nothing is said, or too much."""
-    script("judge", monkeypatch).guard("organic-small")
+    script("judge", monkeypatch).guard(model)
     assert "acetate" in capsys.readouterr().out
 
 
