@@ -5,9 +5,9 @@
 
 Formamide, acetamide and glycine: 100 frames to train on and 40 others to test, dynamics at 300 and 500 K and
 quantum-harmonic amplitudes at 300 K (GFN2-xTB) of one or two conformers, labelled with PBE0/def2-TZVP (PySCF). Both
-trainings are the same network, with the same steps; each has the learning rate that suits it. A fifth of the training
-frames validates. Frames, labels and trainings that are there are not made again; results go to benchmarks/results/.
-Needs the extras `reference` and `smiles`.
+trainings are the same network, with the same steps; learning rates are 5e-4 from the model and 2e-3 from random
+weights, neither searched for. A fifth of the training frames validates. Frames, labels and trainings that are there are
+not made again; results go to benchmarks/results/. Needs the extras `reference` and `smiles`.
 """
 
 import argparse

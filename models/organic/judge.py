@@ -104,15 +104,14 @@ def answers(what: str) -> Callable[[int, Atoms], dict[str, Any]]:
         frames = read(what, ":")
         return lambda number, atoms: frames[number].info | frames[number].calc.results
     calculator: Any = None if what == "gfn2" else PaiNNCalculator(what)
-    names = ["forces", "dipole"]
+    names, units_of = ["forces", "dipole"], {"polarizability": COULOMB_CONSTANT}
     if calculator and "polarizability" in calculator.implemented_properties:
         names.append("polarizability")
 
     def computed(number: int, atoms: Atoms) -> dict[str, Any]:
         image = Atoms(atoms.numbers, atoms.positions)
         image.calc = calculator or gfn2_xtb(image)
-        said = {name: image.calc.get_property(name, image) for name in names}
-        return said | {"polarizability": said["polarizability"] * COULOMB_CONSTANT} if names[2:] else said
+        return {name: units_of.get(name, 1.0) * image.calc.get_property(name, image) for name in names}
 
     return computed
 

@@ -15,7 +15,7 @@ from painn_ase.model_files.header import described_model, read_header
 from painn_ase.model_files.limits import MAX_WEIGHTS, read_bytes
 from painn_ase.model_files.tensors import read_tensors
 
-_NAME = re.compile(rb"[0-9a-f]{16}")
+_NAMES = re.compile(rb"(?:[0-9a-f]{16}\s+)*(?:[0-9a-f]{16})?")
 
 
 def load_model(name_or_path: str | Path) -> Model:
@@ -42,7 +42,7 @@ def _trained_on(folder: Path) -> frozenset[str] | None:
     path = folder / TRAINED_ON
     if not path.is_file():
         return None
-    names = read_bytes(path, folder, MAX_WEIGHTS).split()
-    if not all(_NAME.fullmatch(name) for name in names):
+    text = read_bytes(path, folder, MAX_WEIGHTS)
+    if not _NAMES.fullmatch(text):
         raise ModelError(f"{path}: expected names of geometries, 16 hexadecimal digits a line; the file is damaged")
-    return frozenset(name.decode() for name in names)
+    return frozenset(text.decode().split())

@@ -62,8 +62,8 @@ def started_model(config: TrainConfig, earlier: Model, elements: list[int], exam
     """
     model = new_model(config, elements)
     fit_normalization(model, examples)
-    known = model.state_dict().keys() & earlier.state_dict().keys()
-    model.load_state_dict({name: earlier.state_dict()[name] for name in known}, strict=False)
+    names = model.state_dict().keys()
+    model.load_state_dict({n: tensor for n, tensor in earlier.state_dict().items() if n in names}, strict=False)
     added, dropped = (
         [name for name in a.heads if name not in b.heads] for a, b in ((model, earlier), (earlier, model))
     )

@@ -47,6 +47,9 @@ def test_a_later_part_of_a_training_goes_on_from_the_part_before(recipe):
     assert set(before.data.train) <= set(after.data.train)
     assert set(before.data.validation) <= set(after.data.validation)
     assert set(before.data.test) <= set(after.data.test)
+    train, held = {*before.data.train, *after.data.train}, {*after.data.validation, *after.data.test}
+    assert not train & held
+    assert not set(after.data.validation) & set(after.data.test)
     assert after.run.seed == before.run.seed
 
 
