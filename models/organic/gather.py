@@ -27,7 +27,7 @@ from rdkit import Chem
 
 LARGEST = 15.0  # eV/Å
 ROOM = 0.5  # Å
-PARTS = {"train": ("train", "further"), "visited": ("visited",), "validation": ("validation",), "test": ("test",)}
+PARTS = {"train": ("train", "further", "many"), "visited": ("visited",), "validation": ("validation",), "test": ("test",)}
 WHOLE = ("validation", "test")
 DATA = Path(__file__).with_name("data")
 RESPONSE = {"dipole", "polarizability"}

@@ -49,11 +49,13 @@ class Amount:
 
 
 FEW = {"_md_": 6, "_wigner_": 2, "_torsion_": 2, "_stretch_": 1}
+FEWER = {"_md_": 4, "_wigner_": 1, "_torsion_": 2, "_stretch_": 1}
 PARTS = {
     "test": Amount(conformers=1, kept=6),
     "validation": Amount(conformers=1, kept=10),
     "train": Amount(pairs=4),
     "further": Amount(most=FEW, plan={"md": 1, "quantum": 1}),
+    "many": Amount(conformers=1, most=FEWER, plan={"md": 2, "quantum": 1}),
 }
 
 
