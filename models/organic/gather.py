@@ -27,8 +27,8 @@ from rdkit import Chem
 
 LARGEST = 15.0  # eV/Å
 ROOM = 0.5  # Å
-PARTS = {"train": ("train", "further", "many"), "visited": ("visited",), "validation": ("validation",), "test": ("test",)}
 WHOLE = ("validation", "test")
+PARTS = {"train": ("train", "further", "many"), "visited": ("visited",)} | {part: (part,) for part in WHOLE}
 DATA = Path(__file__).with_name("data")
 RESPONSE = {"dipole", "polarizability"}
 EACH = 10  # of frames with polarizabilities, each of a molecule of its own, every tenth validates

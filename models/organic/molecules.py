@@ -164,7 +164,8 @@ def main() -> None:
     train = len(lines) - len(held)
     lines += [(part, smiles) for part, drawn_later in (("further", further), ("many", many)) for smiles in drawn_later]
     (HERE / "molecules.txt").write_text("".join(f"{part} {smiles}\n" for part, smiles in lines))
-    print(f"{len(families)} members of families, {len(others)} others; {train} train, {len(further)} + {len(many)} later")
+    later = f"{len(further)} + {len(many)} later"
+    print(f"{len(families)} members of families, {len(others)} others; {train} train, {later}")
 
 
 if __name__ == "__main__":
