@@ -280,7 +280,7 @@ class PaiNNCalculator(Calculator):
             if previous is None or graph.numbers is not previous.numbers:
                 check_elements(self.model_name, self.backend.elements, atoms.numbers)
             if self.coverage is not None:
-                self._look_at(self.coverage, atoms, graph)
+                self._look_at(self.coverage, atoms, graph, moved_only=list(system_changes) == ["positions"])
             self._graph = graph
         self._provided.check(atoms, properties)
         wanted = {"energy", "energies", "forces"}.intersection(self.backend.properties)
@@ -330,9 +330,10 @@ class PaiNNCalculator(Calculator):
         charge = self.centred_charge(atoms)
         return values if charge == 0 else about_own_centre(values, atoms.positions, charge, centre_shares(atoms))
 
-    def _look_at(self, monitor: CoverageMonitor, atoms: Atoms, graph: AtomicGraph) -> None:
-        """Tells the monitor of what is evaluated next."""
+    def _look_at(self, monitor: CoverageMonitor, atoms: Atoms, graph: AtomicGraph, *, moved_only: bool) -> None:
+        """Tells the monitor of what is evaluated next; charge and spin are those of before where atoms only moved."""
         pairs = self._builder.pairs
         assert pairs is not None
-        monitor.new_structure(atoms, self._builder.charge_of(atoms))
+        if not moved_only:
+            monitor.new_structure(atoms, self._builder.charge_of(atoms))
         monitor.new_geometry(graph.numbers.numpy(), pairs, graph.positions.numpy(), graph.cells.numpy()[0])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,10 +52,7 @@ class Environments:
 
     def distances(self, densities: Array) -> Array:
         """(environments,) distance of each from its nearest prototype."""
-        centered = densities - self.mean
-        # |x|² = |components|² + rest², so the components' own squares cancel
-        squares = (self._offsets - 2 * (centered @ self._targets)).min(axis=1)
-        return np.sqrt(np.maximum(squares + np.einsum("ec,ec->e", centered, centered), 0.0))
+        return Prototypes([self]).distances(densities, np.zeros(len(densities), dtype=int))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; some kilobytes."""
@@ -79,13 +76,29 @@ class Environments:
             raise ValueError("prototypes of the wrong shape")
         return found
 
-    @cached_property
-    def _targets(self) -> Array:
-        return (self.prototypes @ self.axes).T.copy()  # (channels, prototypes)
 
-    @cached_property
-    def _offsets(self) -> Array:
-        return (self.prototypes**2).sum(axis=1)
+class Prototypes:
+    """Those of several elements in one table, so that all atoms of a structure are compared in one go."""
+
+    def __init__(self, elements: Sequence[Environments]) -> None:
+        points = [one.prototypes for one in elements]
+        most = max(len(p) for p in points)
+        points = [np.concatenate([p, np.repeat(p[:1], most - len(p), axis=0)]) for p in points]  # as many of each
+        self._means = np.array([one.mean for one in elements])
+        self._offsets = np.array([(p**2).sum(axis=1) for p in points])
+        self._targets = np.concatenate([(p @ one.axes).T for one, p in zip(elements, points, strict=True)], axis=1)
+
+    def distances(self, densities: Array, kinds: np.ndarray) -> Array:
+        """(environments,) distance of each from the nearest prototype of its element.
+
+        densities: (environments, channels)
+        kinds: place of its element among those given, (environments,)
+        """
+        centered = densities - self._means[kinds]
+        products = (centered @ self._targets).reshape(len(kinds), *self._offsets.shape)[np.arange(len(kinds)), kinds]
+        # |x|² = |components|² + rest², so the components' own squares cancel
+        squares = (self._offsets[kinds] - 2 * products).min(axis=1)
+        return np.sqrt(np.maximum(squares + np.einsum("ec,ec->e", centered, centered), 0.0))
 
 
 def channels(cutoff: float, elements: int) -> int:

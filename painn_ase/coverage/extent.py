@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
-from painn_ase.coverage.environments import Array, Environments, channels, neighbor_densities, rounded
+from painn_ase.coverage.environments import Array, Environments, Prototypes, channels, neighbor_densities, rounded
 from painn_ase.errors import ModelError
 from painn_ase.graph import AtomicGraph, connected_parts
 
@@ -136,13 +136,11 @@ class Coverage:
         return self._scores(*_arrays(graph, self.cutoff))
 
     def _scores(self, numbers: np.ndarray, centers: np.ndarray, neighbors: np.ndarray, distances: Array) -> Array:
+        if not self.environments:
+            return np.full(len(numbers), np.nan)
         table = neighbor_densities(numbers, centers, neighbors, distances, self._elements, self.cutoff)
-        scores = np.full(len(numbers), np.nan)
-        for z, known in self.environments.items():
-            mine = numbers == z
-            if mine.any():
-                # data of a single geometry reach nowhere; the floor keeps rounding from being "outside"
-                scores[mine] = known.distances(table[mine]) / max(known.reach, 1e-3)
+        kinds = self._kinds[numbers]
+        scores: Array = self._prototypes.distances(table, kinds) / self._reaches[kinds]
         return scores
 
     def _close(self, numbers: np.ndarray, centers: np.ndarray, neighbors: np.ndarray, distances: Array) -> str | None:
@@ -172,6 +170,22 @@ class Coverage:
     @cached_property
     def _elements(self) -> np.ndarray:
         return np.array(list(self.environments), dtype=int)
+
+    @cached_property
+    def _kinds(self) -> np.ndarray:
+        """(100,) place among `_elements` by atomic number; of elements that were not in the data the last, NaN."""
+        kinds = np.full(100, -1)
+        kinds[self._elements] = np.arange(len(self._elements))
+        return kinds
+
+    @cached_property
+    def _reaches(self) -> Array:
+        # data of a single geometry reach nowhere; the floor keeps rounding from being "outside"
+        return np.array([max(known.reach, 1e-3) for known in self.environments.values()] + [np.nan])
+
+    @cached_property
+    def _prototypes(self) -> Prototypes:
+        return Prototypes(list(self.environments.values()))
 
     def _strange(self, numbers: np.ndarray, centers: np.ndarray, neighbors: np.ndarray, distances: Array) -> str | None:
         scores = np.nan_to_num(self._scores(numbers, centers, neighbors, distances), nan=0.0)

@@ -12,6 +12,7 @@ from ase.build import bulk, molecule
 
 from painn_ase import neighbors
 from painn_ase.coverage import CLOSER, FARTHER, STRONGER, Coverage
+from painn_ase.coverage.environments import Environments, Prototypes
 from painn_ase.errors import ModelError
 
 CUTOFF = 5.0
@@ -166,3 +167,16 @@ def test_a_damaged_record_is_refused(ethanol, damage):
     damage(table)
     with pytest.raises(ModelError, match="coverage is damaged"):
         Coverage.from_dict(table, CUTOFF)
+
+
+def test_distances_of_several_elements_at_once_are_those_of_the_formula():
+    rng = np.random.default_rng(4)
+    elements = [Environments.of(rng.normal(size=(count, 6)) + count) for count in (5, 60)]
+    densities, kinds = rng.normal(scale=3.0, size=(9, 6)), rng.integers(2, size=9)
+    found = Prototypes(elements).distances(densities, kinds)
+    for x, k, distance in zip(densities, kinds, found, strict=True):
+        one = elements[k]
+        along = one.axes @ (x - one.mean)
+        rest = x - one.mean - along @ one.axes
+        expected = min(np.sqrt(((along - p) ** 2).sum() + rest @ rest) for p in one.prototypes)
+        assert distance == pytest.approx(expected, rel=1e-10)
