@@ -28,7 +28,7 @@ from rdkit import Chem
 LARGEST = 15.0  # eV/Å
 ROOM = 0.5  # Å
 WHOLE = ("validation", "test")
-PARTS = {"train": ("train", "further", "many"), "visited": ("visited",)} | {part: (part,) for part in WHOLE}
+PARTS = {"train": ("train", "further"), "many": ("many",), "visited": ("visited",)} | {part: (part,) for part in WHOLE}
 DATA = Path(__file__).with_name("data")
 RESPONSE = {"dipole", "polarizability"}
 EACH = 10  # of frames with polarizabilities, each of a molecule of its own, every tenth validates
