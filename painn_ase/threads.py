@@ -10,6 +10,11 @@ from weakref import WeakSet
 import torch
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """PyTorch uses `count` threads inside the block (0: as many as before) and as many as before after it.

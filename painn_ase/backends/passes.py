@@ -20,6 +20,7 @@ from painn_ase.model import Model
 from painn_ase.native import library as c
 from painn_ase.native import training as t
 from painn_ase.properties import PROPERTIES
+from painn_ase.threads import available_cores
 
 _WIDTHS = {torch.float32: 4, torch.float64: 8}
 # largest errors of the splined radial functions and of their slopes, relative to the largest: below the rounding of the
@@ -41,7 +42,7 @@ class Passes:
     ) -> None:
         self._library = c.library()
         self._handle = None
-        self.threads = threads or _cores()
+        self.threads = threads or available_cores()
         self.cutoff = model.cutoff
         names = parameter_order(model)
         parameters = dict(model.named_parameters())
@@ -200,11 +201,6 @@ class Passes:
     def __del__(self) -> None:
         if getattr(self, "_handle", None):
             self._library.painn_trainer_free(self._handle)
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _instruction_set(name: str | None) -> bytes:

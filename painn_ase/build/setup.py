@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from painn_ase.model_files.header import read_header
 from painn_ase.reference import Level, label
 from painn_ase.reference.labellers import Models
 from painn_ase.reference.level import charge_and_spin
+from painn_ase.threads import available_cores
 
 _RATTLE = 0.02  # Å, of the frames that are timed
 
@@ -49,11 +49,6 @@ class Setup:
     def scratch(self) -> Path:
         """Where calculators may write."""
         return self.request.output / "scratch"
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_up(request: Request) -> Setup:

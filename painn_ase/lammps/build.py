@@ -16,6 +16,7 @@ from painn_ase.errors import InputError, MissingPackageError
 from painn_ase.files import storage_errors
 from painn_ase.lammps import PLUGIN
 from painn_ase.native.recipe import FLAGS, UNITS, instruction_sets
+from painn_ase.threads import available_cores
 
 HERE = Path(__file__).resolve().parent / "csrc"
 KERNEL = Path(__file__).resolve().parent.parent / "native" / "csrc"
@@ -105,7 +106,7 @@ def _compile(compiler: list[str], folder: Path, units: Sequence[tuple[Path, Sequ
         _run([*compiler, *common, *flags, "-c", str(source), "-o", str(result)])
         return result
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         return list(pool.map(one, units))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
+from painn_ase.capabilities import forget
 from painn_ase.testing.report import Outcome, not_applicable, verdict
 from painn_ase.testing.subject import Case, Subject
 
@@ -99,7 +100,7 @@ def notices(change: Change) -> Callable[[Subject, Case], Outcome]:
         for name in [n for n in ("energy", "forces", "stress", "dipole", "charges") if n in subject.implemented]:
             first, second = _expected(subject, name, case.atoms), _expected(subject, name, after)
             differs |= _differ(first.value, second)
-            subject.calc.reset() if hasattr(subject.calc, "reset") else None
+            forget(subject.calc)
             for atoms, expected in ((case.atoms, first), (after, second), (case.atoms, first)):
                 problem = _problem(subject, atoms.copy(), expected)
                 if problem:
@@ -130,7 +131,7 @@ def any_order(subject: Subject, cases: list[Case]) -> Outcome:
             atoms = cases[0].atoms.copy()
         names = [n for n in ("energy", "forces", "stress", "dipole", "charges") if n in subject.implemented]
         steps.append((atoms.copy(), _expected(subject, str(rng.choice(names)), atoms)))
-    subject.calc.reset() if hasattr(subject.calc, "reset") else None
+    forget(subject.calc)
     wrong = [text for atoms, expected in steps if (text := _problem(subject, atoms.copy(), expected))]
     return verdict(not wrong, f"{len(wrong)} of {len(steps)} answers wrong" + (f", first: {wrong[0]}" if wrong else ""))
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from painn_ase.capabilities import forget
 from painn_ase.testing.process_state import process_state
 
 STEP = 1e-5  # Å, between the points at which noise is measured: far above rounding of positions, far below any feature
@@ -91,8 +92,7 @@ class Subject:
 
     def value(self, name: str, atoms: Atoms) -> np.ndarray:
         """The property of a copy of `atoms` from a calculator that was told to forget what it knows."""
-        if hasattr(self.calc, "reset"):
-            self.calc.reset()
+        forget(self.calc)
         found = self.ask(name, atoms.copy())
         if found is None:
             raise TypeError(f"get_property({name!r}) returned None")
