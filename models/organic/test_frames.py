@@ -1,6 +1,7 @@
-"""Two geometries of each molecule of test_molecules.txt, for the test of models of organic molecules.
+"""Two geometries of each molecule of a list, test_molecules.txt where none is named:
 
     python models/organic/test_frames.py models/organic/data/test_frames.extxyz
+    python models/organic/test_frames.py models/organic/data/force_frames.extxyz models/organic/force_molecules.txt
 
 The first is a snapshot of dynamics at 300, 500 or 800 K that began at the conformer of lowest energy, the second a
 quantum-harmonic one (300 K) about another conformer where there is one; both by GFN2-xTB. info["smiles"] names the
@@ -46,8 +47,8 @@ def count(output: Path) -> int:
 
 
 def main() -> None:
-    output = Path(sys.argv[1])
-    for index, smiles in list(enumerate(molecules()))[count(output) // 2 :]:
+    output, listed = Path(sys.argv[1]), molecules(*map(Path, sys.argv[2:3]))
+    for index, smiles in list(enumerate(listed))[count(output) // 2 :]:
         write(output, frames(smiles, index), append=True)
 
 
