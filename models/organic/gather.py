@@ -10,7 +10,8 @@ Files of validation and test are joined as they are. Of the others are left out
   of X-H bonds 1.4 % exceed 15 (12 would leave out 5 %); contacts go, and most bonds pressed to 0.85 of their length;
 - of a molecule all but MOST, drawn at random: 12 where nothing is said.
 
-Own labels of dipoles and polarizabilities (data/) are divided as well: response-train, -validation and -test.
+Own labels (data/) are divided as well: own-train, -validation and -test, without their energies, whose zero is not the
+teacher's; forces are left out of the test, so that all of its forces are the teacher's.
 """
 
 import sys
@@ -31,7 +32,7 @@ WHOLE = ("validation", "test")
 PARTS = {"train": ("train", "further"), "many": ("many",), "visited": ("visited",)} | {part: (part,) for part in WHOLE}
 DATA = Path(__file__).with_name("data")
 RESPONSE = {"dipole", "polarizability"}
-EACH = 10  # of frames with polarizabilities, each of a molecule of its own, every tenth validates
+EACH = 10  # of the molecules with own labels every tenth validates
 
 
 @lru_cache(maxsize=64)
@@ -83,14 +84,22 @@ def main(source: Path, target: Path, most: int) -> None:
             seen, kept = seen + len(frames), kept + len(left)
             write(output, left, format="extxyz", append=True)
         print(f"{output.name}: {len(paths)} files" + (f", {kept} of {seen} frames" if seen else ""), flush=True)
-    frames = read(DATA / "pbe0-tzvpd-train.extxyz", ":")
-    write(target / "response-validation.extxyz", frames[EACH - 1 :: EACH])
-    write(target / "response-train.extxyz", [atoms for k, atoms in enumerate(frames, 1) if k % EACH])
-    test = read(DATA / "pbe0-tzvpd-test.extxyz", ":")
-    for atoms in test:  # its energies and forces are not the teacher's
-        atoms.calc.results = {name: atoms.calc.results[name] for name in atoms.calc.results.keys() & RESPONSE}
-    write(target / "response-test.extxyz", test)
-    print(f"response: {len(frames)} frames, and {len(test)} of the test")
+    own_labels(target)
+
+
+def own_labels(target: Path) -> None:
+    """Divides the labels of data/ among training, validation and test."""
+    own = read(DATA / "pbe0-tzvpd-train.extxyz", ":") + read(DATA / "pbe0-tzvpd-forces.extxyz", ":")
+    held = list(dict.fromkeys(map(smiles_of, own)))[EACH - 1 :: EACH]
+    sides = {"train": [], "validation": [], "test": read(DATA / "pbe0-tzvpd-test.extxyz", ":")}
+    for atoms in own:
+        sides["validation" if smiles_of(atoms) in held else "train"].append(atoms)
+    for side, frames in sides.items():
+        for atoms in frames:
+            left = atoms.calc.results.keys() & (RESPONSE if side == "test" else RESPONSE | {"forces"})
+            atoms.calc.results = {name: atoms.calc.results[name] for name in left}
+        write(target / f"own-{side}.extxyz", frames)
+    print("own labels:", ", ".join(f"{len(frames)} frames of {side}" for side, frames in sides.items()))
 
 
 if __name__ == "__main__":

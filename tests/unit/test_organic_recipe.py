@@ -44,12 +44,14 @@ def test_no_molecule_is_on_two_sides():
     lines = (RECIPE / "test_molecules.txt").read_text().splitlines()
     fixed = {canonical(line) for line in lines if line and not line.startswith("#")}
     assert len(parts["test"]) == 500
-    names = ("train", "further", "validation", "test")
+    names = ("train", "further", "many", "validation", "test")
     assert parts.keys() == set(names)
     for k, part in enumerate(names):
         for other in names[:k]:
             assert not parts[other] & parts[part]
     assert not fixed & set().union(*parts.values())
+    lines = (RECIPE / "force_molecules.txt").read_text().splitlines()
+    assert {canonical(line) for line in lines[1:]} <= parts["train"] | parts["further"] | parts["many"]
 
 
 def test_every_molecule_is_neutral_and_of_the_elements_and_sizes_that_the_card_says():
@@ -146,6 +148,18 @@ def test_of_a_molecule_so_many_frames_are_trained_on_and_the_tests_are_left_as_t
     of = [a.info["smiles"] for a in ase.io.read(tmp_path / "train.extxyz", ":")]
     assert (of.count("C"), of.count("CC")) == (2 * 5, 2 * 4)
     assert (tmp_path / "test.extxyz").read_bytes() == (tmp_path / "test-000.extxyz").read_bytes()
+
+
+def test_own_labels_train_validate_and_test_on_other_molecules_and_leave_energies_out(monkeypatch, tmp_path):
+    gather = script("gather", monkeypatch)
+    gather.own_labels(tmp_path)
+    sides = {side: ase.io.read(tmp_path / f"own-{side}.extxyz", ":") for side in ("train", "validation", "test")}
+    molecules = {side: {a.info["smiles"] for a in frames} for side, frames in sides.items()}
+    assert not molecules["train"] & (molecules["validation"] | molecules["test"])
+    assert not molecules["validation"] & molecules["test"]
+    labels = {side: {name for a in frames for name in a.calc.results} for side, frames in sides.items()}
+    assert labels == {"train": {"forces", "dipole"}, "validation": {"forces", "dipole"}, "test": {"dipole"}}
+    assert all("polarizability" in a.info for a in chain(*sides.values()))
 
 
 def test_hydrogen_fluoride_keeps_its_name_in_a_file(monkeypatch, tmp_path):
