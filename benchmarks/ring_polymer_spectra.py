@@ -73,7 +73,7 @@ def main() -> None:
         atoms.calc = calculator
         reports[name] = simulate_spectra(
             atoms, path=folder / name, protocol=protocol, spectra=kinds,
-            analysis=Analysis(options.resolution), resume=(folder / name / "state.npz").is_file(),
+            analysis=Analysis(options.resolution), resume=(folder / name / "run.restart.npz").is_file(),
         )  # fmt: skip
         print(f"{name}: {reports[name].facts['trajectories']}; {reports[name].facts['wall time']}", flush=True)
     table = compare(reports, kinds, BANDS[model])
@@ -131,7 +131,7 @@ def harmonic_modes(model: str) -> tuple[str, np.ndarray]:
         return "DFT harmonic", np.sort(derivatives(read(reference, ":")).vibrations().frequencies)
     atoms = read_structure(model)
     atoms.calc = PaiNNCalculator(model, dtype="float64")
-    relax(atoms, fmax=1e-4)
+    relax(atoms, fmax=1e-4, steps=5000, optimizer="LBFGS")
     return "harmonic", np.sort(vibrations(atoms).frequencies)
 
 
