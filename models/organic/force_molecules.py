@@ -10,57 +10,12 @@ many as there is time for, from the first on, are a cross-section. Needs the ext
 from pathlib import Path
 from random import Random
 
+from families import words
 from files import molecules
 from rdkit import Chem
 
 COUNT = 240
-FAR = (  # groups, as SMARTS, that the teacher is far off for
-    *(
-        "[N+](=O)[O-]",
-        "N=C=O",
-        "N=C=S",
-        "SC#N",
-        "[#16X3]=O",
-        "[#16X4](=O)=O",
-        "C=C=C",
-        "C=C=O",
-        "*=C=[N,S]",
-        "C(F)(F)F",
-    ),
-    *("C(F)F", "[CX4]F", "[CX3]F", "C(Cl)Cl", "[CX4]Cl", "[CX3]Cl", "C(=O)Cl", "N=[N+]=[N-]", "[NX2]=O"),
-)
-OTHERS = (
-    *(
-        "N=N",
-        "[NX3][NX3]",
-        "C=NO",
-        "[NX3]O",
-        "C=S",
-        "SS",
-        "C#N",
-        "C#C",
-        "C(=O)S",
-        "NC=N",
-        "[SH]",
-        "CSC",
-        "C=CO",
-        "C=CN",
-    ),
-    *(
-        "OC(=O)N",
-        "C(=O)C=O",
-        "[r3,r4]",
-        "C(=O)[OH]",
-        "C(=O)OC",
-        "C(=O)N",
-        "C[OH]",
-        "CO[CX4]",
-        "[CX4][NX3]",
-        "CC=O",
-        "C=C",
-    ),
-    *("c", "[cH]1[nH]ccc1", "C=N"),
-)
+FAR, OTHERS = words("far_off"), words("other_groups")
 
 
 def heavy(smiles: str) -> int:
