@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,9 @@ class LearningCalculator(Calculator):
     machine was: two such runs differ. One process at a time may use a folder.
 
     Velocities are kept when models change, and `discontinuity` is what has to be taken off energies so that a conserved
-    energy goes on: `run_md` does so. A run killed at any moment goes on from the folder with all labels. `freeze()`
-    gives the `PaiNNCalculator` of the present models; spectra want that one.
+    energy goes on: `run_md` does so. A run killed at any moment goes on from the folder with all labels, and from the
+    answer that it was saved with, though the models may have learned since. `freeze()` gives the `PaiNNCalculator` of
+    the present models; spectra want that one.
     """
 
     name = "learning"
@@ -140,6 +141,25 @@ class LearningCalculator(Calculator):
             )
         folders = self._committee.folders
         return PaiNNCalculator(folders if len(folders) > 1 else folders[0])
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """The last answer, and by how much it lies off the surface of the first ones: what a saved run must `recall`.
+
+        The models may learn between the moment a run was saved and a kill, and would answer otherwise.
+        """
+        return {} if self._last is None else self.results | {"discontinuity": self.discontinuity}
+
+    def recall(self, atoms: Atoms, memory: Mapping[str, Any], properties: Sequence[str] = ("energy",)) -> None:
+        """Answers for `atoms` as when `memory` was taken; energies step to the present models at this structure."""
+        self._reference.open(atoms)
+        self._begin(atoms)
+        values = dict(memory)
+        before = values.pop("discontinuity")
+        self.atoms, energy = atoms.copy(), self._energy_of_models(atoms)
+        self._take(atoms, values, energy)
+        self._retraining.steps = before + (0.0 if energy is None else energy - values["energy"])
+        self.calculate(atoms, properties, [])
 
     # ---- what ASE calls
 

@@ -211,6 +211,24 @@ def test_conserved_energy_goes_on_when_models_change(tmp_path):
     assert "conserved energies begin anew" in (tmp_path / "log.txt").read_text()
 
 
+def test_a_run_saved_before_the_models_learned_goes_on_from_the_answer_it_was_saved_with(tmp_path):
+    keywords = {"path": tmp_path / "run", "ensemble": "nve", "temperature": 300, "timestep": 1.0, "progress": False}
+    atoms = cluster(amplitude=0.1)
+    atoms.calc = learning(tmp_path, threshold=1e9)
+    before = run_md(atoms, steps=15, **keywords).observables("conserved_energy")[1]
+    calc, answer = atoms.calc, atoms.calc.get_property("forces", atoms)
+    calc._retraining._change(None, calc.evaluations, list(calc._reference.frames.values()))  # and is killed
+    changed = calc._committee.surface(atoms)[1]
+    assert np.abs(changed - answer).max() > 0.01 * np.abs(answer).max()  # another model, as restarts see it
+    again = cluster(amplitude=0.1)
+    again.calc = learning(tmp_path, threshold=1e9)
+    run = run_md(again, steps=16, resume=True, **keywords)
+    total, conserved = (run.observables(name)[1] for name in ("total_energy", "conserved_energy"))
+    np.testing.assert_array_equal(conserved[:16], before)
+    assert conserved[16] == pytest.approx(conserved[15], abs=2e-3)
+    assert total[16] - conserved[16] == pytest.approx(again.calc.discontinuity, abs=1e-9)
+
+
 def test_drivers_of_ase_and_of_this_package_use_it_unmodified(tmp_path):
     atoms = cluster()
     atoms.calc = learning(tmp_path / "bfgs", threshold=1e-9, tolerance=1e-9)
