@@ -2,7 +2,8 @@
 
 FOLDER gets conformers.extxyz, and train.extxyz, validation.extxyz and test.extxyz, each from trajectories and random
 numbers of its own: Langevin dynamics at 300 and 500 K, quantum-harmonic amplitudes at 300 K, which are those of ring
-polymers, and for training turned bonds. MODEL (organic-small) moves the atoms. RDKit knows two conformers; the others,
+polymers, and for training turned bonds and zero-point motion with lengths of X-H bonds from the tails of what beads
+reach. MODEL (organic-small) moves the atoms. RDKit knows two conformers; the others,
 with the acid's OH or the ester turned, follow from half a turn of each bond. Needs the extra `smiles`.
 """
 
@@ -24,6 +25,8 @@ from painn_ase.structures import write_frames
 
 SMILES = "CC(=O)Oc1ccccc1C(=O)O"
 HIGHEST = 0.5  # eV above the lowest conformer
+TAILS = 250  # frames
+SCALES = 0.75, 1.25  # of lengths of X-H bonds in them
 PLANS = {
     "train": Plan(md=40, temperatures=(300.0, 500.0), quantum=120, torsions=5),
     "validation": Plan(md=4, temperatures=(300.0, 500.0), quantum=8),
@@ -73,12 +76,29 @@ def conformers(model: str) -> list[Atoms]:
     return [Atoms(atoms.numbers, atoms.positions) for atoms in kept]
 
 
+def tails(frames: list[Atoms], rng: np.random.Generator) -> list[Atoms]:
+    """Copies of frames with each bond of a hydrogen atom longer or shorter by a factor of its own."""
+    scaled = []
+    for atoms in frames:
+        moved = Atoms(atoms.numbers, atoms.positions, info={"source": f"{atoms.info['source']}_tail"})
+        for one, other in joined(atoms):
+            if 1 in (numbers := atoms.numbers[[one, other]]):
+                end, heavy = (one, other) if numbers[0] == 1 else (other, one)
+                along = moved.positions[end] - moved.positions[heavy]
+                moved.positions[end] = moved.positions[heavy] + rng.uniform(*SCALES) * along
+        scaled.append(moved)
+    return far_apart(scaled)
+
+
 def main(folder: Path, model: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     minima = conformers(model)
     write_frames(folder / "conformers.extxyz", minima)
     for seed, (name, plan) in enumerate(PLANS.items(), start=1):
         frames = sample(minima, lambda atoms: PaiNNCalculator(model), plan, seed=seed, name=model)
+        if name == "train":
+            quantum = [atoms for atoms in frames if "wigner" in atoms.info["source"]]
+            frames += tails(quantum[:: max(1, len(quantum) // TAILS)], np.random.default_rng(0))
         order = np.random.default_rng(seed).permutation(len(frames))
         write_frames(folder / f"{name}.extxyz", [frames[k] for k in order])
         print(f"{name}.extxyz: {len(frames)} frames", flush=True)

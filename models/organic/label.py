@@ -1,17 +1,18 @@
 """Energies, forces and dipoles of SO3LR for files of frames, many frames at a time (6 ms a frame on one core):
 
-    python models/organic/label.py runs/organic/frames runs/organic/labelled [--watch]
+    python models/organic/label.py runs/organic/frames runs/organic/labelled [--watch] [--largest 25]
 
 SO3LR: Kabylda et al., J. Am. Chem. Soc. (2025), doi:10.1021/jacs.5c09558, a network of PBE0 with many-body dispersion.
 The package so3krates-torch 0.2.1 (MIT) holds its weights; README.md says how to make an environment of its own for it.
 
 Molecules are isolated: all pairs of atoms attract and repel each other, without a cutoff at long range. Numbers are
 float32, which leaves 1 meV of an energy uncertain. Energies have the zero of the network, which was trained on forces.
-A file that is labelled is not labelled again; --watch waits for more.
+Frames with a component of a force above --largest (eV/Å) are left out. A file that is labelled is not labelled again;
+--watch waits for more.
 """
 
+import argparse
 import importlib.resources
-import sys
 import time
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
-LARGEST = 25.0  # eV/Å: frames with larger forces are no molecules; gather.py takes out more of what is trained on
+LARGEST = 25.0  # eV/Å: most frames with larger forces are no molecules; gather.py takes out more
 BATCH = 48  # frames
 
 
@@ -76,7 +77,7 @@ def labelled(frames: list[Atoms], model: torch.nn.Module) -> list[Atoms]:
     return rounded
 
 
-def main(source: Path, target: Path, watch: bool) -> None:
+def main(source: Path, target: Path, watch: bool, largest: float) -> None:
     torch.set_num_threads(1)
     target.mkdir(parents=True, exist_ok=True)
     model = teacher()
@@ -85,7 +86,7 @@ def main(source: Path, target: Path, watch: bool) -> None:
         for path in sorted(missing, key=lambda path: (path.name.startswith("train"), path.name)):
             output = target / path.name
             frames = labelled(read(path, ":"), model)
-            kept = [atoms for atoms in frames if np.abs(atoms.get_forces()).max() < LARGEST]
+            kept = [atoms for atoms in frames if np.abs(atoms.get_forces()).max() < largest]
             write(output.with_suffix(".part"), kept, format="extxyz")
             output.with_suffix(".part").rename(output)
             print(f"{output.name}: {len(kept)} of {len(frames)} frames", flush=True)
@@ -95,4 +96,10 @@ def main(source: Path, target: Path, watch: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), "--watch" in sys.argv)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--watch", action="store_true")
+    parser.add_argument("--largest", type=float, default=LARGEST)
+    options = parser.parse_args()
+    main(options.source, options.target, options.watch, options.largest)
