@@ -13,7 +13,7 @@ EACH = 50  # molecules of a file
 
 
 def molecules(part: str) -> list[str]:
-    """The SMILES of a part of molecules.txt: train, further, validation or test."""
+    """The SMILES of a part of molecules.txt."""
     lines = (line.split() for line in Path(__file__).with_name("molecules.txt").read_text().splitlines())
     return [smiles for name, smiles in lines if name == part]
 

@@ -5,9 +5,10 @@
 Neutral closed shells of H, C, N, O, F, S and Cl with 1 to 12 heavy atoms. Up to four heavy atoms all are grown, bond by
 bond, and the sensible ones kept. Larger ones are cores with groups put in the place of hydrogens, at random; families
 (alkanes, diols, sugars, amino acids, ...) are whole. None is one of test_molecules.txt, in any stereoisomer. Stereo is
-left open: `from_smiles` draws one. A line is a part (train, validation, test, further, many) and a SMILES; those of
-`further` and `many` are trained on, too, and were drawn later, so that the other parts stayed what they were; `many`
-has all sensible molecules of five heavy atoms. Needs the extra `smiles`.
+left open: `from_smiles` draws one. A line is a part (train, validation, test, further, many, wide) and a SMILES. The
+last three were drawn later, so that the other parts stayed what they were, and are trained on, too: `many` has all
+sensible molecules of five heavy atoms, `wide` those of six, of whose frames a model chooses (hard.py). Needs the extra
+`smiles`.
 """
 
 from pathlib import Path
@@ -23,6 +24,7 @@ ELEMENTS = "CNOFS"  # grown; chlorine takes fluorine's place in half of the mole
 SIZES = {4: 420, 5: 240, 6: 320, 7: 320, 8: 320, 9: 300, 10: 240, 11: 110, 12: 110}  # heavy atoms: molecules at most
 FURTHER = {4: 500, 5: 250, 6: 350, 7: 350, 8: 350, 9: 300, 10: 250, 11: 150, 12: 150}  # the same of those drawn later
 MANY = {6: 1100, 7: 1500, 8: 1600, 9: 1600, 10: 1300, 11: 700, 12: 600}  # beside all of five
+WIDE = {7: 2000, 8: 2000, 9: 1500, 10: 1200, 11: 800, 12: 700}  # beside all of six
 HELD = {"validation": 60, "test": 500}
 PATTERNS = [Chem.MolFromSmarts(text) for text in words("banned")]
 CORES, GROUPS = words("cores"), words("groups")
@@ -116,8 +118,8 @@ def assembled(random: Random) -> str | None:
     return Chem.MolToSmiles(molecule) if molecule is not None and sensible(molecule) else None
 
 
-def enumerate_all() -> tuple[list[str], list[str], list[str], list[str]]:
-    """The members of families, the others by size, and two lots drawn later, in orders that only the seed decides."""
+def enumerate_all() -> tuple[list[str], list[str], dict[str, list[str]]]:
+    """The members of families, the others by size, and the parts drawn later, in orders that only the seed decides."""
     random = Random(SEED)
     tested = {plain(s) for s in (HERE / "test_molecules.txt").read_text().split("\n") if s and not s.startswith("#")}
     families = [s for s in dict.fromkeys(plain(s) for s in FAMILIES) if s not in tested]
@@ -125,8 +127,10 @@ def enumerate_all() -> tuple[list[str], list[str], list[str], list[str]]:
     grown_ones = fresh(small(4), seen)
     random.shuffle(grown_ones)
     others = grown_ones[: SIZES[4]] + drawn(SIZES, seen, random)
-    further = grown_ones[SIZES[4] :][: FURTHER[4]] + drawn(FURTHER, seen, random)
-    return families, others, further, fresh(small(5), seen) + drawn(MANY, seen, random)
+    later = {"further": grown_ones[SIZES[4] :][: FURTHER[4]] + drawn(FURTHER, seen, random)}
+    later["many"] = fresh(small(5), seen) + drawn(MANY, seen, random)
+    later["wide"] = fresh(small(6), seen) + drawn(WIDE, seen, random)
+    return families, others, later
 
 
 def fresh(molecules: list[str], seen: set[str]) -> list[str]:
@@ -152,7 +156,7 @@ def drawn(sizes: dict[int, int], seen: set[str], random: Random) -> list[str]:
 
 def main() -> None:
     RDLogger.DisableLog("rdApp.*")
-    families, others, further, many = enumerate_all()
+    families, others, later = enumerate_all()
     Random(SEED + 1).shuffle(others)
     tiny = [smiles for smiles in others if Chem.MolFromSmiles(smiles).GetNumAtoms() < 3]
     larger = [smiles for smiles in others if smiles not in tiny]
@@ -162,10 +166,10 @@ def main() -> None:
         first += count
     lines = [("train", smiles) for smiles in families + tiny + larger[first:]] + held
     train = len(lines) - len(held)
-    lines += [(part, smiles) for part, drawn_later in (("further", further), ("many", many)) for smiles in drawn_later]
+    lines += [(part, smiles) for part, found in later.items() for smiles in found]
     (HERE / "molecules.txt").write_text("".join(f"{part} {smiles}\n" for part, smiles in lines))
-    later = f"{len(further)} + {len(many)} later"
-    print(f"{len(families)} members of families, {len(others)} others; {train} train, {later}")
+    counts = ", ".join(f"{len(found)} {part}" for part, found in later.items())
+    print(f"{len(families)} members of families, {len(others)} others; {train} train, {counts}")
 
 
 if __name__ == "__main__":

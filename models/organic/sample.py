@@ -2,7 +2,7 @@
 
     python models/organic/sample.py runs/organic/frames [PART ...]
 
-Parts are train, further, validation and test (all where none is named). Per molecule: up to two conformers by RDKit,
+Parts are those of molecules.txt (all where none is named). Per molecule: up to two conformers by RDKit,
 dynamics of each, quantum-harmonic amplitudes, bonds that turn and that are stretched, and pairs with a hydrogen bond;
 some 35 frames, of the molecules of `further` 12: the first short training ended a quarter lower on its own molecules
 than on others, so more molecules are worth more than more frames of each. MMFF94 (0.1 ms a call) moves the atoms,
@@ -55,7 +55,8 @@ PARTS = {
     "validation": Amount(conformers=1, kept=10),
     "train": Amount(pairs=4),
     "further": Amount(most=FEW, plan={"md": 1, "quantum": 1}),
-    "many": Amount(conformers=1, most=FEWER, plan={"md": 2, "quantum": 1}),
+    "many": (SPARE := Amount(conformers=1, most=FEWER, plan={"md": 2, "quantum": 1})),
+    "wide": SPARE,
 }
 
 

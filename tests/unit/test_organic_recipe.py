@@ -44,7 +44,7 @@ def test_no_molecule_is_on_two_sides():
     lines = (RECIPE / "test_molecules.txt").read_text().splitlines()
     fixed = {canonical(line) for line in lines if line and not line.startswith("#")}
     assert len(parts["test"]) == 500
-    names = ("train", "further", "many", "validation", "test")
+    names = ("train", "further", "many", "wide", "validation", "test")
     assert parts.keys() == set(names)
     for k, part in enumerate(names):
         for other in names[:k]:
