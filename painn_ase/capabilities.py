@@ -38,18 +38,26 @@ def batching(calc: Any) -> Batching | None:
 
 
 def remembering(calc: Any) -> Remembering | None:
-    """The calculator, if it remembers; all others are taken to be functions of the structure alone."""
-    return calc if hasattr(calc, "recall") else None
+    """The calculator, or the one of its parts, that remembers; all others are functions of the structure alone."""
+    if hasattr(calc, "recall"):
+        return calc
+    found = [part for part in map(remembering, parts_of(calc)) if part is not None]
+    return found[0] if len(found) == 1 else None
 
 
 def still_learns(calc: Any) -> bool:
-    """Whether its forces change while it runs, until its models are taken by `freeze`."""
-    return hasattr(calc, "freeze")
+    """Whether its forces change while it runs, or those of a part, until its models are taken by `freeze`."""
+    return hasattr(calc, "freeze") or any(map(still_learns, parts_of(calc)))
 
 
 def discontinuity(calc: Any) -> float:
-    """Energy in eV by which its answer lies off the surface it began on: a calculator that learns changes surfaces."""
-    return float(getattr(calc, "discontinuity", 0.0))
+    """Energy in eV by which its answer lies off the surface it began on: a calculator that learns changes surfaces.
+
+    That of its parts, with their factors, for a calculator made of others.
+    """
+    if hasattr(calc, "discontinuity"):
+        return float(calc.discontinuity)
+    return sum(factors_of(calc).get(id(part), 1.0) * discontinuity(part) for part in parts_of(calc))
 
 
 def has_response(calc: Any) -> bool:
@@ -108,6 +116,13 @@ def parts_of(calc: Any) -> list[Any]:
     return parts_of(parts[0]) if stands_in else parts
 
 
+def factors_of(calc: Any) -> dict[int, float]:
+    """The factors of the parts of one of ASE's linear combinations, by their `id`; empty for any other calculator."""
+    mixer = getattr(calc, "mixer", None)
+    pairs = zip(mixer.calcs, mixer.weights, strict=True) if mixer else ()
+    return {id(part): float(factor) for part, factor in pairs}
+
+
 def settings_of(calc: Any) -> dict[str, Any]:
     """The parameters of a calculator, JSON-able; of one made of others their names, factors and parameters as "parts".
 
@@ -116,11 +131,10 @@ def settings_of(calc: Any) -> dict[str, Any]:
     settings = plain(calc.todict(), f"calculator {calc.name}") if hasattr(calc, "todict") else {}
     parts = parts_of(calc)
     if parts:
-        mixer = getattr(calc, "mixer", None)
-        factors = {id(one): factor for one, factor in zip(mixer.calcs, mixer.weights, strict=True)} if mixer else {}
+        factors = factors_of(calc)
         settings["parts"] = [
             {"calculator": part.name, "parameters": settings_of(part)}
-            | ({"factor": float(factors[id(part)])} if id(part) in factors else {})
+            | ({"factor": factors[id(part)]} if id(part) in factors else {})
             for part in parts
         ]
     return settings

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
+from ase.calculators.mixing import LinearCombinationCalculator
 from ase.mep import NEB
 from ase.optimize import BFGS
 
-from painn_ase import LearningCalculator, PaiNNCalculator, run_md, simulate_spectra
+from painn_ase import CorrectedCalculator, LearningCalculator, PaiNNCalculator, run_md, simulate_spectra
 from painn_ase.cli import main
 from painn_ase.data.identity import fingerprint
 from painn_ase.errors import InputError, SimulationError
@@ -22,6 +24,10 @@ from painn_ase.structures import read_structure
 from helpers.small_learning import Reference, cluster, forces_of, forget, learning, rows  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.filterwarnings("ignore::painn_ase.coverage.CoverageWarning")  # of frozen ones
+
+
+def halved(*parts):
+    return LinearCombinationCalculator(list(parts), [0.5, 1.0])
 
 
 def test_the_reference_answers_until_there_is_a_model(tmp_path):
@@ -209,6 +215,18 @@ def test_conserved_energy_goes_on_when_models_change(tmp_path):
     assert total[-1] - conserved[-1] == pytest.approx(atoms.calc.discontinuity, abs=1e-9)
     assert abs(step) > 1e-5
     assert "conserved energies begin anew" in (tmp_path / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(("combined", "factor"), [(CorrectedCalculator, 1.0), (halved, 0.5)])
+def test_conserved_energy_goes_on_when_a_part_of_the_calculator_learns(tmp_path, combined, factor):
+    atoms, learner = cluster(amplitude=0.1), learning(tmp_path, threshold=1e9)
+    atoms.calc = combined(learner, LennardJones(sigma=2.0, epsilon=0.01))
+    run = run_md(atoms, steps=20, path=tmp_path / "run", ensemble="nve", temperature=300, timestep=1.0, progress=False)
+    total, conserved = (run.observables(name)[1] for name in ("total_energy", "conserved_energy"))
+    assert abs(learner.discontinuity) > 1e-5
+    assert total[-1] - conserved[-1] == pytest.approx(factor * learner.discontinuity, abs=1e-9)
+    with pytest.raises(InputError, match="freeze"):
+        simulate_spectra(atoms, path=tmp_path / "spectra")
 
 
 def test_a_run_saved_before_the_models_learned_goes_on_from_the_answer_it_was_saved_with(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
+from ase.calculators.mixing import SumCalculator
 from ase.constraints import FixAtoms
 
 from painn_ase import PaiNNCalculator
@@ -70,6 +71,19 @@ def test_a_stopped_run_resumes_to_the_last_bit(build, name, tmp_path, monkeypatc
     options = options | {ethanol: {"record": RECORD | {"dipole": 4}}, silicon: GENTLY}.get(build, {})
     short(build(), tmp_path / "whole", **options)
     pieces(build, tmp_path / "pieces", monkeypatch, (25, 15), **options)
+    check_same_run(tmp_path / "pieces", tmp_path / "whole")
+
+
+def test_sums_with_a_model_resume_to_the_last_bit(tmp_path, monkeypatch):
+    """ASE's sums do not know what their parts remember."""
+
+    def build():
+        atoms = ethanol()
+        atoms.calc = SumCalculator([atoms.calc, LennardJones(sigma=1.0, epsilon=0.001)])
+        return atoms
+
+    short(build(), tmp_path / "whole")
+    pieces(build, tmp_path / "pieces", monkeypatch, (25, 15))
     check_same_run(tmp_path / "pieces", tmp_path / "whole")
 
 

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import BaseCalculator
 
-from painn_ase.capabilities import discontinuity
+from painn_ase.capabilities import discontinuity, still_learns
 from painn_ase.simulate.md.coupling import Conditions, Coupling
 from painn_ase.simulate.md.momenta import Freedom
 from painn_ase.simulate.md.snapshot import AtomsSnapshot, HeldCentre, OneStructure
@@ -79,6 +79,7 @@ class DriverMotion(OneStructure):
         self._driver = bath.driver(atoms, conditions)
         self._moves = self._driver.irun(steps=np.iinfo(np.int64).max)
         self._requests: JointRequests = atoms.calc
+        self._learns = still_learns(atoms.calc)
         self.snapshot = self._at(0)
 
     def _at(self, step: int) -> AtomsSnapshot:
@@ -86,7 +87,8 @@ class DriverMotion(OneStructure):
         return AtomsSnapshot(step, time, self.atoms, self._driver.masses, count, self._conserved)
 
     def _conserved(self, total: float) -> float | None:
-        return self._bath.conserved_energy(self._driver, total - discontinuity(self.atoms.calc))
+        stepped = discontinuity(self.atoms.calc) if self._learns else 0.0
+        return self._bath.conserved_energy(self._driver, total - stepped)
 
     def advance(self, step: int, due: Collection[str]) -> AtomsSnapshot:
         """The state at `step` (see `Motion`)."""
