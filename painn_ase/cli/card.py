@@ -25,7 +25,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     text = "energy drift (20 ps)"
     p.add_argument("--nve", type=number(above=0), nargs="?", const=20.0, default=0.0, metavar="PS", help=text)
     p.add_argument("--md", nargs="+", default=[], metavar="K:PS[:BEADS]", help="long dynamics, e.g. 300:1000 300:50:32")
-    p.add_argument("--timestep", type=number(above=0), default=0.5, help="fs (default: %(default)s; with beads: 0.25)")
+    p.add_argument("--timestep", type=number(above=0), help="fs (default: 0.5; with beads: 0.25)")
     p.add_argument(
         "--structure", type=source, metavar="FILE", help="where dynamics start (default: the model's structure.xyz)"
     )

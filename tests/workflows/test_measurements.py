@@ -142,6 +142,13 @@ def test_every_bead_of_a_ring_polymer_counts(covered):
     assert 1.0 < hot.longest_bond < 1.5
 
 
+def test_a_time_step_that_is_asked_for_counts_for_beads_too(folder):
+    for asked, classical, beads in ((None, 0.5, 0.25), (0.4, 0.4, 0.4)):
+        wanted = Measurements(md=((300.0, 0.004), (300.0, 0.004, 4)), timestep=asked)
+        found = measure(folder, wanted, say=lambda text: None).checks["md"]
+        assert (found["300 K"]["timestep_fs"], found["300 K, 4 beads"]["timestep_fs"]) == (classical, beads)
+
+
 def test_a_run_that_leaves_the_data_is_reported_without_an_error(covered):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # the check counts, it does not warn

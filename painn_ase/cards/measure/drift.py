@@ -46,7 +46,7 @@ def drift_check(
     *,
     ps: float = 20.0,
     temperature: float = 300.0,
-    timestep: float = 0.5,
+    timestep: float | None = None,
     seed: int = 0,
 ) -> Drift:
     """The drift of the total energy over `ps` ps after 2 ps (or `ps`) of Langevin dynamics at `temperature` K.
@@ -55,11 +55,12 @@ def drift_check(
     atoms: the structure to start from; copied
     ps: length of the run at constant energy in ps
     temperature: of the dynamics before it, in K
-    timestep: in fs
+    timestep: in fs; by default 0.5
     seed: of the random numbers
 
     Errors are those of `run_md`.
     """
+    timestep = timestep or 0.5
     moving = atoms.copy()
     moving.calc = calculator_of(model)
     common: dict[str, Any] = {

@@ -37,7 +37,7 @@ class Measurements:
     temperature: float = 300.0  # K; modes that turn freely at it do not count in the harmonic check
     nve: float = 0.0  # ps
     md: Sequence[tuple[float, ...]] = ()  # temperatures in K, lengths in ps and, of ring polymers, beads
-    timestep: float = 0.5  # fs; ring polymers take 0.25
+    timestep: float | None = None  # fs; by default 0.5, with beads 0.25
     structure: str | None = None  # for dynamics; by default the one beside the model
     coverage: Sequence[str] = ()  # training files of a model that was trained before models stored their coverage
     again: bool = False  # also what is measured at rest and is there already
@@ -71,8 +71,8 @@ def measure(model: str | Path, wanted: Measurements, others: Sequence[str | Path
         card.store()
     for temperature, ps, *more in wanted.md:
         beads = int(more[0]) if more else 1
-        timestep = None if beads > 1 else wanted.timestep
-        run = dynamics_check(card.driver, start, temperature=temperature, ps=ps, beads=beads, timestep=timestep)
+        step = wanted.timestep
+        run = dynamics_check(card.driver, start, temperature=temperature, ps=ps, beads=beads, timestep=step)
         name = f"{temperature:g} K" + (f", {beads} beads" if beads > 1 else "")
         card.subject.checks.setdefault("md", {})[name] = run.to_dict() | {"members": len(card.members)}
         say(str(run))
