@@ -45,7 +45,7 @@ def covered(tmp_path_factory):
 
 
 def test_short_dynamics_are_measured_stored_and_shown(folder, capsys):
-    words = ["card", str(folder), "--nve", "0.02", "--md", "300:0.02", "300:0.004:4", "--timestep", "0.5"]
+    words = ["card", str(folder), "--nve", "0.02", "--md", "300:0.02", "300:0.004:4"]
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "meV/atom/ps" in said
