@@ -38,7 +38,7 @@ def batching(calc: Any) -> Batching | None:
 
 
 def remembering(calc: Any) -> Remembering | None:
-    """The calculator, or the one of its parts, that remembers; all others are functions of the structure alone."""
+    """The calculator, or the only one of its parts, that remembers; others are taken for functions of the structure."""
     if hasattr(calc, "recall"):
         return calc
     found = [part for part in map(remembering, parts_of(calc)) if part is not None]

@@ -143,9 +143,9 @@ def test_every_bead_of_a_ring_polymer_counts(covered):
 
 
 def test_a_time_step_that_is_asked_for_counts_for_beads_too(folder):
-    for asked, classical, beads in ((None, 0.5, 0.25), (0.4, 0.4, 0.4)):
-        wanted = Measurements(md=((300.0, 0.004), (300.0, 0.004, 4)), timestep=asked)
-        found = measure(folder, wanted, say=lambda text: None).checks["md"]
+    for asked, classical, beads in (([], 0.5, 0.25), (["--timestep", "0.4"], 0.4, 0.4)):
+        assert main(["card", str(folder), "--md", "300:0.004", "300:0.004:4", *asked]) == 0
+        found = load_model(folder).checks["md"]
         assert (found["300 K"]["timestep_fs"], found["300 K, 4 beads"]["timestep_fs"]) == (classical, beads)
 
 
