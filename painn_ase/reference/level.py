@@ -32,7 +32,7 @@ class Level:
     grid: int = 3  # PySCF's grid level, 0 (coarse) to 9
     scf_tolerance: float = 1e-9  # Hartree
     response_grid: int = 0  # grid level of the response kernel
-    response_tolerance: float = 1e-6  # of the coupled-perturbed equations
+    response_tolerance: float = 1e-6  # of a polarizability; its equations keep the root
     compact_basis: bool = False  # allow polarizabilities without diffuse functions
     dispersion: Literal["d4", "d3bj"] | None = None  # added to energies and forces
 

@@ -194,6 +194,15 @@ def test_polarizabilities_from_integrals_over_orbitals_are_those_from_the_basis(
     assert np.abs(fast - slow).max() < 1e-10  # Å³
 
 
+@pytest.mark.parametrize(("functional", "share"), [("pbe0", 0.01), ("hf", 1.0)])
+def test_the_error_of_a_polarizability_is_the_square_of_that_of_its_equations(functional, share):
+    """Residuals up to 1 % leave less than the tolerance of 1e-4: Hylleraas's functional is stationary."""
+    scf = self_consistent_field(amide(0), Level(functional, "6-31g", compact_basis=True))
+    scf.kernel()
+    rough, fine = (polarizability(scf, Level(functional, "6-31g", response_tolerance=t)) for t in (1e-4, 1e-9))
+    assert 0 < np.abs(rough - fine).max() < share * 1e-4 * np.abs(fine).max()
+
+
 def test_settings_are_the_coarsest_within_the_accuracy(tmp_path, monkeypatch):
     """Of trials in order; what an output was begun with is kept, and impossible accuracy gets the fine settings."""
     from painn_ase.reference import settings
