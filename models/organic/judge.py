@@ -25,7 +25,7 @@ from ase.build import molecule
 from ase.data import covalent_radii
 from ase.io import read
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 from ase.optimize import FIRE
 from files import molecules, smiles_of
 from gather import sound
@@ -194,7 +194,7 @@ def dynamics(model: str, picoseconds: float, count: int) -> None:
     together.calc = PaiNNCalculator(model)
     FIRE(together, logfile=None).run(fmax=0.3, steps=150)
     lengths = np.linalg.norm(together.positions[pairs[:, 1]] - together.positions[pairs[:, 0]], axis=1)
-    MaxwellBoltzmannDistribution(together, temperature_K=300, rng=np.random.RandomState(1))
+    thermalize_momenta(together, temperature_K=300, rng=rng)
     motion = Langevin(together, TIMESTEP * units.fs, temperature_K=300, friction=0.01 / units.fs, fixcm=False, rng=rng)
     broken: dict[int, float] = {}
     for look in range(1, round(1000 * picoseconds / TIMESTEP / LOOK) + 1):

@@ -10,7 +10,7 @@ from ase import Atoms, units
 from ase.build import molecule
 from ase.io import write
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 from ase.optimize import FIRE
 
 from painn_ase import PaiNNCalculator
@@ -28,7 +28,7 @@ def main(model: str, output: str) -> None:
         atoms += water
     atoms.calc = PaiNNCalculator(model)
     FIRE(atoms, logfile=None).run(fmax=0.5, steps=200)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=300, rng=np.random.RandomState(0))
+    thermalize_momenta(atoms, temperature_K=300, rng=np.random.RandomState(0))
     Langevin(atoms, 0.5 * units.fs, temperature_K=300, friction=0.02 / units.fs, fixcm=False, rng=random).run(8000)
     print(f"{atoms.get_potential_energy() / 64:.3f} eV a molecule, {atoms.get_temperature():.0f} K")
     write(output, Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True), format="extxyz")
