@@ -10,19 +10,23 @@ Files of validation and test are joined as they are. Of the others are left out
   of X-H bonds 1.4 % exceed 15 (12 would leave out 5 %); contacts go, and most bonds pressed to 0.85 of their length;
 - of a molecule all but MOST, drawn at random: 12 where nothing is said.
 
+trusted-*.extxyz are the same frames without molecules of groups that the teacher is far off for
+(pieces/teacher_off.txt): its frames of them are many and would outvote the own labels, which are few.
+
 Own labels (data/) are divided as well: own-train, -validation and -test, without their energies, whose zero is not the
 teacher's; forces are left out of the test, so that all of its forces are the teacher's.
 """
 
 import sys
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from ase.io import read, write
+from ase.io import iread, read, write
+from families import words
 from files import smiles_of
 from rdkit import Chem
 
@@ -32,6 +36,7 @@ WHOLE = ("validation", "test")
 PARTS = {"train": ("train", "further"), "many": ("many",), "visited": ("visited",)} | {part: (part,) for part in WHOLE}
 DATA = Path(__file__).with_name("data")
 RESPONSE = {"dipole", "polarizability"}
+OFF = [Chem.MolFromSmarts(text) for text in words("teacher_off")]
 EACH = 10  # of the molecules with own labels every tenth validates
 
 
@@ -84,7 +89,27 @@ def main(source: Path, target: Path, most: int) -> None:
             seen, kept = seen + len(frames), kept + len(left)
             write(output, left, format="extxyz", append=True)
         print(f"{output.name}: {len(paths)} files" + (f", {kept} of {seen} frames" if seen else ""), flush=True)
+    trusted(target)
     own_labels(target)
+
+
+@cache
+def well_taught(smiles: str) -> bool:
+    """Whether a molecule, or a pair of them, has none of the groups that the teacher is far off for."""
+    molecule = Chem.MolFromSmiles(smiles)
+    return not any(molecule.HasSubstructMatch(group) for group in OFF)
+
+
+def trusted(target: Path) -> None:
+    """Writes trusted-NAME.extxyz of each file that is trained on, with the molecules that are `well_taught`."""
+    for name in (part for part in PARTS if part not in WHOLE and (target / f"{part}.extxyz").exists()):
+        kept = 0
+        with open(target / f"trusted-{name}.extxyz", "w", encoding="utf-8") as file:
+            for atoms in iread(target / f"{name}.extxyz", ":"):
+                if well_taught(smiles_of(atoms)):
+                    write(file, atoms, format="extxyz")
+                    kept += 1
+        print(f"trusted-{name}.extxyz: {kept} frames", flush=True)
 
 
 def own_labels(target: Path) -> None:

@@ -140,13 +140,16 @@ def test_strong_forces_are_not_trained_on(monkeypatch):
 
 def test_of_a_molecule_so_many_frames_are_trained_on_and_the_tests_are_left_as_they_are(monkeypatch, tmp_path):
     gather = script("gather", monkeypatch)
-    frames = [labelled(smiles) for smiles in ("C", "CC", "C") for _ in range(4)]
+    frames = [labelled(smiles) for smiles in ("C", "CC", "C") for _ in range(4)] + [labelled("C=C=C")]
     strong = labelled("CC", 20.0)
     for name in ("train-000", "further-000", "test-000"):
         ase.io.write(tmp_path / f"{name}.extxyz", [*frames, strong])
     gather.main(tmp_path, tmp_path, 5)
     of = [a.info["smiles"] for a in ase.io.read(tmp_path / "train.extxyz", ":")]
     assert (of.count("C"), of.count("CC")) == (2 * 5, 2 * 4)
+    trusted = [a.info["smiles"] for a in ase.io.read(tmp_path / "trusted-train.extxyz", ":")]
+    assert trusted == [smiles for smiles in of if smiles != "C=C=C"]
+    assert of.count("C=C=C") == 2
     assert (tmp_path / "test.extxyz").read_bytes() == (tmp_path / "test-000.extxyz").read_bytes()
 
 
