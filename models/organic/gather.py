@@ -101,8 +101,8 @@ def well_taught(smiles: str) -> bool:
 
 
 def trusted(target: Path) -> None:
-    """Writes trusted-NAME.extxyz of each file that is trained on, with the molecules that are `well_taught`."""
-    for name in (part for part in PARTS if part not in WHOLE and (target / f"{part}.extxyz").exists()):
+    """Writes trusted-NAME.extxyz of each file, with the molecules that are `well_taught`."""
+    for name in (part for part in PARTS if (target / f"{part}.extxyz").exists()):
         kept = 0
         with open(target / f"trusted-{name}.extxyz", "w", encoding="utf-8") as file:
             for atoms in iread(target / f"{name}.extxyz", ":"):

@@ -2,9 +2,9 @@
 
     python models/organic/hard.py runs/organic/labelled MODEL runs/organic-whole/wide.extxyz
 
-Kept are the sound frames (gather.py) whose forces differ from the teacher's by more than WRONG on average, and one of
-every OTHERS of the rest, so that what the model knows stays known. The teacher's labels are cheap, 6 ms a frame; every
-epoch of a training costs a third of that again.
+Of the sound frames of molecules that the teacher is not far off for (gather.py) are kept those whose forces differ from
+its by more than WRONG on average, and one of every OTHERS of the rest, so that what the model knows stays known. The
+teacher's labels are cheap, 6 ms a frame; every epoch of a training costs a third of that again.
 """
 
 import sys
@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.io import read, write
-from gather import sound
+from files import smiles_of
+from gather import sound, well_taught
 
 from painn_ase import PaiNNCalculator
 from painn_ase.coverage import CoverageWarning
@@ -34,7 +35,7 @@ def main(labelled: Path, model: str, output: Path) -> None:
     output.unlink(missing_ok=True)
     counts = np.zeros(3, int)
     for path in sorted(labelled.glob("wide-*.extxyz")):
-        frames = [atoms for atoms in read(path, ":") if sound(atoms)]
+        frames = [atoms for atoms in read(path, ":") if well_taught(smiles_of(atoms)) and sound(atoms)]
         errors = np.array([error(atoms, calculator) for atoms in frames])
         wrong = errors > WRONG
         rest = np.flatnonzero(~wrong)[::OTHERS]

@@ -28,7 +28,7 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
 from ase.optimize import FIRE
 from files import molecules, smiles_of
-from gather import sound
+from gather import sound, well_taught
 
 from painn_ase import PaiNNCalculator
 from painn_ase.coverage import CoverageWarning
@@ -90,9 +90,10 @@ def kinds(atoms: Atoms) -> list[str]:
     """The names of the groups that a labelled frame belongs to."""
     smiles = smiles_of(atoms)
     like = "like training frames" if sound(atoms) else "unlike them: contacts, large forces"
+    taught = "well taught" if well_taught(smiles) else "of groups that the teacher is far off for"
     kind = re.sub(r"^(mmff94|gfn2)_|_min\d.*|_\d+-\d+.*", "", atoms.info["source"])
     sizes = ["pairs"] if "." in smiles else [f"{(atoms.numbers > 1).sum():2d} heavy atoms", f"molecule {smiles}"]
-    return ["all", like, f"kind {kind}", *sizes]
+    return ["all", like, taught, f"kind {kind}", *sizes]
 
 
 def answers(what: str) -> Callable[[int, Atoms], dict[str, Any]]:
