@@ -36,7 +36,7 @@ WHOLE = ("validation", "test")
 PARTS = {"train": ("train", "further"), "many": ("many",), "visited": ("visited",)} | {part: (part,) for part in WHOLE}
 DATA = Path(__file__).with_name("data")
 RESPONSE = {"dipole", "polarizability"}
-OFF = [Chem.MolFromSmarts(text) for text in words("teacher_off")]
+OFF = {text: Chem.MolFromSmarts(text) for text in words("teacher_off")}
 EACH = 10  # of the molecules with own labels every tenth validates
 
 
@@ -94,19 +94,19 @@ def main(source: Path, target: Path, most: int) -> None:
 
 
 @cache
-def well_taught(smiles: str) -> bool:
-    """Whether a molecule, or a pair of them, has none of the groups that the teacher is far off for."""
+def far_off(smiles: str) -> list[str]:
+    """The groups of a molecule, or of a pair of them, that the teacher is far off for; with none it is well taught."""
     molecule = Chem.MolFromSmiles(smiles)
-    return not any(molecule.HasSubstructMatch(group) for group in OFF)
+    return [text for text, group in OFF.items() if molecule.HasSubstructMatch(group)]
 
 
 def trusted(target: Path) -> None:
-    """Writes trusted-NAME.extxyz of each file, with the molecules that are `well_taught`."""
+    """Writes trusted-NAME.extxyz of each file, with the molecules that have no group `far_off`."""
     for name in (part for part in PARTS if (target / f"{part}.extxyz").exists()):
         kept = 0
         with open(target / f"trusted-{name}.extxyz", "w", encoding="utf-8") as file:
             for atoms in iread(target / f"{name}.extxyz", ":"):
-                if well_taught(smiles_of(atoms)):
+                if not far_off(smiles_of(atoms)):
                     write(file, atoms, format="extxyz")
                     kept += 1
         print(f"trusted-{name}.extxyz: {kept} frames", flush=True)

@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 from ase.io import read, write
 from files import smiles_of
-from gather import sound, well_taught
+from gather import far_off, sound
 
 from painn_ase import PaiNNCalculator
 from painn_ase.coverage import CoverageWarning
@@ -35,7 +35,7 @@ def main(labelled: Path, model: str, output: Path) -> None:
     output.unlink(missing_ok=True)
     counts = np.zeros(3, int)
     for path in sorted(labelled.glob("wide-*.extxyz")):
-        frames = [atoms for atoms in read(path, ":") if well_taught(smiles_of(atoms)) and sound(atoms)]
+        frames = [atoms for atoms in read(path, ":") if not far_off(smiles_of(atoms)) and sound(atoms)]
         errors = np.array([error(atoms, calculator) for atoms in frames])
         wrong = errors > WRONG
         rest = np.flatnonzero(~wrong)[::OTHERS]

@@ -28,7 +28,7 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
 from ase.optimize import FIRE
 from files import molecules, smiles_of
-from gather import sound, well_taught
+from gather import far_off, sound
 
 from painn_ase import PaiNNCalculator
 from painn_ase.coverage import CoverageWarning
@@ -90,26 +90,35 @@ def kinds(atoms: Atoms) -> list[str]:
     """The names of the groups that a labelled frame belongs to."""
     smiles = smiles_of(atoms)
     like = "like training frames" if sound(atoms) else "unlike them: contacts, large forces"
-    taught = "well taught" if well_taught(smiles) else "of groups that the teacher is far off for"
+    off = far_off(smiles)
+    taught = "of groups that the teacher is far off for" if off else "well taught"
     kind = re.sub(r"^(mmff94|gfn2)_|_min\d.*|_\d+-\d+.*", "", atoms.info["source"])
     sizes = ["pairs"] if "." in smiles else [f"{(atoms.numbers > 1).sum():2d} heavy atoms", f"molecule {smiles}"]
-    return ["all", like, taught, f"kind {kind}", *sizes]
+    return ["all", like, taught, f"kind {kind}", *sizes, *(f"group {text}" for text in off)]
 
 
-def answers(what: str) -> Callable[[int, Atoms], dict[str, Any]]:
-    """Forces, dipole and, where it knows it, polarizability (Å³) of a frame, by its number and geometry.
+def answers(what: str) -> Callable[[Atoms], dict[str, Any]]:
+    """Forces, dipole and, where it knows it, polarizability (Å³) of a frame, by its geometry.
 
-    what: a model, "gfn2", or a file of the same frames with the labels of another
+    what: a model, "gfn2", or a file of the same frames, in any order, with the labels of another
     """
     if what.endswith(".extxyz"):
         frames = read(what, ":")
-        return lambda number, atoms: frames[number].info | frames[number].calc.results
+
+        def looked_up(atoms: Atoms) -> dict[str, Any]:
+            for frame in frames:  # positions may be rounded to single precision
+                same = np.array_equal(frame.numbers, atoms.numbers)
+                if same and np.allclose(frame.positions, atoms.positions, atol=1e-4):
+                    return frame.info | frame.calc.results
+            raise SystemExit(f"{what} has no labels of {atoms.symbols}, {smiles_of(atoms)}, {atoms.info['source']}")
+
+        return looked_up
     calculator: Any = None if what == "gfn2" else PaiNNCalculator(what)
     names, units_of = ["forces", "dipole"], {"polarizability": COULOMB_CONSTANT}
     if calculator and "polarizability" in calculator.implemented_properties:
         names.append("polarizability")
 
-    def computed(number: int, atoms: Atoms) -> dict[str, Any]:
+    def computed(atoms: Atoms) -> dict[str, Any]:
         image = Atoms(atoms.numbers, atoms.positions)
         image.calc = calculator or gfn2_xtb(image)
         return {name: units_of.get(name, 1.0) * image.calc.get_property(name, image) for name in names}
@@ -139,8 +148,8 @@ def errors(path: Path, what: str) -> None:
     """Mean absolute errors of labelled frames, of all and of some of them."""
     ask = answers(what)
     groups: dict[str, list[list[float]]] = {}
-    for number, atoms in enumerate(read(path, ":")):
-        row = one(atoms, ask(number, atoms))
+    for atoms in read(path, ":"):
+        row = one(atoms, ask(atoms))
         for name in kinds(atoms):
             groups.setdefault(name, []).append(row)
     rows = {name: np.array(members) for name, members in groups.items()}

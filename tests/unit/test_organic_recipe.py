@@ -150,6 +150,8 @@ def test_of_a_molecule_so_many_frames_are_trained_on_and_the_tests_are_left_as_t
     trusted = [a.info["smiles"] for a in ase.io.read(tmp_path / "trusted-train.extxyz", ":")]
     assert trusted == [smiles for smiles in of if smiles != "C=C=C"]
     assert of.count("C=C=C") == 2
+    held = [a.info["smiles"] for a in ase.io.read(tmp_path / "trusted-test.extxyz", ":")]
+    assert held == [a.info["smiles"] for a in (*frames, strong) if a.info["smiles"] != "C=C=C"]
     assert (tmp_path / "test.extxyz").read_bytes() == (tmp_path / "test-000.extxyz").read_bytes()
 
 
